@@ -1,0 +1,205 @@
+//! What `offspot.yaml` may say, after validation.
+
+use crate::node::Node;
+
+/// Everything in force. An absent key is `None`: it leaves the box as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Wi-Fi firmware by chipset: (`brcm43455`, choice).
+    pub firmware: Vec<(String, String)>,
+    /// Name from the tz database.
+    pub timezone: Option<String>,
+    /// Host name, dots allowed.
+    pub hostname: Option<String>,
+    /// Wired network.
+    pub ethernet: Option<Ethernet>,
+    /// The `containers` mapping exactly as given, and what it holds.
+    pub containers: Option<Containers>,
+    /// Wi-Fi access point.
+    pub ap: Option<AccessPoint>,
+    /// Images the card is to hold.
+    pub oci_images: Vec<OciImage>,
+    /// Content to place below `/data`.
+    pub files: Vec<FileEntry>,
+    /// How to report.
+    pub status: StatusOptions,
+}
+
+/// `containers`: a compose file.
+#[derive(Debug, Clone)]
+pub struct Containers {
+    /// The mapping as given; `services` in it is a non-empty mapping of mappings.
+    pub given: Node,
+}
+
+/// `ethernet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ethernet {
+    /// Ask the network.
+    Dhcp,
+    /// Fixed; the prefix is /24.
+    Static {
+        /// Usable IPv4.
+        address: String,
+        /// At least one usable IPv4.
+        routers: Vec<String>,
+        /// At least one usable IPv4.
+        dns: Vec<String>,
+    },
+}
+
+/// One entry of `oci_images`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OciImage {
+    /// Name as given.
+    pub ident: String,
+    /// Where its tarball is: a path on the card, `file://` or `http(s)://`; none: found by its name in the image folders.
+    pub url: Option<String>,
+    /// Size of the tarball in bytes.
+    pub filesize: Option<u64>,
+    /// Size unpacked in bytes.
+    pub fullsize: Option<u64>,
+    /// Digest of the tarball.
+    pub checksum: Option<Checksum>,
+}
+
+/// One entry of `files`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Absolute path below `/data`, lexically normal (no `..`, `.` or doubled slash).
+    pub to: String,
+    /// Where the bytes come from.
+    pub source: Source,
+    /// How they are packed.
+    pub via: Via,
+    /// Size in bytes of what is fetched (not of what it unpacks to).
+    pub size: Option<u64>,
+    /// Digest of what is fetched.
+    pub checksum: Option<Checksum>,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Given in the settings, white space around it stripped; base64 where `via` says so.
+    Content(String),
+    /// `http(s)://…`, `file://…` or an absolute path on the card.
+    Url(String),
+}
+
+/// `via` of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the words are image.yaml's own")]
+pub enum Via {
+    Direct,
+    Base64,
+    Tar,
+    Gztar,
+    Bztar,
+    Xztar,
+    Zip,
+}
+
+/// `checksum` of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksum {
+    /// Which digest.
+    pub algo: Algorithm,
+    /// The digest itself, or where to read it.
+    pub value: ChecksumValue,
+}
+
+/// Where the expected digest stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChecksumValue {
+    /// Lower-case hex, of the algorithm's length.
+    Digest(String),
+    /// A text of at most 2 KiB of ASCII whose first word is the digest: `http(s)://`, `file://` or a path on the card.
+    Url(String),
+}
+
+/// The digests of image.yaml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[allow(missing_docs, reason = "the words are image.yaml's own")]
+pub enum Algorithm {
+    #[serde(rename = "sha-1")]
+    Sha1,
+    #[serde(rename = "sha-224")]
+    Sha224,
+    #[serde(rename = "sha-256")]
+    Sha256,
+    #[serde(rename = "sha-384")]
+    Sha384,
+    #[serde(rename = "sha-512")]
+    Sha512,
+    #[serde(rename = "md5")]
+    Md5,
+    #[serde(rename = "adler32")]
+    Adler32,
+}
+
+/// `status`: how the agent reports, and what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusOptions {
+    /// Name of the LED below `/sys/class/leds`; none: `ACT`, else `led0`.
+    pub led: Option<String>,
+    /// Whether the LED is used at all.
+    pub use_led: bool,
+    /// Serve a page while working.
+    pub page: bool,
+    /// Keep image tarballs once loaded.
+    pub keep_tarballs: bool,
+    /// Longest wait for the services' health, in seconds.
+    pub health_limit: u64,
+}
+
+impl Default for StatusOptions {
+    fn default() -> Self {
+        StatusOptions { led: None, use_led: true, page: true, keep_tarballs: false, health_limit: 180 }
+    }
+}
+
+/// `ap`: every key resolved to a value in force or its default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in offspot.yaml")]
+pub struct AccessPoint {
+    pub ssid: String,
+    pub profile: Profile,
+    pub passphrase: Option<String>,
+    pub hide: bool,
+    pub address: String,
+    pub channel_24: u8,
+    pub channel_5: u8,
+    pub country: String,
+    pub interface: String,
+    pub dhcp_range: Option<String>,
+    pub network: Option<String>,
+    pub dns: Vec<String>,
+    pub captured_address: String,
+    pub as_gateway: bool,
+    pub tld: String,
+    pub domain: String,
+    pub welcome: String,
+    pub spoof: Spoof,
+    pub other_interfaces: Vec<String>,
+    pub except_interfaces: Vec<String>,
+    pub nodhcp_interfaces: Vec<String>,
+}
+
+/// `ap.profile`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in offspot.yaml")]
+pub enum Profile {
+    Perf,
+    Coverage,
+}
+
+/// `ap.spoof`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as in offspot.yaml")]
+pub enum Spoof {
+    Auto,
+    On,
+    Off,
+}

@@ -1,0 +1,77 @@
+//! The host as a folder: a root, and every fixed path below it. Tests give another root.
+
+use std::path::{Path, PathBuf};
+
+/// The system the agent works on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    root: PathBuf,
+}
+
+impl Host {
+    /// A host whose paths all start at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Host { root: root.into() }
+    }
+
+    /// Whether this is the running system itself: only then may an external program act on the host.
+    pub fn is_live(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// The root itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// An absolute path of the system, below our root.
+    pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
+        let absolute = absolute.as_ref();
+        self.root.join(absolute.strip_prefix("/").unwrap_or(absolute))
+    }
+
+    /// The boot partition, where the user's `offspot.yaml` lies.
+    pub fn boot(&self) -> PathBuf {
+        self.path("/boot/firmware")
+    }
+
+    /// The data partition.
+    pub fn data(&self) -> PathBuf {
+        self.path("/data")
+    }
+
+    /// Receipts and fetch state, on the data partition.
+    pub fn state(&self) -> PathBuf {
+        self.path("/data/.offspot")
+    }
+
+    /// Image tarballs on the data partition: removed once loaded.
+    pub fn images(&self) -> PathBuf {
+        self.path("/data/images")
+    }
+
+    /// Image tarballs that a laptop put on the boot partition: read only to us.
+    pub fn boot_images(&self) -> PathBuf {
+        self.path("/boot/firmware/offspot/images")
+    }
+
+    /// The settings in force.
+    pub fn latest(&self) -> PathBuf {
+        self.path("/etc/offspot/latest.yaml")
+    }
+
+    /// The `containers` value as given; other containers read it.
+    pub fn compose(&self) -> PathBuf {
+        self.path("/etc/docker/compose.yml")
+    }
+
+    /// Live status and lock.
+    pub fn run(&self) -> PathBuf {
+        self.path("/run/offspot")
+    }
+
+    /// LEDs of the kernel.
+    pub fn leds(&self) -> PathBuf {
+        self.path("/sys/class/leds")
+    }
+}
