@@ -1,0 +1,1 @@
+//! `files`: content under `/data`, verified before it is visible.

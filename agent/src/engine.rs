@@ -1,0 +1,56 @@
+//! The few verbs of the Docker API that the story uses, over the engine's Unix socket.
+
+use std::time::Duration;
+
+use bollard::Docker;
+
+use crate::problem::EngineProblem;
+
+/// Longest wait for an ordinary answer.
+const ANSWER: u64 = 60;
+/// Longest wait for a load: the engine says nothing until it has unpacked the whole tar, and a slow card takes its time.
+const LOAD: u64 = 6 * 3600;
+
+/// A container engine that has answered.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// For every verb but loading.
+    pub(crate) docker: Docker,
+    /// For loading alone, with a very long limit.
+    pub(crate) loader: Docker,
+    /// Architecture in Go's words: `amd64`, `arm64`.
+    pub arch: String,
+    /// Version of the engine, `20.10.24`.
+    pub version: String,
+}
+
+impl Engine {
+    /// Connects to `socket` (a path) and waits at most `limit` for the first answer; the connection itself may start the engine.
+    pub async fn ready(socket: &str, limit: Duration) -> Result<Engine, EngineProblem> {
+        let connect = |seconds| {
+            Docker::connect_with_unix(socket, seconds, bollard::API_DEFAULT_VERSION)
+                .map_err(|error| EngineProblem::Silent { why: error.to_string() })
+        };
+        let (docker, loader) = (connect(ANSWER)?, connect(LOAD)?);
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let why = match tokio::time::timeout_at(deadline, docker.version()).await {
+                Ok(Ok(version)) => {
+                    let (arch, version) = (version.arch.unwrap_or_default(), version.version.unwrap_or_default());
+                    return Ok(Engine {
+                        docker,
+                        loader,
+                        arch,
+                        version,
+                    });
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer on {socket} within {} s", limit.as_secs()),
+            };
+            if tokio::time::Instant::now() >= deadline {
+                return Err(EngineProblem::Silent { why });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Image tarballs: read, verified, streamed into the engine, recorded.

@@ -1,0 +1,175 @@
+//! What the world learns of a boot: steps write into one [`Status`], followers (files, LED, journal, systemd) read it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::problem::{Facts, Problem};
+
+/// How far the story is; for people to look at, never to branch on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the steps of DESIGN.md's story, by name")]
+pub enum Phase {
+    Alive,
+    Settings,
+    Card,
+    Plan,
+    Host,
+    Content,
+    Images,
+    Services,
+    Done,
+}
+
+/// How a boot went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    /// Still at it.
+    Working,
+    /// All that was asked for is there.
+    Ready,
+    /// Something is missing, and named; the rest is there.
+    Degraded,
+    /// No data partition.
+    Stopped,
+}
+
+/// What an item of the report is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "DESIGN.md's words")]
+pub enum Kind {
+    Image,
+    File,
+    Service,
+}
+
+/// How far an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not begun.
+    Waiting,
+    /// Being fetched, loaded, placed or started.
+    Working,
+    /// There.
+    Done,
+    /// Not there, see the problems.
+    Failed,
+}
+
+/// One image, file or service and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Item {
+    /// What it is.
+    pub kind: Kind,
+    /// What the user calls it.
+    pub name: String,
+    /// How far it is.
+    pub state: State,
+    /// A few words more: `loaded 23 MB`, `healthy`, `kept as you changed it`.
+    pub detail: String,
+}
+
+/// All there is to tell.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// How far the story is.
+    pub phase: Phase,
+    /// How it went.
+    pub verdict: Verdict,
+    /// Bytes done of the running step.
+    pub done: u64,
+    /// Bytes in all of the running step; 0 where unknown.
+    pub total: u64,
+    /// Images, files and services, in the order of the plan.
+    pub items: Vec<Item>,
+    /// Every problem so far, oldest first.
+    pub problems: Vec<Problem>,
+    /// Things to know that are no problem: `repaired the filesystem`.
+    pub notes: Vec<String>,
+}
+
+impl Status {
+    /// The problem that exit code and LED name, as facts.
+    pub fn foremost(&self) -> Option<Facts> {
+        crate::problem::foremost(&self.problems).map(Problem::facts)
+    }
+}
+
+/// The pen of the steps: it writes the status and cannot read it.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    status: Arc<watch::Sender<Status>>,
+}
+
+impl Reporter {
+    /// A status that says [`Verdict::Working`], and the first of its readers.
+    pub fn new() -> (Reporter, watch::Receiver<Status>) {
+        let (sender, receiver) = watch::channel(Status {
+            phase: Phase::Alive,
+            verdict: Verdict::Working,
+            done: 0,
+            total: 0,
+            items: Vec::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        });
+        (
+            Reporter {
+                status: Arc::new(sender),
+            },
+            receiver,
+        )
+    }
+
+    /// A step begins: `total` bytes are ahead, 0 where unknown.
+    pub fn phase(&self, phase: Phase, total: u64) {
+        tracing::info!(?phase, total, "step");
+        self.status.send_modify(|status| {
+            (status.phase, status.done, status.total) = (phase, 0, total);
+        });
+    }
+
+    /// That many bytes more are done.
+    pub fn advance(&self, bytes: u64) {
+        self.status.send_modify(|status| status.done += bytes);
+    }
+
+    /// How an item stands now; a new one is added at the end.
+    pub fn item(&self, kind: Kind, name: &str, state: State, detail: impl Into<String>) {
+        let item = Item {
+            kind,
+            name: name.to_owned(),
+            state,
+            detail: detail.into(),
+        };
+        tracing::info!(kind = ?item.kind, name, state = ?item.state, detail = item.detail, "item");
+        self.status.send_modify(|status| {
+            match status
+                .items
+                .iter_mut()
+                .find(|old| old.kind == kind && old.name == item.name)
+            {
+                Some(old) => *old = item,
+                None => status.items.push(item),
+            }
+        });
+    }
+
+    /// Something went wrong; the story goes on.
+    pub fn problem(&self, problem: impl Into<Problem>) {
+        let problem = problem.into();
+        tracing::error!("{problem}");
+        self.status.send_modify(|status| status.problems.push(problem));
+    }
+
+    /// Something to know that is no problem.
+    pub fn note(&self, note: impl Into<String>) {
+        let note = note.into();
+        tracing::info!("{note}");
+        self.status.send_modify(|status| status.notes.push(note));
+    }
+}

@@ -1,0 +1,1 @@
+//! `containers`: brought up with compose's meaning.
