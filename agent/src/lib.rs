@@ -7,6 +7,7 @@ pub mod engine;
 pub mod host;
 pub mod images;
 pub mod lock;
+pub mod plan;
 pub mod problem;
 pub mod receipts;
 pub mod report;
