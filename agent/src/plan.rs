@@ -206,19 +206,19 @@ fn shortage(item: &str, cost: Cost, costs: &[Cost], budget: Budget) -> Option<Pr
     let problem = if peak > budget.bytes {
         SpaceProblem::Bytes {
             item,
-            need: peak,
-            have: budget.bytes,
+            need: cost.peak,
+            have: left(cost.peak, peak - budget.bytes),
         }
     } else if inodes > budget.inodes {
         SpaceProblem::Inodes {
             item,
-            need: inodes,
-            have: budget.inodes,
+            need: cost.inodes,
+            have: left(cost.inodes, inodes - budget.inodes),
         }
     } else if memory > budget.memory {
         SpaceProblem::Memory {
             item,
-            need: memory,
+            need: cost.memory,
             have: budget.memory,
         }
     } else {
