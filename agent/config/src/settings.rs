@@ -156,7 +156,13 @@ pub struct StatusOptions {
 
 impl Default for StatusOptions {
     fn default() -> Self {
-        StatusOptions { led: None, use_led: true, page: true, keep_tarballs: false, health_limit: 180 }
+        StatusOptions {
+            led: None,
+            use_led: true,
+            page: true,
+            keep_tarballs: false,
+            health_limit: 180,
+        }
     }
 }
 
