@@ -14,11 +14,7 @@ pub fn excerpt(text: &str, at: Position, secret: bool) -> Option<String> {
     let shown = if hidden { mask_all(line) } else { mask(line) };
     let shown: Vec<char> = shown.chars().map(visible).collect();
     let column = at.column.clamp(1, shown.len() + 1);
-    let first = if column > BEFORE_CARET {
-        column - BEFORE_CARET
-    } else {
-        0
-    };
+    let first = column.saturating_sub(BEFORE_CARET);
     let last = shown.len().min(first + WIDTH);
     let window: String = shown[first..last].iter().collect();
     let (lead, tail) = (

@@ -1,6 +1,7 @@
 //! offspot.yaml and image.yaml as types and rules: no I/O, no async, builds for any target.
 
 pub mod code;
+pub mod emit;
 mod excerpt;
 pub mod finding;
 pub mod node;
@@ -9,6 +10,7 @@ pub mod scalar;
 pub mod settings;
 pub mod yaml;
 
+pub use emit::to_yaml;
 pub use finding::{Complaint, Finding, Findings, Refused, Severity};
 pub use node::{Node, Position};
 pub use settings::Settings;
