@@ -93,7 +93,8 @@ fn opens_secret(line: &str) -> bool {
     })
 }
 
-fn mask_user_info(line: &str) -> String {
+/// The line with what stands before the `@` of an address hidden.
+pub fn mask_user_info(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = rest.find("://") {
