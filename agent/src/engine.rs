@@ -6,6 +6,10 @@ use bollard::Docker;
 
 use crate::problem::EngineProblem;
 
+mod images;
+
+pub use images::HeldImage;
+
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;
 /// Longest wait for a load: the engine says nothing until it has unpacked the whole tar, and a slow card takes its time.

@@ -1,1 +1,4 @@
-//! Test harness.
+//! Test harness: the real things around the agent.
+
+pub mod engine;
+pub mod image_tarball;
