@@ -1,5 +1,6 @@
 //! offspot.yaml and image.yaml as types and rules: no I/O, no async, builds for any target.
 
+pub mod compose;
 pub mod finding;
 pub mod node;
 pub mod settings;
