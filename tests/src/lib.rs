@@ -1,1 +1,3 @@
-//! Test harness.
+//! Test harness: the real things around the agent.
+
+pub mod engine;
