@@ -1,7 +1,7 @@
 //! The keys that are not honoured: known ones refuse, others are only mentioned.
 
 use super::place::Place;
-use crate::Severity;
+use crate::{Severity, code};
 
 /// Keys of the compose specification that change what a service is and that we do not honour yet.
 const KNOWN: [&str; 39] = [
@@ -61,12 +61,12 @@ const SWARM: [&str; 7] = [
 pub(super) fn not_taken(key: &str, value: &Place<'_>, has_image: bool) {
     match key {
         "build" if has_image => value.warn(
-            "E-CFG-COMPOSE-BUILD",
+            code::COMPOSE_BUILD,
             "build is ignored: nothing is built on the box, the image is used",
             "leave it out",
         ),
         "build" => value.note(
-            "E-CFG-COMPOSE-BUILD",
+            code::COMPOSE_BUILD,
             Severity::Error,
             "nothing is built on the box",
             "build the image elsewhere, put its tarball on the card and name it with image",
@@ -86,7 +86,7 @@ fn deploy(place: &Place<'_>) {
             value.refuse_known(format!("{key} of deploy is not honoured"));
         } else {
             let message = format!("{key} of deploy means nothing on one box, and is ignored");
-            value.warn("E-CFG-COMPOSE-IGNORED", message, "leave it out");
+            value.warn(code::COMPOSE_IGNORED, message, "leave it out");
         }
     }
 }
@@ -94,5 +94,5 @@ fn deploy(place: &Place<'_>) {
 /// A key that compose does not know either, or that begins with `x-`.
 pub(super) fn unknown(key: &str, value: &Place<'_>) {
     let message = format!("{key} is not a key of compose, and ignored");
-    value.warn("E-CFG-COMPOSE-UNKNOWN", message, "correct its spelling or leave it out");
+    value.warn(code::COMPOSE_UNKNOWN, message, "correct its spelling or leave it out");
 }

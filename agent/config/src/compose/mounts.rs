@@ -1,5 +1,6 @@
 //! `volumes` of a service, short and long, and `tmpfs`.
 
+use crate::code;
 use super::model::{Mount, MountKind};
 use super::place::Place;
 use super::words;
@@ -96,7 +97,7 @@ fn bind(place: &Place<'_>, source: &str, create: bool) -> Option<MountKind> {
         let resolved = normal(&format!("{FOLDER}/{source}"));
         let message = format!("{source} is {resolved} on the box, on its small system partition");
         place.warn(
-            "E-CFG-COMPOSE-RELATIVE",
+            code::COMPOSE_RELATIVE,
             message,
             "give an absolute path, best below /data",
         );

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::code;
 use super::model::{Joined, Network, Subnet, Volume, Wiring};
 use super::place::Place;
 
@@ -54,7 +55,7 @@ fn unhonoured(value: &Place<'_>, name: &str, what: &str, known: &[&str]) {
         value.refuse_known(format!("{name} of {what} is not honoured"));
     } else {
         let message = format!("{name} is not a key of {what}, and ignored");
-        value.warn("E-CFG-COMPOSE-UNKNOWN", message, "correct its spelling or leave it out");
+        value.warn(code::COMPOSE_UNKNOWN, message, "correct its spelling or leave it out");
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::node::{Node, Value};
-use crate::{Finding, Severity};
+use crate::{Finding, Severity, code};
+
+/// Most findings of one service that are kept: a hostile file has millions. Errors are kept longest, for they refuse.
+const MOST: usize = 100;
 
 /// What was found so far.
 #[derive(Debug, Default)]
@@ -39,7 +42,15 @@ impl<'a> Place<'a> {
     }
 
     pub fn note(&self, code: &'static str, severity: Severity, message: impl Into<String>, advice: &str) {
-        self.notes.0.borrow_mut().push(Finding {
+        let mut notes = self.notes.0.borrow_mut();
+        let full = match severity {
+            Severity::Warning => MOST,
+            Severity::Error => 2 * MOST,
+        };
+        if notes.len() >= full {
+            return;
+        }
+        notes.push(Finding {
             code,
             severity,
             key: self.key.clone(),
@@ -53,13 +64,13 @@ impl<'a> Place<'a> {
     /// The value cannot be used: whatever holds it is refused.
     pub fn refuse(&self, message: impl Into<String>) {
         let advice = "write it as the compose specification says";
-        self.note("E-CFG-COMPOSE-VALUE", Severity::Error, message, advice);
+        self.note(code::COMPOSE_VALUE, Severity::Error, message, advice);
     }
 
     /// The value is known to compose and not honoured here: whatever holds it is refused.
     pub fn refuse_known(&self, message: impl Into<String>) {
         let advice = "leave it out, or say the same with keys that are honoured";
-        self.note("E-CFG-COMPOSE-KEY", Severity::Error, message, advice);
+        self.note(code::COMPOSE_KEY, Severity::Error, message, advice);
     }
 
     pub fn warn(&self, code: &'static str, message: impl Into<String>, advice: &str) {
@@ -67,8 +78,7 @@ impl<'a> Place<'a> {
     }
 
     pub fn is_null(&self) -> bool {
-        matches!(&self.node.value, Value::Scalar(scalar)
-            if scalar.plain && matches!(scalar.text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+        self.node.is_null()
     }
 
     pub fn is_mapping(&self) -> bool {
@@ -101,7 +111,7 @@ impl<'a> Place<'a> {
         if let Some(name) = variable(text) {
             let message = format!("the variable {name} is not replaced: it stays as it stands");
             let advice = "write its value, or $$ for a dollar sign";
-            self.warn("E-CFG-COMPOSE-VARIABLE", message, advice);
+            self.warn(code::COMPOSE_VARIABLE, message, advice);
         }
         text.replace("$$", "$")
     }
@@ -146,42 +156,18 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The members of a mapping; `<<` brings in those of others that are not given here.
     pub fn entries(&self) -> Vec<(String, Place<'a>)> {
         match &self.node.value {
-            Value::Mapping(pairs) => self.merged(pairs, 0),
+            Value::Mapping(pairs) => pairs
+                .iter()
+                .map(|(key, node)| (key.key_text().to_owned(), self.under(key.key_text(), node)))
+                .collect(),
             _ if self.is_null() => Vec::new(),
             _ => {
                 self.refuse("must be a mapping");
                 Vec::new()
             }
         }
-    }
-
-    fn merged(&self, pairs: &'a [(Node, Node)], depth: usize) -> Vec<(String, Place<'a>)> {
-        let mut own: Vec<(String, Place<'a>)> = Vec::new();
-        let mut others: Vec<&'a Node> = Vec::new();
-        for (key, node) in pairs {
-            match (&key.value, &node.value) {
-                (Value::Scalar(key), Value::Sequence(nodes)) if key.plain && key.text == "<<" => others.extend(nodes),
-                (Value::Scalar(key), _) if key.plain && key.text == "<<" => others.push(node),
-                (Value::Scalar(key), _) => own.push((key.text.clone(), self.under(&key.text, node))),
-                _ => self.refuse("a key is not a text"),
-            }
-        }
-        for other in others {
-            match &other.value {
-                Value::Mapping(pairs) if depth < 8 => {
-                    for (name, place) in self.merged(pairs, depth + 1) {
-                        if own.iter().all(|(known, _)| *known != name) {
-                            own.push((name, place));
-                        }
-                    }
-                }
-                _ => self.refuse("<< must name mappings"),
-            }
-        }
-        own
     }
 
     pub fn list(&self) -> Vec<String> {

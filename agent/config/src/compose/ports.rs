@@ -4,7 +4,9 @@ use super::model::Port;
 use super::place::Place;
 use super::words;
 
-/// A range this long or shorter is taken; more would make the engine start a process for each port.
+/// Most ports of one service: the engine starts a process for each published one.
+const MOST: usize = 1000;
+/// Longest range.
 const LONGEST: u16 = 1000;
 
 /// All entries of `ports`, ranges taken apart.
@@ -13,6 +15,10 @@ pub(super) fn read(place: &Place<'_>) -> Vec<Port> {
     for item in place.items() {
         let read = if item.is_mapping() { long(&item) } else { short(&item) };
         ports.extend(read.unwrap_or_default());
+        if ports.len() > MOST {
+            item.refuse(format!("there are more than {MOST} ports"));
+            return Vec::new();
+        }
     }
     ports
 }
@@ -21,8 +27,12 @@ pub(super) fn read(place: &Place<'_>) -> Vec<Port> {
 pub(super) fn exposed(place: &Place<'_>) -> Vec<String> {
     let mut ports = Vec::new();
     for item in place.items() {
-        let read = item.parsed(|text| exposed_range(text), "must be PORT or PORT/PROTOCOL");
+        let read = item.parsed(exposed_range, "must be PORT or PORT/PROTOCOL");
         ports.extend(read.unwrap_or_default());
+        if ports.len() > MOST {
+            item.refuse(format!("there are more than {MOST} ports"));
+            return Vec::new();
+        }
     }
     ports
 }

@@ -3,7 +3,13 @@
 use super::model::{Project, Refused, Service, Wiring};
 use super::place::{Notes, Place};
 use super::{MountKind, NAME, keys, networks, order, service};
-use crate::{Finding, Severity};
+use crate::{Finding, Severity, code};
+
+/// Most services that are read; the others are refused. A Pi runs a few dozen.
+const MOST: usize = 200;
+
+/// Most findings worth listing.
+const MOST_FINDINGS: usize = 1000;
 
 /// The project and everything that was found.
 pub(super) fn read(root: &Place<'_>) -> (Project, Vec<Finding>) {
@@ -67,7 +73,7 @@ impl<'a> Reader<'a> {
             "networks" => place.entries().iter().for_each(|(key, place)| self.network(key, place)),
             "volumes" => place.entries().iter().for_each(|(key, place)| self.volume(key, place)),
             "secrets" | "configs" => place.warn(
-                "E-CFG-COMPOSE-IGNORED",
+                code::COMPOSE_IGNORED,
                 format!("{key} are not honoured: a service that uses them is refused"),
                 "bind a file with volumes",
             ),
@@ -80,7 +86,9 @@ impl<'a> Reader<'a> {
     fn error(&mut self) -> Option<Finding> {
         let noted = self.notes.take();
         let error = noted.iter().find(|found| found.severity == Severity::Error).cloned();
-        self.findings.extend(noted);
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.extend(noted);
+        }
         error
     }
 
@@ -102,7 +110,10 @@ impl<'a> Reader<'a> {
     }
 
     fn services(&mut self, entries: &[(String, Place<'a>)]) {
-        for (name, place) in entries {
+        for (i, (name, place)) in entries.iter().enumerate() {
+            if i >= MOST {
+                place.refuse(format!("there are more than {MOST} services"));
+            }
             let mut service = service::read(name, place);
             self.tie(&mut service, place, entries);
             match self.error() {
@@ -134,6 +145,9 @@ impl<'a> Reader<'a> {
     fn tie(&self, service: &mut Service, place: &Place<'a>, entries: &[(String, Place<'a>)]) {
         if !valid_key(&service.name) {
             place.refuse("the name of a service must be letters, digits, . _ and -");
+        }
+        if service.depends_on.len() + service.links.len() > MOST {
+            return place.refuse(format!("it has more than {MOST} depends_on and links"));
         }
         for (other, _) in &service.links {
             if service.depends_on.iter().all(|known| known.service != *other) {
@@ -190,7 +204,7 @@ impl<'a> Reader<'a> {
 }
 
 fn clash(place: &Place<'_>, message: &str, advice: &str) {
-    place.note("E-CFG-COMPOSE-CLASH", Severity::Error, message, advice);
+    place.note(code::COMPOSE_CLASH, Severity::Error, message, advice);
 }
 
 fn valid_key(name: &str) -> bool {

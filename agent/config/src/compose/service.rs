@@ -1,5 +1,6 @@
 //! One service: every key that is honoured, and a word on every one that is not.
 
+use crate::code;
 use super::keys;
 use super::model::{Condition, Dependency, Logging, Restart, Service, Wiring};
 use super::place::Place;
@@ -30,7 +31,7 @@ pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
     if (place.is_mapping() || place.is_null()) && service.image.is_empty() && !has("build") {
         let advice = "name the image of its tarball";
         place.note(
-            "E-CFG-COMPOSE-IMAGE",
+            code::COMPOSE_IMAGE,
             crate::Severity::Error,
             "image is missing",
             advice,
@@ -43,7 +44,7 @@ pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
 fn clashes(place: &Place<'_>, service: &Service, has: &dyn Fn(&str) -> bool) {
     let refuse = |message: &str| {
         let advice = "leave one of the two out";
-        place.note("E-CFG-COMPOSE-CLASH", crate::Severity::Error, message, advice);
+        place.note(code::COMPOSE_CLASH, crate::Severity::Error, message, advice);
     };
     if has("network_mode") && has("networks") {
         refuse("network_mode and networks exclude each other");
@@ -100,7 +101,7 @@ fn pull_policy(place: &Place<'_>) {
     match (policy.as_str(), word) {
         ("never" | "missing" | "if_not_present", _) => {}
         ("always" | "build" | "daily" | "weekly" | "refresh", _) | (_, "every") => place.warn(
-            "E-CFG-COMPOSE-PULL",
+            code::COMPOSE_PULL,
             format!("pull_policy {policy} is not followed: images are never pulled, the one on the card is used"),
             "write never",
         ),
