@@ -31,4 +31,14 @@ codes! {
     PORT_80 = "E-CFG-PORT-80": "No service publishes port 80.";
     LAST_GOOD = "E-CFG-LAST-GOOD": "The record of the settings in force is damaged.";
     FILE_NAME = "E-CFG-FILE-NAME": "More than one settings file.";
+    COMPOSE_VALUE = "E-CFG-COMPOSE-VALUE": "A value that compose does not allow; the service is refused.";
+    COMPOSE_KEY = "E-CFG-COMPOSE-KEY": "A key of compose that is not honoured; the service is refused.";
+    COMPOSE_IMAGE = "E-CFG-COMPOSE-IMAGE": "A service without image; it is refused.";
+    COMPOSE_BUILD = "E-CFG-COMPOSE-BUILD": "`build`: nothing is built on the box.";
+    COMPOSE_CLASH = "E-CFG-COMPOSE-CLASH": "Two things in services that exclude each other; the service is refused.";
+    COMPOSE_UNKNOWN = "E-CFG-COMPOSE-UNKNOWN": "A key that compose does not know.";
+    COMPOSE_IGNORED = "E-CFG-COMPOSE-IGNORED": "A key of compose that means nothing on one box.";
+    COMPOSE_PULL = "E-CFG-COMPOSE-PULL": "A pull policy that is not followed.";
+    COMPOSE_RELATIVE = "E-CFG-COMPOSE-RELATIVE": "A relative bind source.";
+    COMPOSE_VARIABLE = "E-CFG-COMPOSE-VARIABLE": "A variable, which is not replaced.";
 }

@@ -7,6 +7,7 @@ pub mod check;
 pub mod choose;
 pub mod code;
 pub mod emit;
+pub mod compose;
 mod excerpt;
 pub mod finding;
 pub mod keys;
