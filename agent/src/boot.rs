@@ -5,17 +5,21 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use offspot_config::Settings;
 
 use crate::arguments::Arguments;
 use crate::card::{self, Card, Grown};
+use crate::content::{Placed, Placement};
 use crate::engine::Engine;
 use crate::host::Host;
+use crate::images::Loaded;
 use crate::lock::{Busy, Lock};
+use crate::plan::Step;
 use crate::problem::{CardProblem, Problem};
 use crate::receipts::{Receipts, Record};
 use crate::report::followers::Followers;
 use crate::report::{Context, Phase, Reporter, Verdict};
+use crate::survey::Survey;
 use crate::{content, images, services, settings, survey};
 
 /// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute.
@@ -67,7 +71,7 @@ async fn story(
     // 4. Plan: what does not fit is refused here, by name, before anything of it is touched.
     report.phase(Phase::Plan, 0);
     let survey = match &ground {
-        Some(ground) => Some(ground.survey(host, &settings, arguments, report).await),
+        Some(ground) => ground.survey(host, &settings, &arguments.replace, report).await,
         None => None,
     };
 
@@ -84,7 +88,7 @@ async fn story(
 
     // 7. Load the images. The first call on the socket starts the engine.
     report.phase(Phase::Images, tarballs.iter().map(|tarball| tarball.stamp.size).sum());
-    let engine = reach(arguments, &settings, &tarballs, report).await;
+    let engine = reach(arguments, report).await;
     let Some(engine) = engine else { return ground.conclude(context, report) };
     let keep = settings.status.keep_tarballs;
     let loaded = images::load(&engine, ground.grown.folder(), tarballs, &ground.receipts, report, keep).await;
@@ -191,14 +195,8 @@ async fn services(engine: &Engine, host: &Host, settings: &Settings, loaded: &Lo
     services::up(engine, host, project, &failed, limit, report).await;
 }
 
-/// What `plan` prints: the same survey, from a card that is not touched. Text, JSON and exit code.
-pub async fn look(host: &Host, arguments: &Arguments) -> Result<(String, Value, u8), Problem> {
-    let (host, named, replace) = (host.clone(), arguments.card.clone(), arguments.replace.clone());
-    blocking(move || survey::look(&host, named.as_deref(), &replace)).await
-}
-
 /// Runs what blocks on a thread of its own, so that the followers go on.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         // Only a panic ends it early, and a panic is not to be survived.

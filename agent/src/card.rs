@@ -87,7 +87,7 @@ impl Card {
         let superblock = partition.and_then(|partition| filesystem::read_superblock(&partition).ok().flatten());
         let gain = superblock.as_ref().map(|superblock| superblock.gain_on(target));
         let free = if mounted {
-            space(&host.data()).ok()
+            free_in(&host.data()).ok()
         } else {
             superblock.map(|superblock| superblock.free())
         };
@@ -102,6 +102,11 @@ impl Card {
                 inodes: free.inodes + gain.inodes,
             }),
         })
+    }
+
+    /// The device node of the data partition, where the kernel knows one.
+    pub fn data_node(&self) -> Option<PathBuf> {
+        Some(self.disk.partition(DATA).ok()??.node())
     }
 
     fn must_be_writable(&self) -> Result<(), CardProblem> {
@@ -197,7 +202,7 @@ impl Grown {
 
     /// What is free now.
     pub fn space(&self) -> io::Result<Space> {
-        space(&self.folder)
+        free_in(&self.folder)
     }
 
     /// After the verdict: the kernel may fill the inode tables that it left out so far.
@@ -209,7 +214,8 @@ impl Grown {
     }
 }
 
-fn space(folder: &Path) -> io::Result<Space> {
+/// What is free in a folder's filesystem.
+pub fn free_in(folder: &Path) -> io::Result<Space> {
     let about = nix::sys::statvfs::statvfs(folder)?;
     Ok(Space {
         bytes: about.blocks_available().saturating_mul(about.fragment_size()),

@@ -1,20 +1,22 @@
 //! The few verbs of the Docker API that the story uses, over the engine's Unix socket.
 
-mod containers;
-
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::Docker;
 
 use crate::problem::EngineProblem;
 
+mod containers;
 mod images;
 
-pub use images::HeldImage;
 pub use containers::Refusal;
+pub use images::HeldImage;
 
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;
+/// Longest wait for a socket to appear.
+const NO_SOCKET: Duration = Duration::from_secs(10);
 /// Longest wait for a load: the engine says nothing until it has unpacked the whole tar, and a slow card takes its time.
 const LOAD: u64 = 6 * 3600;
 
@@ -39,7 +41,8 @@ impl Engine {
                 .map_err(|error| EngineProblem::Silent { why: error.to_string() })
         };
         let (docker, loader) = (connect(ANSWER)?, connect(LOAD)?);
-        let deadline = tokio::time::Instant::now() + limit;
+        let begun = tokio::time::Instant::now();
+        let deadline = begun + limit;
         loop {
             let why = match tokio::time::timeout_at(deadline, docker.version()).await {
                 Ok(Ok(version)) => {
@@ -54,6 +57,8 @@ impl Engine {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer on {socket} within {} s", limit.as_secs()),
             };
+            // systemd makes the socket before anything else: where there is none, there is no engine to wait for.
+            let deadline = if Path::new(socket).exists() { deadline } else { begun + NO_SOCKET.min(limit) };
             if tokio::time::Instant::now() >= deadline {
                 return Err(EngineProblem::Silent { why });
             }

@@ -22,7 +22,12 @@ fn main() -> ExitCode {
     };
     // One thread for sockets and timers; what blocks has threads of its own, as many as are needed.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(obey(&arguments)).into(),
+        Ok(runtime) => {
+            let code = runtime.block_on(obey(&arguments));
+            // An interrupted step may still block on the card; nobody waits for it.
+            runtime.shutdown_background();
+            code.into()
+        }
         Err(error) => {
             eprintln!("starting: {error}");
             1.into()

@@ -185,7 +185,7 @@ impl Context {
     }
 }
 
-/// The pen of the steps: it writes the status and cannot read it.
+/// The pen of the steps: it writes the status and reads nothing of it but whether there are problems.
 #[derive(Debug, Clone)]
 pub struct Reporter {
     status: Arc<watch::Sender<Status>>,
@@ -242,6 +242,11 @@ impl Reporter {
         tracing::info!(?verdict, "verdict");
         self.status
             .send_modify(|status| (status.phase, status.verdict) = (Phase::Done, verdict));
+    }
+
+    /// Whether anything went wrong so far: all that a step may read.
+    pub fn has_problems(&self) -> bool {
+        !self.status.borrow().problems.is_empty()
     }
 
     /// Something went wrong; the story goes on.

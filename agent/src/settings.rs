@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::host::Host;
 use crate::problem::SettingsProblem;
 use crate::report::{Context, Reporter};
+use crate::stream::place::replace;
 
 /// Largest settings file read; the rules refuse it with a clear sentence from here on.
 const LARGEST: u64 = offspot_config::yaml::MAX_BYTES as u64 + 1;

@@ -6,6 +6,7 @@ pub mod digest;
 pub mod fetch;
 pub mod limit;
 pub mod meter;
+pub mod place;
 pub mod tree;
 pub mod untar;
 pub mod unzip;

@@ -70,6 +70,12 @@ pub fn take(host: &Host, settings: &Settings, receipts: &Receipts, space: Space,
 }
 
 impl Survey {
+    /// What the content and the image step take: admitted files; admitted tarballs first, then those that need no space.
+    pub fn split(self) -> (Vec<Step<Placement>>, Vec<Tarball>) {
+        let admitted = self.plan.images.into_iter().map(|step| step.work);
+        (self.plan.files, admitted.chain(self.tarballs).collect())
+    }
+
     /// Tells what is in place already and what will not be.
     pub fn tell(&self, report: &Reporter) {
         for (name, changed) in &self.placed {
@@ -79,13 +85,21 @@ impl Survey {
         for step in &self.plan.files {
             report.item(Kind::File, &step.name, State::Waiting, "");
         }
-        let refused_files = self.plan.refused_files.iter().map(|(name, problem)| (Kind::File, name, problem));
-        let refused_images = self.plan.refused_images.iter().map(|(name, problem)| (Kind::Image, name, problem));
-        let bad = self.bad.iter().map(|(name, problem)| (Kind::File, name, problem));
-        for (kind, name, problem) in refused_files.chain(refused_images).chain(bad) {
+        let refused_images = self.plan.refused_images.iter().map(|refused| (Kind::Image, refused));
+        let refused_files = self.plan.refused_files.iter().chain(&self.bad).map(|refused| (Kind::File, refused));
+        for (kind, (name, problem)) in refused_images.chain(refused_files) {
             report.item(kind, name, State::Failed, "");
             report.problem(problem.clone());
         }
+    }
+
+    /// Everything that will not be done, by name.
+    pub fn problems(&self) -> impl Iterator<Item = (&String, &Problem)> {
+        let tarballs = self.tarballs.iter().filter_map(|tarball| match &tarball.state {
+            TarballState::Bad(problem) => Some((&tarball.path, problem)),
+            _ => None,
+        });
+        self.plan.refused().chain(&self.bad).map(|(name, problem)| (name, problem)).chain(tarballs)
     }
 }
 

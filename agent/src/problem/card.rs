@@ -6,6 +6,7 @@ use super::{Area, Facts};
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the sentence of each stands in `facts`")]
 pub enum CardProblem {
+    NoBoot { why: String },
     NotFound { why: String },
     NotAllowed { why: String },
     NoData { disk: String },
@@ -43,6 +44,12 @@ impl CardProblem {
     /// Code, subject, sentence and advice.
     pub fn facts(&self) -> Facts {
         match self {
+            CardProblem::NoBoot { why } => Facts::new(
+                "E-CARD-BOOT",
+                Area::Card,
+                format!("the boot partition cannot be written: {why}"),
+                "slide the lock of the card or of its adapter; if it has none, replace the card",
+            ),
             CardProblem::NotFound { why } => Facts::new(
                 "E-CARD-NOT-FOUND",
                 Area::Card,
