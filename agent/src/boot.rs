@@ -6,13 +6,14 @@
 use std::time::{Duration, SystemTime};
 
 use offspot_config::Settings;
+use offspot_config::compose::{self, Project};
 
 use crate::arguments::Arguments;
 use crate::card::{self, Card, Grown};
 use crate::content::{Placed, Placement};
 use crate::engine::Engine;
 use crate::host::Host;
-use crate::images::Loaded;
+use crate::images::Tarball;
 use crate::lock::{Busy, Lock};
 use crate::plan::Step;
 use crate::problem::{CardProblem, Problem};
@@ -88,14 +89,22 @@ async fn story(
 
     // 7. Load the images. The first call on the socket starts the engine.
     report.phase(Phase::Images, tarballs.iter().map(|tarball| tarball.stamp.size).sum());
-    let engine = reach(arguments, report).await;
+    let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
+    let engine = match project.is_some() || !tarballs.is_empty() {
+        true => reach(arguments, &tarballs, project.as_ref(), report).await,
+        false => None,
+    };
     let Some(engine) = engine else { return ground.conclude(context, report) };
     let keep = settings.status.keep_tarballs;
     let loaded = images::load(&engine, ground.grown.folder(), tarballs, &ground.receipts, report, keep).await;
 
     // 8. Bring up the services, and wait within a limit for their health.
     report.phase(Phase::Services, 0);
-    services(&engine, host, &settings, &loaded, report).await;
+    if let Some(project) = project {
+        let failed = services::without_image(&project, &loaded);
+        let limit = Duration::from_secs(settings.status.health_limit);
+        services::up(&engine, host, project, &failed, limit, report).await;
+    }
 
     // 9. Give the verdict.
     ground.conclude(context, report)
@@ -175,24 +184,22 @@ impl Ground {
     }
 }
 
-/// The engine, unless there is nothing for it to do; `None`, reported, where it does not answer.
-async fn reach(arguments: &Arguments, report: &Reporter) -> Option<Engine> {
+/// The engine; `None` where it does not answer, which is reported with everything that it costs.
+async fn reach(
+    arguments: &Arguments,
+    tarballs: &[Tarball],
+    project: Option<&Project>,
+    report: &Reporter,
+) -> Option<Engine> {
     match Engine::ready(&arguments.socket, ENGINE_LIMIT).await {
         Ok(engine) => Some(engine),
         Err(problem) => {
             report.problem(problem);
+            images::give_up(tarballs, report);
+            services::give_up(project, report);
             None
         }
     }
-}
-
-async fn services(engine: &Engine, host: &Host, settings: &Settings, loaded: &Loaded, report: &Reporter) {
-    let Some(containers) = &settings.containers else { return };
-    let (project, _) = offspot_config::compose::read(&containers.given);
-    let named = project.services.iter().map(|service| service.image.clone());
-    let failed = named.filter(|image| loaded.failure(image).is_some()).collect();
-    let limit = Duration::from_secs(settings.status.health_limit);
-    services::up(engine, host, project, &failed, limit, report).await;
 }
 
 /// Runs what blocks on a thread of its own, so that the followers go on.

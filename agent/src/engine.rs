@@ -16,7 +16,7 @@ pub use images::HeldImage;
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;
 /// Longest wait for a socket to appear.
-const NO_SOCKET: Duration = Duration::from_secs(10);
+const NO_SOCKET: Duration = Duration::from_secs(5);
 /// Longest wait for a load: the engine says nothing until it has unpacked the whole tar, and a slow card takes its time.
 const LOAD: u64 = 6 * 3600;
 
@@ -36,33 +36,31 @@ pub struct Engine {
 impl Engine {
     /// Connects to `socket` (a path) and waits at most `limit` for the first answer; the connection itself may start the engine.
     pub async fn ready(socket: &str, limit: Duration) -> Result<Engine, EngineProblem> {
-        let connect = |seconds| {
-            Docker::connect_with_unix(socket, seconds, bollard::API_DEFAULT_VERSION)
-                .map_err(|error| EngineProblem::Silent { why: error.to_string() })
-        };
-        let (docker, loader) = (connect(ANSWER)?, connect(LOAD)?);
         let begun = tokio::time::Instant::now();
-        let deadline = begun + limit;
         loop {
-            let why = match tokio::time::timeout_at(deadline, docker.version()).await {
-                Ok(Ok(version)) => {
-                    let (arch, version) = (version.arch.unwrap_or_default(), version.version.unwrap_or_default());
-                    return Ok(Engine {
-                        docker,
-                        loader,
-                        arch,
-                        version,
-                    });
-                }
+            // systemd makes the socket before anything else: where there is none, there is no engine to wait for.
+            let limit = if Path::new(socket).exists() { limit } else { limit.min(NO_SOCKET) };
+            let why = match tokio::time::timeout_at(begun + limit, Engine::reach(socket)).await {
+                Ok(Ok(engine)) => return Ok(engine),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer on {socket} within {} s", limit.as_secs()),
             };
-            // systemd makes the socket before anything else: where there is none, there is no engine to wait for.
-            let deadline = if Path::new(socket).exists() { deadline } else { begun + NO_SOCKET.min(limit) };
-            if tokio::time::Instant::now() >= deadline {
+            if begun.elapsed() >= limit {
                 return Err(EngineProblem::Silent { why });
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    async fn reach(socket: &str) -> Result<Engine, bollard::errors::Error> {
+        let connect = |seconds| Docker::connect_with_unix(socket, seconds, bollard::API_DEFAULT_VERSION);
+        let (docker, loader) = (connect(ANSWER)?, connect(LOAD)?);
+        let about = docker.version().await?;
+        Ok(Engine {
+            docker,
+            loader,
+            arch: about.arch.unwrap_or_default(),
+            version: about.version.unwrap_or_default(),
+        })
     }
 }

@@ -21,3 +21,15 @@ pub use load::load;
 pub use loaded::Loaded;
 pub use name::ImageName;
 pub use survey::{Tarball, TarballState, survey};
+
+use crate::report::{Kind, Reporter, State};
+
+/// Says what a card without an engine cannot have, and which tarballs would have been of no use anyway.
+pub fn give_up(tarballs: &[Tarball], report: &Reporter) {
+    for tarball in tarballs {
+        if let TarballState::Bad(problem) = &tarball.state {
+            report.problem(problem.clone());
+        }
+        report.item(Kind::Image, &tarball.path, State::Failed, "there is no engine");
+    }
+}

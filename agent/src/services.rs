@@ -10,6 +10,7 @@ use offspot_config::compose::Project;
 
 use crate::engine::Engine;
 use crate::host::Host;
+use crate::images::Loaded;
 use crate::problem::ServiceProblem;
 use crate::report::{Kind, Reporter, State};
 
@@ -106,4 +107,17 @@ fn fail(report: &Reporter, service: &str, problem: ServiceProblem) {
         problem.facts().sentence,
     );
     report.problem(problem);
+}
+
+/// Images that services name and whose tarballs are on the card but could not be loaded.
+pub fn without_image(project: &Project, loaded: &Loaded) -> BTreeSet<String> {
+    let named = project.services.iter().map(|service| &service.image);
+    named.filter(|image| loaded.failure(image).is_some()).cloned().collect()
+}
+
+/// Says which services a card without an engine cannot have.
+pub fn give_up(project: Option<&Project>, report: &Reporter) {
+    for service in project.iter().flat_map(|project| &project.services) {
+        fail(report, &service.name, ServiceProblem::NoEngine { item: service.name.clone() });
+    }
 }

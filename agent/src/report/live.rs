@@ -37,9 +37,14 @@ pub async fn follow(run: PathBuf, mut status: watch::Receiver<Status>, context: 
         if snapshot.verdict != Verdict::Working {
             return;
         }
+        // A pause, cut short by the verdict, then the next change or five seconds, whichever comes first.
         let until_verdict = status.wait_for(|status| status.verdict != Verdict::Working);
-        let gone = matches!(tokio::time::timeout(AT_MOST, until_verdict).await, Ok(Err(_)));
-        if gone || matches!(tokio::time::timeout(AT_LEAST, status.changed()).await, Ok(Err(_))) {
+        match tokio::time::timeout(AT_MOST, until_verdict).await {
+            Ok(Ok(_)) => continue,
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
+        if matches!(tokio::time::timeout(AT_LEAST, status.changed()).await, Ok(Err(_))) {
             return;
         }
     }

@@ -71,7 +71,7 @@ fn problem_lines(status: &Status) -> Vec<String> {
     for (number, problem) in status.problems.iter().enumerate().take(8) {
         let facts = problem.facts();
         lines.extend(wrapped(&format!("{}. {} ({})", number + 1, facts.sentence, facts.code)));
-        lines.extend(wrapped(&format!("   What to do: {}.", facts.advice)));
+        lines.extend(wrapped(&format!("   What to do: {}.", facts.advice.trim_end_matches('.'))));
     }
     if status.problems.len() > 8 {
         lines.push(format!(
