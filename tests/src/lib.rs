@@ -1,1 +1,16 @@
-//! Test harness.
+//! The laboratory: the real things around the agent. Cards, boards, engines and libraries, for the demo, the suite, the kill loop and
+//! the benchmarks.
+
+pub mod activator;
+pub mod agent_run;
+pub mod board;
+pub mod card;
+pub mod demo;
+pub mod http;
+pub mod image_build;
+pub mod lab_engine;
+pub mod library;
+pub mod packages;
+pub mod progress;
+pub mod tool;
+pub mod zim;
