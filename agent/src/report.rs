@@ -1,10 +1,19 @@
 //! What the world learns of a boot: steps write into one [`Status`], followers (files, LED, journal, systemd) read it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::problem::{Facts, Problem};
+
+pub mod files;
+pub mod journal;
+pub mod json;
+pub mod led;
+pub mod live;
+pub mod notify;
+pub mod words;
 
 /// How far the story is; for people to look at, never to branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -93,9 +102,85 @@ pub struct Status {
 }
 
 impl Status {
+    /// The status of a boot that has just begun.
+    pub fn begun() -> Status {
+        Status {
+            phase: Phase::Alive,
+            verdict: Verdict::Working,
+            done: 0,
+            total: 0,
+            items: Vec::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Exit code of `run`, see DESIGN.md; `None` while it works.
+    pub fn exit_code(&self) -> Option<u8> {
+        match self.verdict {
+            Verdict::Working => None,
+            Verdict::Ready => Some(0),
+            Verdict::Degraded | Verdict::Stopped => Some(self.foremost().map_or(1, |facts| facts.area.exit_code())),
+        }
+    }
+
     /// The problem that exit code and LED name, as facts.
     pub fn foremost(&self) -> Option<Facts> {
         crate::problem::foremost(&self.problems).map(Problem::facts)
+    }
+}
+
+/// What a report says beside the status: which boot, which settings.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The kernel's boot id.
+    pub boot_id: String,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    boots: u64,
+    file: Option<String>,
+    sha256: Option<String>,
+}
+
+impl Context {
+    /// The boot that runs now (Linux: Documentation/admin-guide/sysctl/kernel.rst, random).
+    pub fn of_this_boot() -> Context {
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Context {
+            boot_id: boot_id.trim().to_owned(),
+            known: Arc::default(),
+        }
+    }
+
+    #[cfg(test)]
+    fn for_test() -> Context {
+        Context {
+            boot_id: "0".into(),
+            known: Arc::default(),
+        }
+    }
+
+    /// Which settings file the boot acts on, and its SHA-256 in hex.
+    pub fn set_settings(&self, file: &str, sha256: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        (known.file, known.sha256) = (Some(file.to_owned()), Some(sha256.to_owned()));
+    }
+
+    /// How many boots the card has seen, this one included.
+    pub fn set_boots(&self, boots: u64) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).boots = boots;
+    }
+
+    fn boots(&self) -> u64 {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).boots
+    }
+
+    fn settings(&self) -> Value {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        json!({ "file": known.file, "sha256": known.sha256 })
     }
 }
 
@@ -108,15 +193,7 @@ pub struct Reporter {
 impl Reporter {
     /// A status that says [`Verdict::Working`], and the first of its readers.
     pub fn new() -> (Reporter, watch::Receiver<Status>) {
-        let (sender, receiver) = watch::channel(Status {
-            phase: Phase::Alive,
-            verdict: Verdict::Working,
-            done: 0,
-            total: 0,
-            items: Vec::new(),
-            problems: Vec::new(),
-            notes: Vec::new(),
-        });
+        let (sender, receiver) = watch::channel(Status::begun());
         (
             Reporter {
                 status: Arc::new(sender),
@@ -157,6 +234,13 @@ impl Reporter {
                 None => status.items.push(item),
             }
         });
+    }
+
+    /// How the boot went: the last word.
+    pub fn verdict(&self, verdict: Verdict) {
+        tracing::info!(?verdict, "verdict");
+        self.status
+            .send_modify(|status| (status.phase, status.verdict) = (Phase::Done, verdict));
     }
 
     /// Something went wrong; the story goes on.

@@ -1,0 +1,229 @@
+//! The status on the boot partition: fixed-size files made once and overwritten in place, so that FAT never changes.
+//!
+//! Written when a step begins or a problem appears, at most every ten seconds, and at the verdict. Only sectors that differ are written.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use tokio::sync::watch;
+
+use super::{Context, Status, Verdict, json, words};
+use crate::host::Host;
+
+/// Bytes of `OFFSPOT-STATUS.txt`.
+pub const TEXT_SIZE: usize = 12 * 1024;
+/// Bytes of each `offspot-status*.json`.
+pub const JSON_SIZE: usize = 16 * 1024;
+/// Least time between two writes while working.
+const PAUSE: Duration = Duration::from_secs(10);
+const SECTOR: usize = 512;
+
+const TEXT: &str = "OFFSPOT-STATUS.txt";
+/// The two slots, written in turn: a cut tears one of them at most.
+const SLOTS: [&str; 2] = ["offspot-status.json", "offspot-status-2.json"];
+
+/// The status files of one boot.
+#[derive(Debug)]
+pub struct Files {
+    folder: PathBuf,
+    seq: u64,
+    /// What each file holds now: text, first and second slot.
+    held: [Vec<u8>; 3],
+}
+
+impl Files {
+    /// Reads what is there. A boot partition that is not there is an error.
+    pub fn open(host: &Host) -> io::Result<Files> {
+        let folder = host.boot();
+        std::fs::metadata(&folder)?;
+        let held = [TEXT, SLOTS[0], SLOTS[1]].map(|name| std::fs::read(folder.join(name)).unwrap_or_default());
+        let seq = held[1..].iter().filter_map(|held| slot_seq(held)).max().unwrap_or(0);
+        Ok(Files { folder, seq, held })
+    }
+
+    /// Writes the text and one slot, synced.
+    pub fn write(&mut self, status: &Status, context: &Context) -> io::Result<()> {
+        self.seq += 1;
+        let slot = 1 + (self.seq % 2) as usize;
+        let text = padded(words::text(status, context), TEXT_SIZE, b"\r\n");
+        let object = padded(
+            json::sealed_within(json::object(status, context, self.seq), JSON_SIZE),
+            JSON_SIZE,
+            b" ",
+        );
+        writable(&self.folder.clone(), || {
+            self.overwrite(slot, SLOTS[slot - 1], object)?;
+            self.overwrite(0, TEXT, text)
+        })
+    }
+
+    fn overwrite(&mut self, which: usize, name: &str, wanted: Vec<u8>) -> io::Result<()> {
+        let path = self.folder.join(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
+        let held = &self.held[which];
+        for (start, end) in differing(held, &wanted) {
+            file.write_all_at(&wanted[start..end], start as u64)?;
+        }
+        if held.len() == wanted.len() {
+            file.sync_data()?;
+        } else {
+            file.set_len(wanted.len() as u64)?;
+            file.sync_all()?;
+            File::open(&self.folder)?.sync_all()?;
+        }
+        self.held[which] = wanted;
+        Ok(())
+    }
+
+    /// Follows the status until its verdict is written, then hands the last error back, if there was one.
+    pub async fn follow(mut self, mut status: watch::Receiver<Status>, context: Context) -> Option<io::Error> {
+        let mut failure = None;
+        let mut last = Instant::now();
+        let mut written = { seen(&status.borrow_and_update()) };
+        while status.changed().await.is_ok() {
+            let now = { seen(&status.borrow_and_update()) };
+            if now == written {
+                continue;
+            }
+            // What changes during the pause is written with it; the verdict does not wait.
+            while now.0 == Verdict::Working && last.elapsed() < PAUSE {
+                let rest = PAUSE.saturating_sub(last.elapsed());
+                match tokio::time::timeout(rest, status.changed()).await {
+                    Ok(Err(_)) | Err(_) => break,
+                    Ok(Ok(())) if status.borrow().verdict != Verdict::Working => break,
+                    Ok(Ok(())) => {}
+                }
+            }
+            let snapshot = status.borrow_and_update().clone();
+            written = seen(&snapshot);
+            last = Instant::now();
+            failure = self.write(&snapshot, &context).err();
+            if snapshot.verdict != Verdict::Working {
+                break;
+            }
+        }
+        failure
+    }
+}
+
+/// What makes a change worth a write.
+fn seen(status: &Status) -> (Verdict, super::Phase, usize) {
+    (status.verdict, status.phase, status.problems.len())
+}
+
+fn slot_seq(held: &[u8]) -> Option<u64> {
+    json::unseal(std::str::from_utf8(held).ok()?)?["seq"].as_u64()
+}
+
+fn padded(text: String, size: usize, with: &[u8]) -> Vec<u8> {
+    let mut bytes = text.into_bytes();
+    while bytes.len() + with.len() <= size {
+        bytes.extend_from_slice(with);
+    }
+    bytes.resize(size, b' ');
+    bytes
+}
+
+/// Runs of whole sectors in which `wanted` differs from `held`.
+fn differing(held: &[u8], wanted: &[u8]) -> Vec<(usize, usize)> {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for start in (0..wanted.len()).step_by(SECTOR) {
+        let end = (start + SECTOR).min(wanted.len());
+        if held.get(start..end) == Some(&wanted[start..end]) {
+            continue;
+        }
+        match runs.last_mut() {
+            Some(run) if run.1 == start => run.1 = end,
+            _ => runs.push((start, end)),
+        }
+    }
+    runs
+}
+
+/// Runs `work` with the partition writable. It is read-only in between, unless a service had it made writable.
+fn writable(folder: &Path, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    if !statvfs(folder)?.flags().contains(FsFlags::ST_RDONLY) || !is_mount_point(folder)? {
+        return work();
+    }
+    let remount = |flags| {
+        mount(
+            None::<&str>,
+            folder,
+            None::<&str>,
+            MsFlags::MS_REMOUNT | flags,
+            None::<&str>,
+        )
+    };
+    remount(MsFlags::empty())?;
+    let done = work();
+    remount(MsFlags::MS_RDONLY)?;
+    done
+}
+
+fn is_mount_point(folder: &Path) -> io::Result<bool> {
+    Ok(std::fs::metadata(folder)?.dev() != std::fs::metadata(folder.join(".."))?.dev())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn box_in(name: &str) -> Host {
+        let root = std::env::temp_dir().join(format!("offspot-files-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(root.join("boot/firmware")).unwrap();
+        Host::new(root)
+    }
+
+    #[test]
+    fn one_slot_is_whole_whatever_is_torn_and_seq_goes_on() {
+        let host = box_in("slots");
+        let (status, context) = (Status::begun(), Context::for_test());
+        for seq in 1..=4 {
+            let mut files = Files::open(&host).unwrap();
+            files.write(&status, &context).unwrap();
+            assert_eq!(files.seq, seq);
+        }
+        let newest = host.boot().join(SLOTS[0]);
+        let torn = std::fs::read(&newest).unwrap();
+        std::fs::write(&newest, &torn[..100]).unwrap();
+        let files = Files::open(&host).unwrap();
+        assert_eq!(files.seq, 3, "the other slot stays whole");
+        std::fs::remove_dir_all(host.root()).unwrap();
+    }
+
+    #[test]
+    fn sizes_never_change_and_only_differing_sectors_are_named() {
+        let host = box_in("sizes");
+        let mut files = Files::open(&host).unwrap();
+        let mut status = Status::begun();
+        for count in 0..3 {
+            status.notes.push("n".repeat(count * 700));
+            files.write(&status, &Context::for_test()).unwrap();
+            assert_eq!(
+                std::fs::metadata(host.boot().join(TEXT)).unwrap().len() as usize,
+                TEXT_SIZE
+            );
+        }
+        for slot in SLOTS {
+            assert_eq!(
+                std::fs::metadata(host.boot().join(slot)).unwrap().len() as usize,
+                JSON_SIZE
+            );
+        }
+        assert_eq!(differing(&[0; 2048], &[0; 2048]), []);
+        let mut other = [0; 2048];
+        (other[600], other[1100]) = (1, 1);
+        assert_eq!(differing(&[0; 2048], &other), [(512, 1536)]);
+        std::fs::remove_dir_all(host.root()).unwrap();
+    }
+}

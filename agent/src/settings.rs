@@ -1,0 +1,160 @@
+//! The settings room: `offspot.yaml` from the boot partition, merged over the last good ones, and kept.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use offspot_config::{InForce, Settings, Severity};
+use sha2::{Digest, Sha256};
+
+use crate::host::Host;
+use crate::problem::SettingsProblem;
+use crate::report::{Context, Reporter};
+
+/// Largest settings file read; the rules refuse it with a clear sentence from here on.
+const LARGEST: u64 = offspot_config::yaml::MAX_BYTES as u64 + 1;
+const HEADER: &str = "# The settings in force, written by offspot-agent from offspot.yaml; edit that file, not this one. crc32 ";
+
+/// Reads, merges and keeps. Whatever is wrong goes to the report; what comes back is in force.
+pub fn read(host: &Host, context: &Context, report: &Reporter) -> Settings {
+    let kept = last_good(host);
+    if let Some(why) = &kept.damaged {
+        report.problem(SettingsProblem::LastGoodDamaged { why: why.clone() });
+    }
+    let given = given(host, report);
+    if let Some((name, bytes)) = &given {
+        context.set_settings(name, &hex(&Sha256::digest(bytes)));
+    }
+    let in_force = offspot_config::in_force(kept.text.as_deref(), given.as_ref().map(|(_, bytes)| bytes.as_slice()));
+    tell(&in_force, report);
+    if let Err(error) = keep(host, &in_force, &kept) {
+        report.problem(SettingsProblem::NotKept { why: error.to_string() });
+    }
+    in_force.settings
+}
+
+/// Reads without keeping or reporting, for `plan`.
+pub fn peek(host: &Host) -> InForce {
+    let (report, _) = Reporter::new();
+    let given = given(host, &report);
+    offspot_config::in_force(last_good(host).text.as_deref(), given.as_ref().map(|(_, bytes)| bytes.as_slice()))
+}
+
+fn tell(in_force: &InForce, report: &Reporter) {
+    for finding in &in_force.findings {
+        let problem = SettingsProblem::Found(Box::new(finding.clone()));
+        match finding.severity {
+            Severity::Error => report.problem(problem),
+            Severity::Warning => report.note(problem.facts().sentence),
+        }
+    }
+    if !in_force.changed.is_empty() {
+        report.note(format!("changed since the last boot: {}", in_force.changed.join(", ")));
+    }
+}
+
+/// Name and bytes of the user's file; `None` where there is none, which is reported.
+fn given(host: &Host, report: &Reporter) -> Option<(String, Vec<u8>)> {
+    let names = match names_in(&host.boot()) {
+        Ok(names) => names,
+        Err(error) => {
+            report.problem(SettingsProblem::Unreadable { file: "the boot partition".into(), why: error.to_string() });
+            return None;
+        }
+    };
+    let choice = offspot_config::choose_file(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for ignored in &choice.ignored {
+        report.note(format!("{ignored} was ignored"));
+    }
+    let Some(name) = choice.chosen else {
+        report.problem(SettingsProblem::Missing);
+        return None;
+    };
+    if name != "offspot.yaml" {
+        report.note(format!("the settings were read from {name}"));
+    }
+    match bounded(&host.boot().join(&name)) {
+        Ok(bytes) => Some((name, bytes)),
+        Err(error) => {
+            report.problem(SettingsProblem::Unreadable { file: name, why: error.to_string() });
+            None
+        }
+    }
+}
+
+fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What earlier boots kept.
+struct Kept {
+    /// The newest copy that is whole.
+    text: Option<Vec<u8>>,
+    /// Why an older copy had to serve, or none could.
+    damaged: Option<String>,
+}
+
+fn previous(host: &Host) -> PathBuf {
+    host.latest().with_file_name("latest.previous.yaml")
+}
+
+fn last_good(host: &Host) -> Kept {
+    let mut damaged = None;
+    for path in [host.latest(), previous(host)] {
+        match bounded(&path).map(|bytes| whole(&bytes).then_some(bytes)) {
+            Ok(Some(bytes)) => return Kept { text: Some(bytes), damaged },
+            Ok(None) => damaged = damaged.or(Some(format!("{} does not match its checksum", file_name(&path)))),
+            // A copy that never was is no damage, but the older one still counts: a cut can come between the two.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => damaged = damaged.or(Some(format!("{}: {error}", file_name(&path)))),
+        }
+    }
+    Kept { text: None, damaged }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Our header names the checksum of what follows; a file without it (made by hand or by another system) is taken as it is.
+fn whole(bytes: &[u8]) -> bool {
+    let Some(rest) = bytes.strip_prefix(HEADER.as_bytes()) else { return !bytes.is_empty() };
+    let Some((sum, body)) = rest.split_at_checked(9) else { return false };
+    sum == format!("{:08x}\n", crc32fast::hash(body)).as_bytes()
+}
+
+/// Writes `latest.yaml` (the one before stays beside it) and `compose.yml` where they differ from what is there.
+fn keep(host: &Host, in_force: &InForce, kept: &Kept) -> io::Result<()> {
+    let body = offspot_config::emit::document(&in_force.tree);
+    let text = format!("{HEADER}{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
+    if kept.text.as_deref() != Some(text.as_bytes()) || kept.damaged.is_some() {
+        if let Some(old) = &kept.text {
+            replace(&previous(host), old)?;
+        }
+        replace(&host.latest(), text.as_bytes())?;
+    }
+    let Some(containers) = &in_force.settings.containers else { return Ok(()) };
+    let compose = offspot_config::emit::document(&containers.given);
+    if std::fs::read(host.compose()).ok().as_deref() == Some(compose.as_bytes()) {
+        return Ok(());
+    }
+    replace(&host.compose(), compose.as_bytes())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
