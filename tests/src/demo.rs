@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
+use serde_json::json;
 
 use crate::agent_run::{self, AgentRun, Ran};
 use crate::board::{self, Board, Powered};
@@ -40,14 +41,18 @@ impl Demo {
     /// The demo of this target folder; a second one at the same time is refused.
     pub fn open() -> Outcome<Demo> {
         if !nix::unistd::geteuid().is_root() {
-            return Err(Failure::new("loop devices, mounts and namespaces need root: run this as root"));
+            return Err(Failure::new(
+                "loop devices, mounts and namespaces need root: run this as root",
+            ));
         }
         let target = fs::canonicalize(agent_run::target_folder()?).doing("target folder")?;
         let lock = File::open(&target).doing(target.display())?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
             .map_err(|_| Failure::new("another demo, suite or bench is at work in this target folder"))?;
         let folder = target.join("demo");
-        let program = std::env::current_exe().doing("looking for this program")?.with_file_name("demo");
+        let program = std::env::current_exe()
+            .doing("looking for this program")?
+            .with_file_name("demo");
         let board = Board::new(&folder);
         let engine = LabEngine::new(&folder, &board.root(), &program);
         Ok(Demo {
@@ -80,9 +85,9 @@ impl Demo {
         Ok(Ready { powered, address })
     }
 
-    /// Engine stopped, everything unmounted, card out: what a shutdown does.
-    pub fn power_off(&self) -> Outcome<()> {
-        self.engine.stop()?;
+    /// Engine ended at once, everything unmounted, card out: the plug pulled, but that nothing written is lost.
+    pub fn pull_plug(&self) -> Outcome<()> {
+        self.engine.cut()?;
         self.board.power_off()
     }
 
@@ -100,9 +105,23 @@ impl Demo {
         Ok(ran)
     }
 
+    /// Writes `ran.json`: what the suite asks.
+    fn keep_figures(&self, ready: &Ready, ran: &Ran) -> Outcome<()> {
+        let figures = json!({
+            "exit_code": ran.exit_code,
+            "address": ready.address,
+            "seconds": ran.wall.as_secs_f64(),
+            "engine_start_seconds": self.engine.start_took(),
+            "processor_seconds": ran.processor.as_secs_f64(),
+            "peak_bytes": ran.peak,
+        });
+        let file = self.board.folder().join("ran.json");
+        fs::write(&file, figures.to_string()).doing(file.display())
+    }
+
     /// Takes everything away; gives what could not be, in words.
     pub fn down(&self) -> Outcome<Vec<String>> {
-        self.power_off()?;
+        self.pull_plug()?;
         let folder = self.board.folder();
         if folder.exists() {
             fs::remove_dir_all(folder).doing(folder.display())?;
@@ -113,10 +132,20 @@ impl Demo {
     /// What of the demo is on this machine, in words.
     pub fn leftovers(&self) -> Vec<String> {
         let folder = self.board.folder();
-        let mounts = board::mounts_below(folder).into_iter().map(|mount| format!("mount {mount}"));
-        let loops = card::attached_below(folder).into_iter().map(|device| format!("loop device {device}"));
+        let mounts = board::mounts_below(folder)
+            .into_iter()
+            .map(|mount| format!("mount {mount}"));
+        let loops = card::attached_below(folder)
+            .into_iter()
+            .map(|device| format!("loop device {device}"));
         let files = folder.exists().then(|| format!("folder {}", folder.display()));
-        self.engine.leftovers().into_iter().chain(mounts).chain(loops).chain(files).collect()
+        self.engine
+            .leftovers()
+            .into_iter()
+            .chain(mounts)
+            .chain(loops)
+            .chain(files)
+            .collect()
     }
 }
 
@@ -134,12 +163,13 @@ pub fn up(agent: Option<PathBuf>) -> Outcome<i32> {
     eprintln!("making the library and its card");
     let first = demo.make_card()?;
     if !first {
-        eprintln!("the card is there from an earlier run: this is a second boot, after a shutdown");
-        demo.power_off()?;
+        eprintln!("the card is there from an earlier run: the plug is pulled, and this is a second boot");
+        demo.pull_plug()?;
     }
     let ready = demo.power_on()?;
     introduce(&demo, &ready);
     let ran = demo.run_agent(&ready, &binary, &[])?;
+    demo.keep_figures(&ready, &ran)?;
     conclude(&demo, &ready, &ran)
 }
 
@@ -157,7 +187,12 @@ pub fn down() -> Outcome<i32> {
 
 fn introduce(demo: &Demo, ready: &Ready) {
     let powered = &ready.powered;
-    eprintln!("card {} on {}, root {}", demo.board.card().display(), powered.device, demo.board.root().display());
+    eprintln!(
+        "card {} on {}, root {}",
+        demo.board.card().display(),
+        powered.device,
+        demo.board.root().display()
+    );
     if !powered.has_vfat {
         eprintln!(
             "this kernel has no vfat: the demo copied the boot partition to {} with mtools, and copies it back after the run",
@@ -175,7 +210,11 @@ fn conclude(demo: &Demo, ready: &Ready, ran: &Ran) -> Outcome<i32> {
     }
     println!("{}", times(ran, demo.engine.start_took()));
     if ran.interrupted || ran.exit_code != 0 {
-        println!("the agent ended with {}; what it and the engine said is in {}", ran.exit_code, demo.board.folder().display());
+        println!(
+            "the agent ended with {}; what it and the engine said is in {}",
+            ran.exit_code,
+            demo.board.folder().display()
+        );
         return Ok(ran.exit_code);
     }
     let (home, library) = (format!("{}:80", ready.address), format!("{}:8080", ready.address));
@@ -194,7 +233,9 @@ fn conclude(demo: &Demo, ready: &Ready, ran: &Ran) -> Outcome<i32> {
 fn times(ran: &Ran, engine: Option<f64>) -> String {
     let phase = |(name, lasted): &(String, Duration)| format!("{name} {:.2}", lasted.as_secs_f64());
     let phases: Vec<String> = ran.phases.iter().map(phase).collect();
-    let engine = engine.map_or(String::new(), |took| format!(" of which the engine took {took:.2} s to start,"));
+    let engine = engine.map_or(String::new(), |took| {
+        format!(" of which the engine took {took:.2} s to start,")
+    });
     format!(
         "agent: {:.2} s in all,{engine} {:.3} s of processor time, {:.1} MB at most\nphases in seconds: {}",
         ran.wall.as_secs_f64(),

@@ -29,9 +29,12 @@ pub struct LabEngine {
 impl LabEngine {
     /// The engine of the board in `folder` (absolute) with its agent's `root`; `program` is the `demo` binary.
     pub fn new(folder: &Path, root: &Path, program: &Path) -> LabEngine {
-        let sum = folder.to_string_lossy().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let sum = folder
+            .to_string_lossy()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+                (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
         LabEngine {
             folder: folder.to_owned(),
             root: root.to_owned(),
@@ -71,7 +74,10 @@ impl LabEngine {
         let _ = fs::remove_file(self.socket());
         if self.socket().as_os_str().len() > SOCKET_PATH {
             let path = self.socket();
-            return Err(Failure::new(format!("{} is too long for a socket: clone into a shorter path", path.display())));
+            return Err(Failure::new(format!(
+                "{} is too long for a socket: clone into a shorter path",
+                path.display()
+            )));
         }
         let holder = self.spawn_activator()?;
         let begun = Instant::now();
@@ -91,8 +97,13 @@ impl LabEngine {
         command.args(["--net", "--mount", "--propagation", "slave"]);
         command.args(["--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]);
         command.arg(&self.program).arg(ACTIVATOR);
-        command.args([self.socket(), self.root.clone(), self.took_file()]).arg(&self.name);
-        command.stdin(Stdio::null()).stdout(log.try_clone().doing("engine.log")?).stderr(log);
+        command
+            .args([self.socket(), self.root.clone(), self.took_file()])
+            .arg(&self.name);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().doing("engine.log")?)
+            .stderr(log);
         let child = command.process_group(0).spawn().doing("unshare")?;
         let pid_file = self.folder.join("engine.pid");
         fs::write(&pid_file, child.id().to_string()).doing(pid_file.display())?;
@@ -103,7 +114,12 @@ impl LabEngine {
     fn plug_in(&self, holder: u32) -> Outcome<String> {
         let (host, engine) = (self.link(), format!("{}e", self.name));
         let (network, pid) = (free_network()?, holder.to_string());
-        tool::run("ip", &["link", "add", &host, "type", "veth", "peer", "name", &engine, "netns", &pid])?;
+        tool::run(
+            "ip",
+            &[
+                "link", "add", &host, "type", "veth", "peer", "name", &engine, "netns", &pid,
+            ],
+        )?;
         tool::run("ip", &["address", "add", &format!("{network}.1/30"), "dev", &host])?;
         tool::run("ip", &["link", "set", &host, "up"])?;
         let inside = |arguments: &[&str]| {
@@ -135,7 +151,10 @@ impl LabEngine {
                 let _ = tool::run("kill", &["-KILL", &pid.to_string()]);
             }
             if begun.elapsed() > PATIENCE {
-                return Err(Failure::new(format!("processes {:?} of the engine do not end", self.processes())));
+                return Err(Failure::new(format!(
+                    "processes {:?} of the engine do not end",
+                    self.processes()
+                )));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -155,7 +174,10 @@ impl LabEngine {
         while !self.control_groups().is_empty() {
             self.control_groups().iter().for_each(|group| remove_group(group));
             if begun.elapsed() > PATIENCE {
-                return Err(Failure::new(format!("control groups {:?} do not go", self.control_groups())));
+                return Err(Failure::new(format!(
+                    "control groups {:?} do not go",
+                    self.control_groups()
+                )));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -166,7 +188,10 @@ impl LabEngine {
     pub fn leftovers(&self) -> Vec<String> {
         let link = Path::new("/sys/class/net").join(self.link()).exists();
         let processes = self.processes().into_iter().map(|pid| format!("process {pid}"));
-        let groups = self.control_groups().into_iter().map(|group| format!("control group {}", group.display()));
+        let groups = self
+            .control_groups()
+            .into_iter()
+            .map(|group| format!("control group {}", group.display()));
         let link = link.then(|| format!("network link {}", self.link()));
         processes.chain(groups).chain(link).collect()
     }
@@ -191,7 +216,11 @@ impl LabEngine {
 
     fn control_groups(&self) -> Vec<PathBuf> {
         let top = Path::new("/sys/fs/cgroup");
-        let controllers = fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path().join(&self.name));
+        let controllers = fs::read_dir(top)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path().join(&self.name));
         std::iter::once(top.join(&self.name))
             .chain(controllers)
             .filter(|group| group.is_dir())

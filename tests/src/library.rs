@@ -1,6 +1,7 @@
 //! The demo's library: kiwix-serve and a home page as container images, a ZIM, and the `offspot.yaml` that ties them together.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::image_build::{Entry, Image, sha256_of_file};
@@ -68,15 +69,24 @@ impl Library {
         for folder in folders {
             fs::create_dir_all(&folder).doing(folder.display())?;
         }
+        // As Debian has it: recipes speak of /var/run/internet.
+        let link = root.join("var/run");
+        let _ = fs::remove_file(&link);
+        symlink("/run", &link).doing(link.display())?;
         Ok(library)
     }
 }
 
 /// The layer both images stand on: a shell, wget and httpd in one static binary.
 pub fn base() -> Outcome<Vec<Entry>> {
-    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+        .into_iter()
+        .find(|path| Path::new(path).exists());
     let busybox = busybox.ok_or_else(|| Failure::new("there is no busybox: apt-get install busybox-static"))?;
-    let folder = |path: &str, mode| Entry::Folder { path: path.into(), mode };
+    let folder = |path: &str, mode| Entry::Folder {
+        path: path.into(),
+        mode,
+    };
     let link = |name: &str| Entry::Link {
         path: format!("bin/{name}"),
         target: "busybox".into(),
@@ -85,7 +95,12 @@ pub fn base() -> Outcome<Vec<Entry>> {
         path: "etc/passwd".into(),
         bytes: b"root:x:0:0:root:/:/bin/sh\n".to_vec(),
     };
-    let mut entries = vec![folder("bin", 0o755), folder("etc", 0o755), folder("tmp", 0o1777), passwd];
+    let mut entries = vec![
+        folder("bin", 0o755),
+        folder("etc", 0o755),
+        folder("tmp", 0o1777),
+        passwd,
+    ];
     entries.push(Entry::Copy {
         path: "bin/busybox".into(),
         from: busybox.into(),
@@ -96,7 +111,9 @@ pub fn base() -> Outcome<Vec<Entry>> {
 
 /// The image of kiwix-serve: Debian's binary with every library that `ldd` names.
 pub fn kiwix() -> Outcome<Image> {
-    let binary = ["/usr/bin/kiwix-serve", "/usr/local/bin/kiwix-serve"].into_iter().find(|path| Path::new(path).exists());
+    let binary = ["/usr/bin/kiwix-serve", "/usr/local/bin/kiwix-serve"]
+        .into_iter()
+        .find(|path| Path::new(path).exists());
     let binary = binary.ok_or_else(|| Failure::new("there is no kiwix-serve: apt-get install kiwix-tools"))?;
     let mut entries = vec![Entry::Copy {
         path: "usr/bin/kiwix-serve".into(),
@@ -121,7 +138,9 @@ pub fn home() -> Outcome<Image> {
     };
     Ok(Image {
         name: HOME.into(),
-        command: ["/bin/httpd", "-f", "-p", "80", "-h", "/var/www"].map(String::from).to_vec(),
+        command: ["/bin/httpd", "-f", "-p", "80", "-h", "/var/www"]
+            .map(String::from)
+            .to_vec(),
         layers: vec![base()?, vec![www]],
     })
 }
@@ -132,14 +151,19 @@ fn closure(binary: &str) -> Outcome<Vec<String>> {
     if let Some(line) = printed.lines().find(|line| line.contains("not found")) {
         return Err(Failure::new(format!("{binary} lacks a library: {}", line.trim())));
     }
-    let words = printed.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    let words = printed
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     Ok(words.map(str::to_owned).collect())
 }
 
 /// Path of an article below the library's address, for each way kiwix-serve has had.
 pub fn article_paths(article: &Article) -> [String; 2] {
     let book = ZIM.trim_end_matches(".zim");
-    [format!("/content/{book}/{}", article.path), format!("/{book}/A/{}", article.path)]
+    [
+        format!("/content/{book}/{}", article.path),
+        format!("/{book}/A/{}", article.path),
+    ]
 }
 
 fn offspot_yaml(zim: &Path) -> Outcome<String> {
