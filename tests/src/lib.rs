@@ -3,10 +3,12 @@
 
 pub mod activator;
 pub mod agent_run;
+pub mod bench;
 pub mod board;
 pub mod card;
 pub mod demo;
 pub mod elf;
+pub mod figures;
 pub mod http;
 pub mod image_build;
 pub mod lab_engine;
