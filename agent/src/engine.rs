@@ -1,10 +1,17 @@
 //! The few verbs of the Docker API that the story uses, over the engine's Unix socket.
 
+mod containers;
+
 use std::time::Duration;
 
 use bollard::Docker;
 
 use crate::problem::EngineProblem;
+
+mod images;
+
+pub use images::HeldImage;
+pub use containers::Refusal;
 
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;

@@ -55,8 +55,10 @@ pub struct Plan<F, I> {
     pub files: Vec<Step<F>>,
     /// Images to load, needed ones first.
     pub images: Vec<Step<I>>,
-    /// What cannot fit.
-    pub refused: Vec<(String, Problem)>,
+    /// Files that cannot fit.
+    pub refused_files: Vec<(String, Problem)>,
+    /// Images that cannot fit.
+    pub refused_images: Vec<(String, Problem)>,
     /// What there was to give.
     pub budget: Budget,
 }
@@ -67,7 +69,8 @@ impl<F: Clone, I: Clone> Plan<F, I> {
         let mut plan = Plan {
             files: Vec::new(),
             images: Vec::new(),
-            refused: Vec::new(),
+            refused_files: Vec::new(),
+            refused_images: Vec::new(),
             budget,
         };
         for step in needed {
@@ -85,7 +88,7 @@ impl<F: Clone, I: Clone> Plan<F, I> {
     fn admit_image(&mut self, step: Step<I>) {
         let costs = self.costs_with(None, Some(step.cost));
         match shortage(&step.name, step.cost, &costs, self.budget) {
-            Some(problem) => self.refused.push((step.name, problem)),
+            Some(problem) => self.refused_images.push((step.name, problem)),
             None => self.images.push(step),
         }
     }
@@ -93,9 +96,14 @@ impl<F: Clone, I: Clone> Plan<F, I> {
     fn admit_file(&mut self, step: Step<F>) {
         let costs = self.costs_with(Some(step.cost), None);
         match shortage(&step.name, step.cost, &costs, self.budget) {
-            Some(problem) => self.refused.push((step.name, problem)),
+            Some(problem) => self.refused_files.push((step.name, problem)),
             None => self.files.push(step),
         }
+    }
+
+    /// What cannot fit, images first.
+    pub fn refused(&self) -> impl Iterator<Item = &(String, Problem)> {
+        self.refused_images.iter().chain(&self.refused_files)
     }
 
     /// Costs in the order in which things are carried out.
@@ -134,8 +142,7 @@ impl<F: Clone, I: Clone> Plan<F, I> {
     pub fn to_json(&self) -> Value {
         let step = |name: &String, cost: &Cost| json!({ "name": name, "cost": cost });
         let refused: Vec<Value> = self
-            .refused
-            .iter()
+            .refused()
             .map(|(name, problem)| {
                 let facts = problem.facts();
                 json!({ "name": name, "code": facts.code, "sentence": facts.sentence, "advice": facts.advice })
@@ -167,7 +174,7 @@ impl<F: Clone, I: Clone> Plan<F, I> {
                 cost.inodes
             ));
         }
-        lines.extend(self.refused.iter().map(|(_, problem)| format!("refuse {problem}")));
+        lines.extend(self.refused().map(|(_, problem)| format!("refuse {problem}")));
         if lines.is_empty() {
             return "nothing to place, nothing to load\n".into();
         }
@@ -285,9 +292,9 @@ mod tests {
             (names(&plan.images), names(&plan.files)),
             (vec!["kiwix", "extra"], vec!["small.zim"])
         );
-        assert_eq!(plan.refused.len(), 1);
-        assert_eq!(plan.refused[0].1.facts().code, "E-SPACE-BYTES");
-        let Problem::Space(SpaceProblem::Bytes { item, need, have }) = &plan.refused[0].1 else {
+        assert_eq!(plan.refused().count(), 1);
+        assert_eq!(plan.refused_files[0].1.facts().code, "E-SPACE-BYTES");
+        let Problem::Space(SpaceProblem::Bytes { item, need, have }) = &plan.refused_files[0].1 else {
             panic!()
         };
         assert_eq!((item.as_str(), *need, *have), ("big.zim", 60, 40));
@@ -322,7 +329,7 @@ mod tests {
         let mut greedy = step("greedy", 1, 1, 0);
         greedy.cost.memory = 11;
         let plan = Plan::<(), ()>::new(vec![many, greedy], Vec::new(), Vec::new(), budget(100));
-        let codes: Vec<&str> = plan.refused.iter().map(|(_, problem)| problem.facts().code).collect();
+        let codes: Vec<&str> = plan.refused().map(|(_, problem)| problem.facts().code).collect();
         assert_eq!(codes, ["E-SPACE-INODES", "E-SPACE-MEMORY"]);
     }
 

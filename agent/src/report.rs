@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::problem::{Facts, Problem};
 
 pub mod files;
+pub mod followers;
 pub mod journal;
 pub mod json;
 pub mod led;

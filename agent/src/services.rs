@@ -1,1 +1,109 @@
-//! `containers`: brought up with compose's meaning.
+//! `containers`: brought up with compose's meaning, and watched until every service is well or the limit is over.
+//!
+//! Unchanged services are left alone, changed ones made anew, vanished ones removed. One service that fails costs itself, and those
+//! that cannot do without it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use offspot_config::compose::Project;
+
+use crate::engine::Engine;
+use crate::host::Host;
+use crate::problem::ServiceProblem;
+use crate::report::{Kind, Reporter, State};
+
+pub mod create;
+pub mod found;
+mod health;
+pub mod labels;
+mod names;
+mod networks;
+mod replace;
+mod run;
+mod sources;
+mod up;
+
+/// How a service stands at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceState {
+    /// Runs, and its health check passes.
+    Healthy,
+    /// Runs, and has no health check.
+    Running,
+    /// Has done its work and ended with exit code 0.
+    Ended,
+    /// See the problems.
+    Failed,
+}
+
+/// The services were brought up: the token of this step.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    /// Each service of the project, refused ones too, and how it stands.
+    pub services: Vec<(String, ServiceState)>,
+}
+
+impl Running {
+    /// Whether a service runs or has ended well.
+    pub fn is_well(&self, name: &str) -> bool {
+        let named = |(known, state): &&(String, ServiceState)| known == name && *state != ServiceState::Failed;
+        self.services.iter().any(|service| named(&service))
+    }
+}
+
+/// Brings the project up and waits at most `limit` for the health of its services. `failed` names the images that are on the card and
+/// could not be loaded. Problems are reported by the name of their service.
+pub async fn up(
+    engine: &Engine,
+    host: &Host,
+    project: Project,
+    failed: &BTreeSet<String>,
+    limit: Duration,
+    report: &Reporter,
+) -> Running {
+    let mut running = Running::default();
+    for refused in &project.refused {
+        let why = format!("{} ({})", refused.finding.message, refused.finding.key);
+        fail(
+            report,
+            &refused.name,
+            ServiceProblem::Refused {
+                item: refused.name.clone(),
+                why,
+            },
+        );
+        running.services.push((refused.name.clone(), ServiceState::Failed));
+    }
+    let up = up::Up {
+        engine,
+        host,
+        project: &project,
+        failed,
+        report,
+        deadline: tokio::time::Instant::now() + limit,
+        limit,
+    };
+    match up.all().await {
+        Ok(services) => running.services.extend(services),
+        Err(problem) => {
+            report.problem(problem);
+            for service in &project.services {
+                report.item(Kind::Service, &service.name, State::Failed, "");
+                running.services.push((service.name.clone(), ServiceState::Failed));
+            }
+        }
+    }
+    running
+}
+
+/// Says that a service failed.
+fn fail(report: &Reporter, service: &str, problem: ServiceProblem) {
+    report.item(
+        Kind::Service,
+        service,
+        State::Failed,
+        problem.facts().sentence,
+    );
+    report.problem(problem);
+}

@@ -40,6 +40,23 @@ pub fn peek(host: &Host) -> InForce {
     offspot_config::in_force(last_good(host).text.as_deref(), given.as_ref().map(|(_, bytes)| bytes.as_slice()))
 }
 
+/// Keys whose effect on the host is a later version's: they are checked and kept, and that is said.
+pub fn tell_what_waits(settings: &Settings, report: &Reporter) {
+    let waiting: Vec<&str> = [
+        ("firmware", !settings.firmware.is_empty()),
+        ("timezone", settings.timezone.is_some()),
+        ("hostname", settings.hostname.is_some()),
+        ("ethernet", settings.ethernet.is_some()),
+        ("ap", settings.ap.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(key, given)| given.then_some(key))
+    .collect();
+    if !waiting.is_empty() {
+        report.note(format!("checked and kept, not yet put into effect by this version: {}", waiting.join(", ")));
+    }
+}
+
 fn tell(in_force: &InForce, report: &Reporter) {
     for finding in &in_force.findings {
         let problem = SettingsProblem::Found(Box::new(finding.clone()));
@@ -62,11 +79,12 @@ fn given(host: &Host, report: &Reporter) -> Option<(String, Vec<u8>)> {
             return None;
         }
     };
-    let choice = offspot_config::choose_file(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    for ignored in &choice.ignored {
-        report.note(format!("{ignored} was ignored"));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (chosen, warning) = offspot_config::choose_file(&names);
+    if let Some(warning) = warning {
+        report.note(warning.message);
     }
-    let Some(name) = choice.chosen else {
+    let Some(name) = chosen.map(str::to_owned) else {
         report.problem(SettingsProblem::Missing);
         return None;
     };
@@ -94,7 +112,7 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -139,7 +157,7 @@ fn whole(bytes: &[u8]) -> bool {
 
 /// Writes `latest.yaml` (the one before stays beside it) and `compose.yml` where they differ from what is there.
 fn keep(host: &Host, in_force: &InForce, kept: &Kept) -> io::Result<()> {
-    let body = offspot_config::emit::document(&in_force.tree);
+    let body = offspot_config::to_yaml(&in_force.tree.0);
     let text = format!("{HEADER}{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
     if kept.text.as_deref() != Some(text.as_bytes()) || kept.damaged.is_some() {
         if let Some(old) = &kept.text {
@@ -148,7 +166,7 @@ fn keep(host: &Host, in_force: &InForce, kept: &Kept) -> io::Result<()> {
         replace(&host.latest(), text.as_bytes())?;
     }
     let Some(containers) = &in_force.settings.containers else { return Ok(()) };
-    let compose = offspot_config::emit::document(&containers.given);
+    let compose = offspot_config::to_yaml(&containers.given);
     if std::fs::read(host.compose()).ok().as_deref() == Some(compose.as_bytes()) {
         return Ok(());
     }

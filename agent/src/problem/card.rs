@@ -7,6 +7,7 @@ use super::{Area, Facts};
 #[allow(missing_docs, reason = "the sentence of each stands in `facts`")]
 pub enum CardProblem {
     NotFound { why: String },
+    NotAllowed { why: String },
     NoData { disk: String },
     NotLast { disk: String },
     TableDamaged { disk: String, why: String },
@@ -21,6 +22,24 @@ pub enum CardProblem {
 }
 
 impl CardProblem {
+    /// What an error of the kernel on `device` means.
+    pub fn of_io(device: &str, doing: &str, error: &std::io::Error) -> CardProblem {
+        let why = format!("{device}: {error}");
+        match error.raw_os_error() {
+            Some(nix::libc::EROFS) => CardProblem::ReadOnly {
+                disk: device.to_owned(),
+            },
+            Some(nix::libc::EACCES | nix::libc::EPERM) => CardProblem::NotAllowed { why },
+            Some(nix::libc::ENOENT | nix::libc::ENXIO | nix::libc::ENODEV | nix::libc::ENOMEDIUM) => {
+                CardProblem::NotFound { why }
+            }
+            _ => CardProblem::Failing {
+                doing: doing.to_owned(),
+                why,
+            },
+        }
+    }
+
     /// Code, subject, sentence and advice.
     pub fn facts(&self) -> Facts {
         match self {
@@ -29,6 +48,12 @@ impl CardProblem {
                 Area::Card,
                 format!("the card was not found: {why}"),
                 "start the agent with --card DEVICE, or put the card back in its slot",
+            ),
+            CardProblem::NotAllowed { why } => Facts::new(
+                "E-CARD-NOT-ALLOWED",
+                Area::Card,
+                format!("the card may not be opened: {why}"),
+                "start the agent as root",
             ),
             CardProblem::NoData { disk } => Facts::new(
                 "E-CARD-NO-DATA",

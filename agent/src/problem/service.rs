@@ -17,6 +17,14 @@ pub enum ServiceProblem {
         item: String,
         image: String,
     },
+    ImageFailed {
+        item: String,
+        image: String,
+    },
+    NameTaken {
+        item: String,
+        name: String,
+    },
     NotStarted {
         item: String,
         why: String,
@@ -61,6 +69,18 @@ impl ServiceProblem {
                 Area::Service,
                 format!("{item} was not started: its image {image} is not on the card"),
                 format!("put the tarball of {image} into offspot/images on the boot partition or /data/images"),
+            ),
+            ServiceProblem::ImageFailed { item, image } => Facts::new(
+                "E-SERVICE-IMAGE",
+                Area::Service,
+                format!("{item} was not started: its image {image} could not be loaded"),
+                format!("see the problem of {image}"),
+            ),
+            ServiceProblem::NameTaken { item, name } => Facts::new(
+                "E-SERVICE-NAME",
+                Area::Service,
+                format!("{item} was not started: another container, which is not of this project, has the name {name}"),
+                format!("remove that container, or give {item} another container_name in offspot.yaml"),
             ),
             ServiceProblem::NotStarted { item, why } => Facts::new(
                 "E-SERVICE-START",

@@ -25,7 +25,7 @@ const SECTOR: usize = 512;
 
 const TEXT: &str = "OFFSPOT-STATUS.txt";
 /// The two slots, written in turn: a cut tears one of them at most.
-const SLOTS: [&str; 2] = ["offspot-status.json", "offspot-status-2.json"];
+pub const SLOTS: [&str; 2] = ["offspot-status.json", "offspot-status-2.json"];
 
 /// The status files of one boot.
 #[derive(Debug)]

@@ -1,0 +1,176 @@
+//! `networks` and `volumes` of the top level, `networks` and `network_mode` of a service.
+
+use std::collections::BTreeMap;
+
+use crate::code;
+use super::model::{Joined, Network, Subnet, Volume, Wiring};
+use super::place::Place;
+
+/// A network that nothing is said about.
+pub(super) fn named(project: &str, key: &str) -> Network {
+    Network {
+        key: key.to_owned(),
+        name: format!("{project}_{key}"),
+        ..Network::default()
+    }
+}
+
+/// One network of the top level.
+pub(super) fn network(project: &str, key: &str, place: &Place<'_>) -> Network {
+    let mut network = named(project, key);
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            _ if value.is_null() => {}
+            "external" => {
+                if let Some(name) = external(key, &value) {
+                    (network.external, network.name) = (true, name);
+                }
+            }
+            "name" => network.name = value.text().unwrap_or_default(),
+            "driver" => network.driver = value.text(),
+            "driver_opts" => network.driver_opts = value.filled(),
+            "internal" => network.internal = value.flag().unwrap_or_default(),
+            "attachable" => network.attachable = value.flag().unwrap_or_default(),
+            "enable_ipv6" => network.enable_ipv6 = value.flag().unwrap_or_default(),
+            "labels" => network.labels = value.filled(),
+            "ipam" => ipam(&value, &mut network),
+            _ => unhonoured(&value, &name, "a network", &["enable_ipv4"]),
+        }
+    }
+    network
+}
+
+/// `external: true` or `external: {name: …}`: the name in the engine.
+fn external(key: &str, place: &Place<'_>) -> Option<String> {
+    if !place.is_mapping() {
+        return (place.flag()?).then(|| key.to_owned());
+    }
+    let entries = place.entries();
+    let name = entries.iter().find(|(name, _)| name == "name");
+    Some(name.and_then(|(_, value)| value.text()).unwrap_or(key.to_owned()))
+}
+
+fn unhonoured(value: &Place<'_>, name: &str, what: &str, known: &[&str]) {
+    if known.contains(&name) {
+        value.refuse_known(format!("{name} of {what} is not honoured"));
+    } else {
+        let message = format!("{name} is not a key of {what}, and ignored");
+        value.warn(code::COMPOSE_UNKNOWN, message, "correct its spelling or leave it out");
+    }
+}
+
+fn ipam(place: &Place<'_>, network: &mut Network) {
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            _ if value.is_null() => {}
+            "driver" => network.ipam_driver = value.text(),
+            "config" => network.subnets = value.items().iter().map(subnet).collect(),
+            _ => unhonoured(&value, &name, "ipam", &["options"]),
+        }
+    }
+}
+
+fn subnet(place: &Place<'_>) -> Subnet {
+    let mut subnet = Subnet::default();
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            "subnet" => subnet.subnet = value.text(),
+            "gateway" => subnet.gateway = value.text(),
+            "ip_range" => subnet.ip_range = value.text(),
+            "aux_addresses" => subnet.aux_addresses = value.filled(),
+            _ => unhonoured(&value, &name, "ipam.config", &[]),
+        }
+    }
+    subnet
+}
+
+/// One named volume of the top level.
+pub(super) fn volume(project: &str, key: &str, place: &Place<'_>) -> Volume {
+    let mut volume = Volume {
+        key: key.to_owned(),
+        name: format!("{project}_{key}"),
+        ..Volume::default()
+    };
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            _ if value.is_null() => {}
+            "external" => {
+                if let Some(name) = external(key, &value) {
+                    (volume.external, volume.name) = (true, name);
+                }
+            }
+            "name" => volume.name = value.text().unwrap_or_default(),
+            "driver" => volume.driver = value.text(),
+            "driver_opts" => volume.driver_opts = value.filled(),
+            "labels" => volume.labels = value.filled(),
+            _ => unhonoured(&value, &name, "a volume", &[]),
+        }
+    }
+    volume
+}
+
+/// `network_mode`.
+pub(super) fn mode(place: &Place<'_>) -> Option<Wiring> {
+    let mode = place.text()?;
+    match mode.as_str() {
+        "host" | "none" | "bridge" => Some(Wiring::Mode(mode)),
+        _ => {
+            place.refuse_known(format!(
+                "network_mode {mode} is not honoured, only host, none and bridge"
+            ));
+            None
+        }
+    }
+}
+
+/// `networks` of a service: a list of keys or a mapping, by falling priority and then by name, as compose joins them.
+pub(super) fn joined(place: &Place<'_>) -> Wiring {
+    let mut by_rank: BTreeMap<(i64, String), Joined> = BTreeMap::new();
+    if place.is_sequence() {
+        for key in place.list() {
+            by_rank.insert((0, key.clone()), join(&key));
+        }
+    } else {
+        for (key, value) in place.entries() {
+            let (priority, joined) = options(&key, &value);
+            by_rank.insert((-priority, key), joined);
+        }
+    }
+    Wiring::Joined(by_rank.into_values().collect())
+}
+
+/// A plain membership.
+pub(super) fn join(key: &str) -> Joined {
+    Joined {
+        network: key.to_owned(),
+        ..Joined::default()
+    }
+}
+
+fn options(key: &str, place: &Place<'_>) -> (i64, Joined) {
+    let (mut priority, mut joined) = (0i32, join(key));
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            _ if value.is_null() => {}
+            "aliases" => joined.aliases = value.list(),
+            "ipv4_address" => {
+                let known = |text: &str| text.parse::<std::net::Ipv4Addr>().ok();
+                let address = value.parsed(known, "must be an IPv4 address");
+                joined.ipv4_address = address.map(|address| address.to_string());
+            }
+            "priority" => priority = value.number().unwrap_or_default(),
+            _ => {
+                let known = [
+                    "ipv6_address",
+                    "link_local_ips",
+                    "mac_address",
+                    "driver_opts",
+                    "gw_priority",
+                    "interface_name",
+                ];
+                unhonoured(&value, &name, "a network", &known);
+            }
+        }
+    }
+    (i64::from(priority), joined)
+}

@@ -1,0 +1,245 @@
+//! A value, its dotted key and what was found in it: the reader's cursor.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use crate::node::{Node, Value};
+use crate::{Finding, Severity, code};
+
+/// Most findings of one service that are kept: a hostile file has millions. Errors are kept longest, for they refuse.
+const MOST: usize = 100;
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Notes(RefCell<Vec<Finding>>);
+
+impl Notes {
+    pub fn take(&self) -> Vec<Finding> {
+        self.0.take()
+    }
+}
+
+/// A value of the file and the key it stands under.
+#[derive(Debug, Clone)]
+pub(super) struct Place<'a> {
+    pub key: String,
+    pub node: &'a Node,
+    pub notes: &'a Notes,
+}
+
+impl<'a> Place<'a> {
+    pub fn under(&self, name: &str, node: &'a Node) -> Place<'a> {
+        self.at(format!("{}.{name}", self.key), node)
+    }
+
+    fn at(&self, key: String, node: &'a Node) -> Place<'a> {
+        Place {
+            key,
+            node,
+            notes: self.notes,
+        }
+    }
+
+    pub fn note(&self, code: &'static str, severity: Severity, message: impl Into<String>, advice: &str) {
+        let mut notes = self.notes.0.borrow_mut();
+        let full = match severity {
+            Severity::Warning => MOST,
+            Severity::Error => 2 * MOST,
+        };
+        if notes.len() >= full {
+            return;
+        }
+        notes.push(Finding {
+            code,
+            severity,
+            key: self.key.clone(),
+            at: Some(self.node.at),
+            message: message.into(),
+            advice: advice.to_owned(),
+            excerpt: None,
+        });
+    }
+
+    /// The value cannot be used: whatever holds it is refused.
+    pub fn refuse(&self, message: impl Into<String>) {
+        let advice = "write it as the compose specification says";
+        self.note(code::COMPOSE_VALUE, Severity::Error, message, advice);
+    }
+
+    /// The value is known to compose and not honoured here: whatever holds it is refused.
+    pub fn refuse_known(&self, message: impl Into<String>) {
+        let advice = "leave it out, or say the same with keys that are honoured";
+        self.note(code::COMPOSE_KEY, Severity::Error, message, advice);
+    }
+
+    pub fn warn(&self, code: &'static str, message: impl Into<String>, advice: &str) {
+        self.note(code, Severity::Warning, message, advice);
+    }
+
+    pub fn is_null(&self) -> bool {
+        self.node.is_null()
+    }
+
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.node.value, Value::Mapping(_))
+    }
+
+    pub fn is_sequence(&self) -> bool {
+        matches!(self.node.value, Value::Sequence(_))
+    }
+
+    /// Text, number or boolean as it was written; `$$` is `$`, as compose reads it, and nothing else is replaced.
+    pub fn text(&self) -> Option<String> {
+        match &self.node.value {
+            Value::Scalar(_) if self.is_null() => {
+                self.refuse("a value is missing");
+                None
+            }
+            Value::Scalar(scalar) => Some(self.unescaped(&scalar.text)),
+            _ => {
+                self.refuse("must be a text");
+                None
+            }
+        }
+    }
+
+    fn unescaped(&self, text: &str) -> String {
+        if !text.contains('$') {
+            return text.to_owned();
+        }
+        if let Some(name) = variable(text) {
+            let message = format!("the variable {name} is not replaced: it stays as it stands");
+            let advice = "write its value, or $$ for a dollar sign";
+            self.warn(code::COMPOSE_VARIABLE, message, advice);
+        }
+        text.replace("$$", "$")
+    }
+
+    pub fn flag(&self) -> Option<bool> {
+        let text = self.text()?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Some(true),
+            "false" | "no" | "off" => Some(false),
+            _ => {
+                self.refuse("must be true or false");
+                None
+            }
+        }
+    }
+
+    pub fn number<T: FromStr>(&self) -> Option<T> {
+        self.parsed(|text| text.trim().parse().ok(), "must be a number")
+    }
+
+    /// The text through `parse`, which gives none for what it cannot read.
+    pub fn parsed<T>(&self, parse: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<T> {
+        let parsed = parse(&self.text()?);
+        if parsed.is_none() {
+            self.refuse(message);
+        }
+        parsed
+    }
+
+    pub fn items(&self) -> Vec<Place<'a>> {
+        match &self.node.value {
+            Value::Sequence(nodes) => nodes
+                .iter()
+                .enumerate()
+                .map(|(i, node)| self.at(format!("{}[{i}]", self.key), node))
+                .collect(),
+            _ if self.is_null() => Vec::new(),
+            _ => {
+                self.refuse("must be a list");
+                Vec::new()
+            }
+        }
+    }
+
+    pub fn entries(&self) -> Vec<(String, Place<'a>)> {
+        match &self.node.value {
+            Value::Mapping(pairs) => pairs
+                .iter()
+                .map(|(key, node)| (key.key_text().to_owned(), self.under(key.key_text(), node)))
+                .collect(),
+            _ if self.is_null() => Vec::new(),
+            _ => {
+                self.refuse("must be a mapping");
+                Vec::new()
+            }
+        }
+    }
+
+    pub fn list(&self) -> Vec<String> {
+        self.items().iter().filter_map(Place::text).collect()
+    }
+
+    /// One text or a list of them.
+    pub fn texts(&self) -> Vec<String> {
+        if self.is_sequence() {
+            self.list()
+        } else {
+            self.text().into_iter().collect()
+        }
+    }
+
+    /// `a: b` as a mapping or `a=b` as a list; a name may stand alone.
+    pub fn pairs(&self) -> BTreeMap<String, Option<String>> {
+        if self.is_sequence() {
+            let split = |text: String| match text.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (text, None),
+            };
+            return self.list().into_iter().map(split).collect();
+        }
+        let value = |place: Place<'a>| if place.is_null() { None } else { place.text() };
+        let entries = self.entries().into_iter();
+        entries.map(|(name, place)| (name, value(place))).collect()
+    }
+
+    /// As [`Place::pairs`]; a name that stands alone has the empty value.
+    pub fn filled(&self) -> BTreeMap<String, String> {
+        let pairs = self.pairs().into_iter();
+        pairs.map(|(name, value)| (name, value.unwrap_or_default())).collect()
+    }
+}
+
+/// The first `$NAME` or `${NAME…}` in a text, where `$$` is none.
+fn variable(text: &str) -> Option<String> {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        if let Some(escaped) = after.strip_prefix('$') {
+            rest = escaped;
+            continue;
+        }
+        let inner = after.strip_prefix('{').unwrap_or(after);
+        let name: String = inner
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect();
+        if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            return Some(format!("${name}"));
+        }
+        rest = after;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variable;
+
+    #[test]
+    fn variables_are_seen_and_escapes_are_not() {
+        for (text, found) in [
+            ("$HOME/x", Some("$HOME")),
+            ("a ${TAG:-1}", Some("$TAG")),
+            ("$$HOME", None),
+            ("$$$HOME", Some("$HOME")),
+            ("5$ and $1", None),
+            ("{fqdn}", None),
+        ] {
+            assert_eq!(variable(text).as_deref(), found, "{text}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `ports` and `expose` of a service.
+
+use super::model::Port;
+use super::place::Place;
+use super::words;
+
+/// Most ports of one service: the engine starts a process for each published one.
+const MOST: usize = 1000;
+/// Longest range.
+const LONGEST: u16 = 1000;
+
+/// All entries of `ports`, ranges taken apart.
+pub(super) fn read(place: &Place<'_>) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for item in place.items() {
+        let read = if item.is_mapping() { long(&item) } else { short(&item) };
+        ports.extend(read.unwrap_or_default());
+        if ports.len() > MOST {
+            item.refuse(format!("there are more than {MOST} ports"));
+            return Vec::new();
+        }
+    }
+    ports
+}
+
+/// All entries of `expose`, as `80/tcp`.
+pub(super) fn exposed(place: &Place<'_>) -> Vec<String> {
+    let mut ports = Vec::new();
+    for item in place.items() {
+        let read = item.parsed(exposed_range, "must be PORT or PORT/PROTOCOL");
+        ports.extend(read.unwrap_or_default());
+        if ports.len() > MOST {
+            item.refuse(format!("there are more than {MOST} ports"));
+            return Vec::new();
+        }
+    }
+    ports
+}
+
+fn exposed_range(text: &str) -> Option<Vec<String>> {
+    let (range, protocol) = protocol(text)?;
+    let (first, last) = words::ports(range)?;
+    let short = last - first < LONGEST;
+    short.then(|| (first..=last).map(|port| format!("{port}/{protocol}")).collect())
+}
+
+fn protocol(text: &str) -> Option<(&str, &str)> {
+    let (rest, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    matches!(protocol, "tcp" | "udp" | "sctp").then_some((rest, protocol))
+}
+
+fn short(place: &Place<'_>) -> Option<Vec<Port>> {
+    let message = "must be [[ADDRESS:]HOST:]CONTAINER[/PROTOCOL] with ports or ranges of the same length";
+    place.parsed(parse_short, message)
+}
+
+fn parse_short(text: &str) -> Option<Vec<Port>> {
+    let (rest, protocol) = protocol(text)?;
+    let (front, target) = match rest.rsplit_once(':') {
+        Some((front, target)) => (Some(front), target),
+        None => (None, rest),
+    };
+    let (host_ip, published) = match front {
+        None => ("", ""),
+        Some(front) => match front.rsplit_once(':') {
+            Some((address, published)) => (address, published),
+            None => ("", front),
+        },
+    };
+    let host_ip = host_ip
+        .strip_prefix('[')
+        .and_then(|ip| ip.strip_suffix(']'))
+        .unwrap_or(host_ip);
+    if !host_ip.is_empty() {
+        host_ip.parse::<std::net::IpAddr>().ok()?;
+    } else if front == Some("") {
+        return None;
+    }
+    ranged(words::ports(target)?, published, protocol, host_ip)
+}
+
+/// One port for each of `targets`. One target may choose from a range of the host.
+fn ranged(targets: (u16, u16), published: &str, protocol: &str, host_ip: &str) -> Option<Vec<Port>> {
+    let (first, last) = targets;
+    let port = |target: u16, published: String| Port {
+        target,
+        protocol: protocol.to_owned(),
+        host_ip: host_ip.to_owned(),
+        published,
+    };
+    if last - first >= LONGEST {
+        return None;
+    }
+    if published.is_empty() {
+        return Some((first..=last).map(|target| port(target, String::new())).collect());
+    }
+    let host = words::ports(published)?;
+    if first == last {
+        return Some(vec![port(first, published.to_owned())]);
+    }
+    let pairs = (first..=last).zip(host.0..=host.1);
+    (last - first == host.1 - host.0).then(|| pairs.map(|(target, host)| port(target, host.to_string())).collect())
+}
+
+fn long(place: &Place<'_>) -> Option<Vec<Port>> {
+    let (mut target, mut published) = (None, String::new());
+    let (mut protocol, mut host_ip) = ("tcp".to_owned(), String::new());
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            "target" => target = Some(value.parsed(words::ports, "must be a port")?),
+            "published" => {
+                let known = |text: &str| words::ports(text).map(|_| text.to_owned());
+                published = value.parsed(known, "must be a port or a range")?;
+            }
+            "protocol" => {
+                let known = |text: &str| matches!(text, "tcp" | "udp" | "sctp").then(|| text.to_owned());
+                protocol = value.parsed(known, "must be tcp, udp or sctp")?;
+            }
+            "host_ip" => {
+                let known = |text: &str| text.parse::<std::net::IpAddr>().ok();
+                host_ip = value.parsed(known, "must be an address")?.to_string();
+            }
+            "mode" | "name" | "app_protocol" => {}
+            _ => value.refuse_known(format!("{name} of a port is not honoured")),
+        }
+    }
+    let Some(target) = target else {
+        place.refuse("target is missing");
+        return None;
+    };
+    let ports = ranged(target, &published, &protocol, &host_ip);
+    if ports.is_none() {
+        place.refuse("target and published are ranges of different length");
+    }
+    ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exposed_range, parse_short};
+
+    #[test]
+    fn short_ports() {
+        let ports = |text: &str| {
+            let one = |port: super::Port| format!("{}:{}:{}/{}", port.host_ip, port.published, port.target, port.protocol);
+            parse_short(text).map(|ports| ports.into_iter().map(one).collect::<Vec<_>>().join(" "))
+        };
+        for (text, expected) in [
+            ("80", Some("::80/tcp")),
+            ("80:80", Some(":80:80/tcp")),
+            ("127.0.0.1:8080:80/udp", Some("127.0.0.1:8080:80/udp")),
+            ("127.0.0.1::80", Some("127.0.0.1::80/tcp")),
+            ("[::1]:81:80", Some("::1:81:80/tcp")),
+            ("8000-8001:80-81", Some(":8000:80/tcp :8001:81/tcp")),
+            ("8000-8009:80", Some(":8000-8009:80/tcp")),
+            ("80-81", Some("::80/tcp ::81/tcp")),
+            ("8000-8002:80-81", None),
+            ("1-65535:1-65535", None),
+            (":80", None),
+            ("80:", None),
+            ("a:80", None),
+            ("300.1.1.1:80:80", None),
+            ("80/icmp", None),
+        ] {
+            assert_eq!(ports(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn exposed_ports() {
+        assert_eq!(exposed_range("80-81/udp").unwrap(), ["80/udp", "81/udp"]);
+        assert!(exposed_range("x").is_none());
+    }
+}

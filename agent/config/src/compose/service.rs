@@ -1,0 +1,213 @@
+//! One service: every key that is honoured, and a word on every one that is not.
+
+use crate::code;
+use super::keys;
+use super::model::{Condition, Dependency, Logging, Restart, Service, Wiring};
+use super::place::Place;
+use super::{health, limits, mounts, networks, ports, words};
+
+/// The service as far as it could be read; whether it may run is for the errors noted to say.
+pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
+    let mut service = Service {
+        name: name.to_owned(),
+        ..Service::default()
+    };
+    let entries = place.entries();
+    let has = |key: &str| entries.iter().any(|(name, value)| name == key && !value.is_null());
+    for (key, value) in &entries {
+        // A key without value is an absent key.
+        if value.is_null() {
+            continue;
+        }
+        let taken = about(&mut service, key, value)
+            || process(&mut service, key, value)
+            || wiring(&mut service, key, value)
+            || limits::isolation(&mut service.isolation, key, value)
+            || limits::limits(&mut service.limits, key, value);
+        if !taken {
+            keys::not_taken(key, value, has("image"));
+        }
+    }
+    if (place.is_mapping() || place.is_null()) && service.image.is_empty() && !has("build") {
+        let advice = "name the image of its tarball";
+        place.note(
+            code::COMPOSE_IMAGE,
+            crate::Severity::Error,
+            "image is missing",
+            advice,
+        );
+    }
+    clashes(place, &service, &has);
+    service
+}
+
+fn clashes(place: &Place<'_>, service: &Service, has: &dyn Fn(&str) -> bool) {
+    let refuse = |message: &str| {
+        let advice = "leave one of the two out";
+        place.note(code::COMPOSE_CLASH, crate::Severity::Error, message, advice);
+    };
+    if has("network_mode") && has("networks") {
+        refuse("network_mode and networks exclude each other");
+    }
+    if service.wiring == Wiring::Mode("host".to_owned()) && has("ports") {
+        refuse("network_mode: host and ports exclude each other");
+    }
+}
+
+fn about(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
+    match key {
+        "image" => service.image = value.text().unwrap_or_default(),
+        "container_name" => service.container_name = value.parsed(container_name, "must be letters, digits, _ . -"),
+        "platform" => service.platform = value.text(),
+        "restart" => service.restart = restart(value).unwrap_or_default(),
+        "pull_policy" => pull_policy(value),
+        "labels" => service.labels = value.filled(),
+        "logging" => service.logging = Some(logging(value)),
+        "healthcheck" => service.healthcheck = health::read(value),
+        "volumes" => service.mounts = mounts::read(value),
+        // Only says whether `compose up` shows the output.
+        "attach" => {}
+        _ => return false,
+    }
+    true
+}
+
+fn container_name(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let rest = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    (first && text.len() > 1 && bytes.all(rest)).then(|| text.to_owned())
+}
+
+fn restart(place: &Place<'_>) -> Option<Restart> {
+    let parse = |text: &str| {
+        Some(match text.split_once(':').unwrap_or((text, "")) {
+            // YAML 1.1 reads an unquoted `no` as false, and so do files that were written by its dumpers.
+            ("no" | "false", "") => Restart::No,
+            ("always", "") => Restart::Always,
+            ("unless-stopped", "") => Restart::UnlessStopped,
+            ("on-failure", "") => Restart::OnFailure(None),
+            ("on-failure", count) => Restart::OnFailure(Some(count.parse().ok()?)),
+            _ => return None,
+        })
+    };
+    place.parsed(parse, "must be no, always, unless-stopped, on-failure or on-failure:N")
+}
+
+/// Nothing is ever pulled on a card: with every policy the image that is there is used.
+fn pull_policy(place: &Place<'_>) {
+    let Some(policy) = place.text() else { return };
+    let word = policy.split_once('_').map_or(policy.as_str(), |(word, _)| word);
+    match (policy.as_str(), word) {
+        ("never" | "missing" | "if_not_present", _) => {}
+        ("always" | "build" | "daily" | "weekly" | "refresh", _) | (_, "every") => place.warn(
+            code::COMPOSE_PULL,
+            format!("pull_policy {policy} is not followed: images are never pulled, the one on the card is used"),
+            "write never",
+        ),
+        _ => place.refuse("must be never, missing, if_not_present or always"),
+    }
+}
+
+fn logging(place: &Place<'_>) -> Logging {
+    let mut logging = Logging::default();
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            "driver" => logging.driver = value.text(),
+            "options" => logging.options = value.filled(),
+            _ => keys::unknown(&name, &value),
+        }
+    }
+    logging
+}
+
+fn process(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
+    let process = &mut service.process;
+    match key {
+        "command" => process.command = command(value),
+        "entrypoint" => process.entrypoint = command(value),
+        "environment" => process.environment = value.pairs(),
+        "user" => process.user = value.text(),
+        "group_add" => process.group_add = value.list(),
+        "working_dir" => process.working_dir = value.text(),
+        "tty" => process.tty = value.flag().unwrap_or_default(),
+        "stdin_open" => process.stdin_open = value.flag().unwrap_or_default(),
+        "init" => process.init = value.flag(),
+        "stop_signal" => process.stop_signal = value.text(),
+        "stop_grace_period" => {
+            let time = value.parsed(words::nanoseconds, "must be a time such as 30s or 1m30s");
+            process.stop_grace_period = time.map(|nanoseconds| nanoseconds / 1_000_000_000);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn command(place: &Place<'_>) -> Option<Vec<String>> {
+    if place.is_sequence() {
+        return Some(place.list());
+    }
+    place.parsed(words::split, "a quote is not closed")
+}
+
+fn wiring(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
+    match key {
+        "network_mode" => service.wiring = networks::mode(value).unwrap_or_default(),
+        "networks" => service.wiring = networks::joined(value),
+        "ports" => service.ports = ports::read(value),
+        "expose" => service.expose = ports::exposed(value),
+        "links" => service.links = value.items().iter().filter_map(link).collect(),
+        "depends_on" => service.depends_on = depends_on(value),
+        _ => return false,
+    }
+    true
+}
+
+fn link(place: &Place<'_>) -> Option<(String, String)> {
+    let text = place.text()?;
+    let (service, alias) = text.split_once(':').unwrap_or((&text, &text));
+    Some((service.to_owned(), alias.to_owned()))
+}
+
+fn depends_on(place: &Place<'_>) -> Vec<Dependency> {
+    if place.is_sequence() {
+        return place.list().into_iter().map(started).collect();
+    }
+    let entries = place.entries();
+    entries.iter().map(|(name, value)| dependency(name, value)).collect()
+}
+
+/// The plain dependency: started first.
+pub(super) fn started(service: String) -> Dependency {
+    Dependency {
+        service,
+        condition: Condition::Started,
+        restart: false,
+        required: true,
+    }
+}
+
+fn dependency(name: &str, place: &Place<'_>) -> Dependency {
+    let mut dependency = started(name.to_owned());
+    for (key, value) in place.entries() {
+        match key.as_str() {
+            "condition" => {
+                let message = "must be service_started, service_healthy or service_completed_successfully";
+                dependency.condition = value.parsed(condition, message).unwrap_or(Condition::Started);
+            }
+            "restart" => dependency.restart = value.flag().unwrap_or_default(),
+            "required" => dependency.required = value.flag().unwrap_or(true),
+            _ => keys::unknown(&key, &value),
+        }
+    }
+    dependency
+}
+
+fn condition(text: &str) -> Option<Condition> {
+    Some(match text {
+        "service_started" => Condition::Started,
+        "service_healthy" => Condition::Healthy,
+        "service_completed_successfully" => Condition::Completed,
+        _ => return None,
+    })
+}

@@ -1,0 +1,155 @@
+//! The offending line as a person may see it: secrets masked, control characters shown as dots, long lines cut, a caret below.
+
+use crate::node::Position;
+
+const MASK: &str = "********";
+const BEFORE_CARET: usize = 70;
+const WIDTH: usize = 110;
+
+/// The line at this place and a caret below it; `secret` hides the whole line.
+pub fn excerpt(text: &str, at: Position, secret: bool) -> Option<String> {
+    let line = text.split('\n').nth(at.line.checked_sub(1)?)?;
+    let hidden =
+        secret || at.line > 1 && text.split('\n').nth(at.line - 2).is_some_and(opens_secret);
+    let shown = if hidden { mask_all(line) } else { mask(line) };
+    let shown: Vec<char> = shown.chars().map(visible).collect();
+    let column = at.column.clamp(1, shown.len() + 1);
+    let first = column.saturating_sub(BEFORE_CARET);
+    let last = shown.len().min(first + WIDTH);
+    let window: String = shown[first..last].iter().collect();
+    let (lead, tail) = (
+        if first > 0 { "…" } else { "" },
+        if last < shown.len() { "…" } else { "" },
+    );
+    let indent = column - 1 - first + lead.chars().count();
+    Some(format!("{lead}{window}{tail}\n{}^", " ".repeat(indent)))
+}
+
+/// Whether a key of this name holds something that must not be shown.
+pub fn is_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    [
+        "pass",
+        "secret",
+        "token",
+        "pwd",
+        "psk",
+        "apikey",
+        "api_key",
+        "private_key",
+        "credential",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
+}
+
+fn visible(letter: char) -> char {
+    match letter {
+        '\t' => '→',
+        letter if letter.is_control() || is_direction_mark(letter) => '·',
+        letter => letter,
+    }
+}
+
+fn is_direction_mark(letter: char) -> bool {
+    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn mask_all(line: &str) -> String {
+    let indent: String = line
+        .chars()
+        .take_while(|letter| letter.is_whitespace())
+        .collect();
+    format!("{indent}{MASK}")
+}
+
+/// Everything behind the first secret name and its `:` or `=` is hidden, and what stands before the `@` of an address.
+fn mask(line: &str) -> String {
+    match secret_value(line) {
+        Some(at) => format!("{} {MASK}", line[..at].trim_end()),
+        None => mask_user_info(line),
+    }
+}
+
+/// Where the value of a secret key starts, if the line holds one.
+fn secret_value(line: &str) -> Option<usize> {
+    let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
+    line.match_indices([':', '=']).find_map(|(at, _)| {
+        let before = line[..at].trim_end_matches(|letter: char| {
+            letter.is_whitespace() || !letter.is_ascii() || matches!(letter, '"' | '\'')
+        });
+        let name = before
+            .rfind(|letter| !is_name(letter))
+            .map_or(before, |end| &before[end..]);
+        is_secret(name).then_some(at + 1)
+    })
+}
+
+/// A line that ends with a secret key: its value stands on the next one.
+fn opens_secret(line: &str) -> bool {
+    secret_value(line).is_some_and(|at| {
+        let rest = line[at..].trim();
+        rest.is_empty() || rest.starts_with(['|', '>', '&', '!', '#'])
+    })
+}
+
+/// The line with what stands before the `@` of an address hidden.
+pub fn mask_user_info(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        let host = after
+            .find(|letter: char| letter == '/' || letter.is_whitespace())
+            .unwrap_or(after.len());
+        shown.push_str(before);
+        rest = match after[..host].rfind('@') {
+            Some(end) => {
+                shown.push_str(MASK);
+                &after[end..]
+            }
+            None => after,
+        };
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, line: usize, column: usize) -> String {
+        excerpt(text, Position { line, column }, false).unwrap()
+    }
+
+    #[test]
+    fn the_caret_stands_below_its_column() {
+        assert_eq!(shown("a: 1\nbé: 2", 2, 2), "bé: 2\n ^");
+        assert_eq!(shown("\tx", 1, 2), "→x\n ^");
+        assert!(excerpt("a", Position { line: 9, column: 1 }, false).is_none());
+        let long = shown(&"x".repeat(1000), 1, 500);
+        assert!(long.lines().next().unwrap().chars().count() < 120, "{long}");
+        assert_eq!(long.lines().nth(1).unwrap().chars().count(), 71);
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        for line in [
+            "passphrase: hunter2hunter2",
+            "ap: {ssid: x, passphrase: hunter2}",
+            "- ADMIN_PASSWORD=hunter2",
+            "\"Wifi-Password\" : hunter2",
+            "url: https://me:hunter2@host/x",
+            "x: http://me:hunter2@a ftp://hunter2@b",
+            "“passphrase”: hunter2",
+        ] {
+            let masked = shown(line, 1, 1);
+            assert!(
+                !masked.contains("hunter2") && masked.contains(MASK),
+                "{masked}"
+            );
+        }
+        assert!(!shown("passphrase: >\n  hunter2", 2, 3).contains("hunter2"));
+        assert_eq!(shown("ssid: pass the salt", 1, 1), "ssid: pass the salt\n^");
+    }
+}

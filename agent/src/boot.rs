@@ -1,0 +1,226 @@
+//! The story of one boot, top to bottom, in this order. DESIGN.md tells it in words.
+//!
+//! Each step takes its part of the plan by value and returns a token that a later one needs. A problem never hides the rest: it is
+//! reported, named, and the story goes on.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::arguments::Arguments;
+use crate::card::{self, Card, Grown};
+use crate::engine::Engine;
+use crate::host::Host;
+use crate::lock::{Busy, Lock};
+use crate::problem::{CardProblem, Problem};
+use crate::receipts::{Receipts, Record};
+use crate::report::followers::Followers;
+use crate::report::{Context, Phase, Reporter, Verdict};
+use crate::{content, images, services, settings, survey};
+
+/// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute.
+const ENGINE_LIMIT: Duration = Duration::from_secs(180);
+/// How long the LED tells the verdict.
+const LED_HOLD: u64 = 60;
+
+/// Tells the whole story once; the exit code says how it went.
+pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
+    let _lock = Lock::take(&host.run())?;
+    let (report, status) = Reporter::new();
+    let context = Context::of_this_boot();
+
+    // 1. Say you are alive, before any work: a boot that dies leaves no yesterday's READY behind.
+    let (mut followers, said) = Followers::start(host, status.clone(), &context);
+    if let Err(error) = said {
+        report.problem(CardProblem::NoBoot { why: error.to_string() });
+    }
+
+    let told = async {
+        let verdict = story(host, arguments, &context, &report, &mut followers).await;
+        report.verdict(verdict);
+        // The files on the card come last: what they say is then true for whoever pulls the plug.
+        followers.finish().await.unwrap_or_else(|error| tracing::error!("writing the status to the boot partition: {error}"));
+        status.borrow().exit_code().unwrap_or(1)
+    };
+    tokio::select! {
+        code = told => Ok(code),
+        code = interrupted() => Ok(code),
+    }
+}
+
+async fn story(
+    host: &Host,
+    arguments: &Arguments,
+    context: &Context,
+    report: &Reporter,
+    followers: &mut Followers,
+) -> Verdict {
+    // 2. Read the settings. What is refused leaves the last good value of its key in force.
+    report.phase(Phase::Settings, 0);
+    let settings = settings::read(host, context, report);
+    followers.add_led(host, &settings.status, hold(host, arguments));
+
+    // 3. Make the card whole. Without a data partition only the host is set up and the verdict given.
+    report.phase(Phase::Card, 0);
+    let ground = make_whole(host, arguments, context, report).await;
+
+    // 4. Plan: what does not fit is refused here, by name, before anything of it is touched.
+    report.phase(Phase::Plan, 0);
+    let survey = match &ground {
+        Some(ground) => Some(ground.survey(host, &settings, arguments, report).await),
+        None => None,
+    };
+
+    // 5. Set up the host.
+    report.phase(Phase::Host, 0);
+    settings::tell_what_waits(&settings, report);
+
+    let (Some(ground), Some(survey)) = (ground, survey) else { return Verdict::Stopped };
+    let (files, tarballs) = survey.split();
+
+    // 6. Place the content. It needs no engine.
+    report.phase(Phase::Content, files.iter().map(|step| step.cost.bytes).sum());
+    let _placed = ground.place(host, files, &arguments.replace, report).await;
+
+    // 7. Load the images. The first call on the socket starts the engine.
+    report.phase(Phase::Images, tarballs.iter().map(|tarball| tarball.stamp.size).sum());
+    let engine = reach(arguments, &settings, &tarballs, report).await;
+    let Some(engine) = engine else { return ground.conclude(context, report) };
+    let keep = settings.status.keep_tarballs;
+    let loaded = images::load(&engine, ground.grown.folder(), tarballs, &ground.receipts, report, keep).await;
+
+    // 8. Bring up the services, and wait within a limit for their health.
+    report.phase(Phase::Services, 0);
+    services(&engine, host, &settings, &loaded, report).await;
+
+    // 9. Give the verdict.
+    ground.conclude(context, report)
+}
+
+/// A data partition that can be written, and what earlier boots did on it.
+struct Ground {
+    grown: Grown,
+    receipts: Receipts,
+}
+
+/// `None`, reported, where there is no data partition to write on.
+async fn make_whole(host: &Host, arguments: &Arguments, context: &Context, report: &Reporter) -> Option<Ground> {
+    let (host, named, report_) = (host.clone(), arguments.card.clone(), report.clone());
+    let made = blocking(move || -> Result<Ground, Problem> {
+        let grown = card::make_whole(Card::find(&host, named.as_deref())?, &host, &report_)?;
+        let opened = Receipts::open(&host.state());
+        let (receipts, damaged) = opened.map_err(|error| CardProblem::Receipts { why: error.to_string() })?;
+        if damaged > 0 {
+            report_.note(format!("{damaged} damaged receipts were passed over; what they spoke of is done again"));
+        }
+        Ok(Ground { grown, receipts })
+    });
+    match made.await {
+        Ok(ground) => {
+            context.set_boots(ground.receipts.boots().0 + 1);
+            Some(ground)
+        }
+        Err(problem) => {
+            report.problem(problem);
+            None
+        }
+    }
+}
+
+
+impl Ground {
+    /// What is there and what is to be done, told to the report.
+    async fn survey(&self, host: &Host, settings: &Settings, replace: &[String], report: &Reporter) -> Option<Survey> {
+        let (host, settings, receipts) = (host.clone(), settings.clone(), self.receipts.clone());
+        let (replace, grown) = (replace.to_vec(), self.grown.clone());
+        let taken = blocking(move || grown.space().map(|space| survey::take(&host, &settings, &receipts, space, &replace)));
+        match taken.await {
+            Ok(survey) => {
+                survey.tell(report);
+                Some(survey)
+            }
+            Err(error) => {
+                let doing = "asking the data partition for its free space".into();
+                report.problem(CardProblem::Failing { doing, why: error.to_string() });
+                None
+            }
+        }
+    }
+
+    async fn place(&self, host: &Host, files: Vec<Step<Placement>>, replace: &[String], report: &Reporter) -> Placed {
+        let (host, receipts, report) = (host.clone(), self.receipts.clone(), report.clone());
+        let (replace, grown) = (replace.to_vec(), self.grown.clone());
+        let items = files.into_iter().map(|step| step.work).collect();
+        blocking(move || content::place(&host, grown.folder(), items, &receipts, &report, &replace)).await
+    }
+
+    /// The verdict, recorded: the one receipt that every boot adds.
+    fn conclude(&self, context: &Context, report: &Reporter) -> Verdict {
+        let verdict = if report.has_problems() { Verdict::Degraded } else { Verdict::Ready };
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let record = Record::Boot { boot: context.boot_id.clone(), verdict: format!("{verdict:?}").to_uppercase(), at };
+        let recorded = self.receipts.append(&record);
+        self.grown.settle();
+        match recorded {
+            Ok(()) => verdict,
+            Err(error) => {
+                report.problem(CardProblem::Receipts { why: error.to_string() });
+                Verdict::Degraded
+            }
+        }
+    }
+}
+
+/// The engine, unless there is nothing for it to do; `None`, reported, where it does not answer.
+async fn reach(arguments: &Arguments, report: &Reporter) -> Option<Engine> {
+    match Engine::ready(&arguments.socket, ENGINE_LIMIT).await {
+        Ok(engine) => Some(engine),
+        Err(problem) => {
+            report.problem(problem);
+            None
+        }
+    }
+}
+
+async fn services(engine: &Engine, host: &Host, settings: &Settings, loaded: &Loaded, report: &Reporter) {
+    let Some(containers) = &settings.containers else { return };
+    let (project, _) = offspot_config::compose::read(&containers.given);
+    let named = project.services.iter().map(|service| service.image.clone());
+    let failed = named.filter(|image| loaded.failure(image).is_some()).collect();
+    let limit = Duration::from_secs(settings.status.health_limit);
+    services::up(engine, host, project, &failed, limit, report).await;
+}
+
+/// What `plan` prints: the same survey, from a card that is not touched. Text, JSON and exit code.
+pub async fn look(host: &Host, arguments: &Arguments) -> Result<(String, Value, u8), Problem> {
+    let (host, named, replace) = (host.clone(), arguments.card.clone(), arguments.replace.clone());
+    blocking(move || survey::look(&host, named.as_deref(), &replace)).await
+}
+
+/// Runs what blocks on a thread of its own, so that the followers go on.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // Only a panic ends it early, and a panic is not to be survived.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// How long the LED tells the verdict: not on a development machine, whose LED is not ours.
+fn hold(host: &Host, arguments: &Arguments) -> Duration {
+    Duration::from_secs(arguments.hold.unwrap_or(if host.is_live() { LED_HOLD } else { 0 }))
+}
+
+/// Waits for SIGINT or SIGTERM: 130. Nothing is to be undone: whatever was cut off, the next run completes.
+async fn interrupted() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::warn!("interrupted; the next run goes on from here");
+    130
+}

@@ -1,0 +1,147 @@
+//! Which disk is the card, and where its partitions are: asked of the kernel's `/sys`, never guessed from names.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::table::Shape;
+use super::{ioctl, mounted};
+use crate::host::Host;
+use crate::problem::CardProblem;
+
+/// The kernel counts in sectors of this many bytes, whatever the disk does.
+pub(crate) const KERNEL_SECTOR: u64 = 512;
+
+/// A whole disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Disk {
+    /// `mmcblk0`, `sda`, `loop0`.
+    pub name: String,
+    /// Its folder in `/sys`.
+    sys: PathBuf,
+}
+
+/// A partition as the kernel sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Partition {
+    /// `mmcblk0p3`, `sda3`.
+    pub name: String,
+    /// `major:minor`.
+    pub device: String,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Whether the kernel takes it for read-only.
+    pub read_only: bool,
+}
+
+impl Disk {
+    /// The disk of a device given as `major:minor`: itself, or the one that it is a partition of.
+    fn of_device(device: &str) -> io::Result<Disk> {
+        let mut sys = fs::canonicalize(Path::new("/sys/dev/block").join(device))?;
+        if sys.join("partition").exists() {
+            sys.pop();
+        }
+        let name = file_name(&sys).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Disk { name, sys })
+    }
+
+    /// Its device file.
+    pub fn node(&self) -> PathBuf {
+        node(&self.name)
+    }
+
+    /// Opened for reading.
+    pub fn open(&self) -> io::Result<File> {
+        File::open(self.node())
+    }
+
+    /// Its size.
+    pub fn shape(&self, open: &File) -> io::Result<Shape> {
+        let sector = ioctl::sector_size(open)?;
+        let bytes = ioctl::size_in_bytes(open)?;
+        if !sector.is_power_of_two() || !(512..=65536).contains(&sector) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Shape {
+            sectors: bytes / sector,
+            sector,
+        })
+    }
+
+    /// The partition of this number, as the kernel sees it now.
+    pub fn partition(&self, number: u32) -> io::Result<Option<Partition>> {
+        for entry in fs::read_dir(&self.sys)? {
+            let sys = entry?.path();
+            if value(&sys, "partition").is_ok_and(|found| found == u64::from(number)) {
+                return Ok(Some(Partition::at(&sys)?));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Partition {
+    fn at(sys: &Path) -> io::Result<Partition> {
+        Ok(Partition {
+            name: file_name(sys).ok_or(io::ErrorKind::NotFound)?,
+            device: fs::read_to_string(sys.join("dev"))?.trim().to_owned(),
+            start: value(sys, "start")? * KERNEL_SECTOR,
+            bytes: value(sys, "size")? * KERNEL_SECTOR,
+            read_only: value(sys, "ro")? != 0,
+        })
+    }
+
+    /// Its device file.
+    pub fn node(&self) -> PathBuf {
+        node(&self.name)
+    }
+}
+
+/// The card: the named disk; on the live system else that of the root, of the boot partition, of the data partition.
+pub(crate) fn find(host: &Host, named: Option<&Path>) -> Result<Option<Disk>, CardProblem> {
+    if let Some(named) = named {
+        let not_found = |why: String| CardProblem::NotFound {
+            why: format!("{}: {why}", named.display()),
+        };
+        let kind = fs::metadata(named).map_err(|error| not_found(error.to_string()))?;
+        if !kind.file_type().is_block_device() {
+            return Err(not_found("it is not a block device".into()));
+        }
+        let disk = Disk::of_device(&number(kind.rdev())).map_err(|error| not_found(error.to_string()))?;
+        return Ok(Some(disk));
+    }
+    if !host.is_live() {
+        return Ok(None);
+    }
+    for point in [host.root().to_owned(), host.boot(), host.data()] {
+        // An overlay, a network root or a memory root has no device in /sys.
+        if let Ok(Some(mount)) = mounted::at(&point)
+            && let Ok(disk) = Disk::of_device(&mount.device)
+        {
+            return Ok(Some(disk));
+        }
+    }
+    let why = "neither /, /boot/firmware nor /data lies on a disk".into();
+    Err(CardProblem::NotFound { why })
+}
+
+fn number(device: u64) -> String {
+    format!("{}:{}", nix::libc::major(device), nix::libc::minor(device))
+}
+
+fn node(name: &str) -> PathBuf {
+    Path::new("/dev").join(name)
+}
+
+/// The kernel writes `!` for a `/` in a device's name.
+fn file_name(sys: &Path) -> Option<String> {
+    Some(sys.file_name()?.to_str()?.replace('!', "/"))
+}
+
+fn value(sys: &Path, name: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(sys.join(name))?;
+    text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
+}

@@ -1,0 +1,194 @@
+//! Containers, networks and volumes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, ImageSummary, NetworkConnectRequest,
+    NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListImagesOptions,
+    RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+};
+
+use super::Engine;
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// HTTP status; 0 where it gave no answer.
+    pub status: u16,
+    /// Its own words.
+    pub why: String,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::DockerResponseServerError { status_code, message } => Refusal {
+                status: status_code,
+                why: message.trim().to_owned(),
+            },
+            other => Refusal {
+                status: 0,
+                why: other.to_string(),
+            },
+        }
+    }
+}
+
+impl Refusal {
+    /// What was asked for does not exist.
+    pub fn is_absent(&self) -> bool {
+        self.status == 404
+    }
+}
+
+/// Absence is an answer, not a failure.
+fn or_absent<T>(answer: Result<T, Error>) -> Result<Option<T>, Refusal> {
+    match answer.map_err(Refusal::from) {
+        Ok(found) => Ok(Some(found)),
+        Err(refusal) if refusal.is_absent() => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+impl Engine {
+    /// Every container with this label, whatever its state; `label` may be `NAME` or `NAME=VALUE`.
+    pub async fn labelled(&self, label: &str) -> Result<Vec<ContainerSummary>, Refusal> {
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), vec![label.to_owned()])])),
+            ..Default::default()
+        };
+        Ok(self.docker.list_containers(Some(options)).await?)
+    }
+
+    /// Every image that has a name.
+    pub async fn named_images(&self) -> Result<Vec<ImageSummary>, Refusal> {
+        Ok(self.docker.list_images(None::<ListImagesOptions>).await?)
+    }
+
+    /// Id of the image that the engine finds under a name; none where it finds none.
+    pub async fn image_id(&self, name: &str) -> Result<Option<String>, Refusal> {
+        let found = or_absent(self.docker.inspect_image(name).await)?;
+        Ok(found.and_then(|image| image.id))
+    }
+
+    /// The folders that an image declares as volumes.
+    pub async fn image_volumes(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        let found = or_absent(self.docker.inspect_image(name).await)?;
+        let config = found.and_then(|image| image.config);
+        Ok(config.and_then(|config| config.volumes).unwrap_or_default())
+    }
+
+    /// A container by name or id.
+    pub async fn container(&self, name: &str) -> Result<Option<ContainerInspectResponse>, Refusal> {
+        or_absent(self.docker.inspect_container(name, None::<InspectContainerOptions>).await)
+    }
+
+    /// Makes a container; gives its id.
+    pub async fn create(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+        body: ContainerCreateBody,
+    ) -> Result<String, Refusal> {
+        let options = CreateContainerOptions {
+            name: Some(name.to_owned()),
+            platform: platform.unwrap_or_default().to_owned(),
+        };
+        Ok(self.docker.create_container(Some(options), body).await?.id)
+    }
+
+    /// Starts a container; one that runs already is left as it is.
+    pub async fn start(&self, id: &str) -> Result<(), Refusal> {
+        Ok(self.docker.start_container(id, None::<StartContainerOptions>).await?)
+    }
+
+    /// Stops a container within `grace` (its own period where none), after which the engine kills it.
+    pub async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<(), Refusal> {
+        let options = StopContainerOptions {
+            t: grace.map(|grace| grace.as_secs() as i32),
+            ..Default::default()
+        };
+        or_absent(self.patient().stop_container(id, Some(options)).await)?;
+        Ok(())
+    }
+
+    /// Stops and starts a container.
+    pub async fn restart(&self, id: &str) -> Result<(), Refusal> {
+        Ok(self
+            .patient()
+            .restart_container(id, None::<RestartContainerOptions>)
+            .await?)
+    }
+
+    /// For verbs that wait for a program to end: its own grace period may be long.
+    fn patient(&self) -> bollard::Docker {
+        self.docker.clone().with_timeout(Duration::from_secs(600))
+    }
+
+    /// Removes a container, killing it first if need be; its volumes stay.
+    pub async fn remove(&self, id: &str) -> Result<(), Refusal> {
+        let options = RemoveContainerOptions {
+            force: true,
+            ..Default::default()
+        };
+        or_absent(self.docker.remove_container(id, Some(options)).await)?;
+        Ok(())
+    }
+
+    /// Gives a container another name.
+    pub async fn rename(&self, id: &str, name: &str) -> Result<(), Refusal> {
+        let options = RenameContainerOptions { name: name.to_owned() };
+        Ok(self.docker.rename_container(id, options).await?)
+    }
+
+    /// A network by name.
+    pub async fn network(&self, name: &str) -> Result<Option<NetworkInspect>, Refusal> {
+        or_absent(self.docker.inspect_network(name, None::<InspectNetworkOptions>).await)
+    }
+
+    /// Makes a network.
+    pub async fn create_network(&self, body: NetworkCreateRequest) -> Result<(), Refusal> {
+        self.docker.create_network(body).await?;
+        Ok(())
+    }
+
+    /// Removes a network after taking its containers out of it.
+    pub async fn remove_network(&self, network: &NetworkInspect) -> Result<(), Refusal> {
+        let id = network.id.as_deref().unwrap_or_default();
+        for container in network.containers.iter().flatten().map(|(container, _)| container) {
+            let request = NetworkDisconnectRequest {
+                container: container.clone(),
+                force: Some(true),
+            };
+            or_absent(self.docker.disconnect_network(id, request).await)?;
+        }
+        or_absent(self.docker.remove_network(id).await)?;
+        Ok(())
+    }
+
+    /// Puts a container into one more network.
+    pub async fn connect(&self, network: &str, container: &str, as_what: EndpointSettings) -> Result<(), Refusal> {
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(as_what),
+        };
+        Ok(self.docker.connect_network(network, request).await?)
+    }
+
+    /// Whether a volume exists.
+    pub async fn has_volume(&self, name: &str) -> Result<bool, Refusal> {
+        Ok(or_absent(self.docker.inspect_volume(name).await)?.is_some())
+    }
+
+    /// Makes a volume; one of that name that exists is left as it is.
+    pub async fn create_volume(&self, body: VolumeCreateRequest) -> Result<(), Refusal> {
+        self.docker.create_volume(body).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! All that reads the status while the story goes on, started together and awaited together.
+
+use std::io;
+use std::time::Duration;
+
+use offspot_config::settings::StatusOptions;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Context, Status, files, led, live, notify};
+use crate::host::Host;
+
+/// The followers of one boot.
+#[derive(Debug)]
+pub struct Followers {
+    status: watch::Receiver<Status>,
+    files: Option<JoinHandle<Option<io::Error>>>,
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Followers {
+    /// Says `WORKING` at once, before any work, and starts to follow. The error is that of the boot partition: the story goes on.
+    pub fn start(host: &Host, status: watch::Receiver<Status>, context: &Context) -> (Followers, io::Result<()>) {
+        let first = status.borrow().clone();
+        let opened = files::Files::open(host).and_then(|mut files| files.write(&first, context).map(|()| files));
+        let mut followers = Followers { status, files: None, others: Vec::new() };
+        followers.others.push(tokio::spawn(live::follow(host.run(), followers.status.clone(), context.clone())));
+        if notify::listens() {
+            followers.others.push(tokio::spawn(notify::follow(followers.status.clone())));
+        }
+        let said = opened.map(|files| {
+            followers.files = Some(tokio::spawn(files.follow(followers.status.clone(), context.clone())));
+        });
+        (followers, said)
+    }
+
+    /// The LED joins once the settings have named it, milliseconds after the start. After the verdict it holds it for `hold`.
+    pub fn add_led(&mut self, host: &Host, options: &StatusOptions, hold: Duration) {
+        let Some(led) = options.use_led.then(|| led::Led::find(host, options.led.as_deref())).flatten() else { return };
+        if let Err(error) = led.working() {
+            tracing::warn!("setting the LED: {error}");
+        }
+        self.others.push(tokio::spawn(led::follow(led, self.status.clone(), hold)));
+    }
+
+    /// Waits until all have told the verdict, the LED's time included. The error is that of the boot partition.
+    pub async fn finish(self) -> io::Result<()> {
+        let mut written = Ok(());
+        if let Some(files) = self.files {
+            match files.await {
+                Ok(Some(error)) => written = Err(error),
+                Ok(None) => {}
+                Err(error) => written = Err(io::Error::other(error)),
+            }
+        }
+        for other in self.others {
+            if let Err(error) = other.await {
+                tracing::warn!("a follower of the status ended early: {error}");
+            }
+        }
+        written
+    }
+}

@@ -1,0 +1,114 @@
+//! A look at what is there, and the plan that follows from it. Reads only.
+
+use std::collections::BTreeSet;
+
+use offspot_config::Settings;
+
+use crate::card::Space;
+use crate::content::{self, Found, Placement};
+use crate::host::Host;
+use crate::images::{self, ImageName, Tarball, TarballState};
+use crate::plan::{Budget, Cost, Plan, Step};
+use crate::problem::Problem;
+use crate::receipts::Receipts;
+use crate::report::{Kind, Reporter, State};
+
+/// Memory the engine takes at its worst while it loads (seen: about 100 MB), ours included.
+const LOAD_MEMORY: u64 = 128 << 20;
+/// Memory to place a file: a few buffers, whatever its size.
+const PLACE_MEMORY: u64 = 8 << 20;
+/// Left free on the data partition: the services write there too.
+const RESERVE: u64 = 16 << 20;
+/// The receipts' own growth, and what services make at their first start.
+const RESERVE_INODES: u64 = 256;
+
+/// The plan of this card.
+pub type CardPlan = Plan<Placement, Tarball>;
+
+/// What there is and what is to be done about it.
+#[derive(Debug)]
+pub struct Survey {
+    /// What fits.
+    pub plan: CardPlan,
+    /// Entries of `files` that are in place, with what has become of them since.
+    pub placed: Vec<(String, Option<String>)>,
+    /// Tarballs that need no space: loaded by an earlier boot (still to be removed where they may be), or of no use (to be named).
+    pub tarballs: Vec<Tarball>,
+    /// Entries of `files` that cannot be placed whatever the space.
+    pub bad: Vec<(String, Problem)>,
+}
+
+/// Looks, blocking. `replace` names the `to` of files to place again.
+pub fn take(host: &Host, settings: &Settings, receipts: &Receipts, space: Space, replace: &[String]) -> Survey {
+    let budget = Budget {
+        bytes: space.bytes.saturating_sub(RESERVE),
+        inodes: space.inodes.saturating_sub(RESERVE_INODES),
+        memory: memory(),
+    };
+    let (mut placed, mut bad, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    for found in content::survey(host, &settings.files, receipts, replace) {
+        let name = found.entry.to.clone();
+        match &found.state {
+            content::State::Done { changed_since } => placed.push((name, changed_since.clone())),
+            content::State::Refused(problem) => bad.push((name, problem.clone())),
+            content::State::ToPlace { bytes, peak, inodes } => {
+                let cost = Cost { bytes: *bytes, frees: 0, peak: *peak, inodes: *inodes, memory: PLACE_MEMORY };
+                files.push(Step { name, cost, work: Placement::from(Found::clone(&found)) });
+            }
+        }
+    }
+    let (mut tarballs, mut needed, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let wanted = service_images(settings);
+    for tarball in images::survey(host, &settings.oci_images, receipts) {
+        match &tarball.state {
+            TarballState::Known(_) | TarballState::Bad(_) => tarballs.push(tarball),
+            TarballState::Archive(_) if tarball.names().is_disjoint(&wanted) => others.push(step(tarball, settings)),
+            TarballState::Archive(_) => needed.push(step(tarball, settings)),
+        }
+    }
+    Survey { plan: Plan::new(needed, files, others, budget), placed, tarballs, bad }
+}
+
+impl Survey {
+    /// Tells what is in place already and what will not be.
+    pub fn tell(&self, report: &Reporter) {
+        for (name, changed) in &self.placed {
+            let detail = changed.as_ref().map_or("in place".into(), |changed| format!("{changed} since it was placed; left so"));
+            report.item(Kind::File, name, State::Done, detail);
+        }
+        for step in &self.plan.files {
+            report.item(Kind::File, &step.name, State::Waiting, "");
+        }
+        let refused_files = self.plan.refused_files.iter().map(|(name, problem)| (Kind::File, name, problem));
+        let refused_images = self.plan.refused_images.iter().map(|(name, problem)| (Kind::Image, name, problem));
+        let bad = self.bad.iter().map(|(name, problem)| (Kind::File, name, problem));
+        for (kind, name, problem) in refused_files.chain(refused_images).chain(bad) {
+            report.item(kind, name, State::Failed, "");
+            report.problem(problem.clone());
+        }
+    }
+}
+
+fn step(tarball: Tarball, settings: &Settings) -> Step<Tarball> {
+    let removed = tarball.removable && !settings.status.keep_tarballs;
+    let cost = Cost {
+        bytes: tarball.cost,
+        frees: if removed { tarball.stamp.size } else { 0 },
+        peak: tarball.peak,
+        inodes: tarball.inodes,
+        memory: LOAD_MEMORY,
+    };
+    Step { name: tarball.path.clone(), cost, work: tarball }
+}
+
+/// The images that services name.
+fn service_images(settings: &Settings) -> BTreeSet<ImageName> {
+    let Some(containers) = &settings.containers else { return BTreeSet::new() };
+    let (project, _) = offspot_config::compose::read(&containers.given);
+    project.services.iter().filter_map(|service| ImageName::parse(&service.image)).collect()
+}
+
+/// Memory of the board in bytes.
+fn memory() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |about| about.ram_total())
+}
