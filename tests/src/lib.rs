@@ -1,4 +1,24 @@
-//! Test harness: the real things around the agent.
+//! The laboratory: the real things around the agent. Cards, boards, engines and libraries, for the demo, the suite, the kill loop and
+//! the benchmarks.
 
+pub mod activator;
+pub mod agent_run;
+pub mod bench;
+pub mod board;
+pub mod card;
+pub mod demo;
+pub mod elf;
 pub mod engine;
+pub mod figures;
+pub mod http;
+pub mod image_build;
 pub mod image_tarball;
+pub mod lab_engine;
+pub mod library;
+pub mod packages;
+pub mod progress;
+pub mod snapshot;
+pub mod stages;
+pub mod suite;
+pub mod tool;
+pub mod zim;

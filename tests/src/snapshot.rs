@@ -1,0 +1,90 @@
+//! What the demo could leave on a machine, as text: to compare before and after.
+
+use std::fs;
+use std::path::Path;
+
+use crate::tool::{self, Doing, Outcome};
+
+/// Mounts, loop devices, network links, addresses, routes, namespaces, control groups, firewall.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    lines: Vec<String>,
+}
+
+/// Looks at the machine.
+pub fn take() -> Outcome<Snapshot> {
+    let mut lines = section("mount", &mounts());
+    lines.extend(section(
+        "loop",
+        &tool::run("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"])?,
+    ));
+    lines.extend(section(
+        "network",
+        &tool::run("ip", &["-oneline", "-brief", "address"])?,
+    ));
+    lines.extend(section(
+        "route",
+        &tool::run("ip", &["-4", "route", "show", "table", "all"])?,
+    ));
+    lines.extend(section(
+        "namespace",
+        &tool::run("lsns", &["--noheadings", "--output", "TYPE,COMMAND", "--type", "net"])?,
+    ));
+    lines.extend(section("control group", &control_groups().join("\n")));
+    lines.extend(section("firewall", &firewall()));
+    Ok(Snapshot { lines })
+}
+
+impl Snapshot {
+    /// Writes it to a file.
+    pub fn keep(&self, file: &Path) -> Outcome<()> {
+        fs::write(file, self.lines.join("\n")).doing(file.display())
+    }
+
+    /// What is here and was not there: `+`; what was there and is no more: `-`.
+    pub fn differences(&self, before: &str) -> Vec<String> {
+        let before: Vec<&str> = before.lines().collect();
+        let came = self.lines.iter().filter(|line| !before.contains(&line.as_str()));
+        let went = before.iter().filter(|line| !self.lines.iter().any(|now| now == *line));
+        came.map(|line| format!("+ {line}"))
+            .chain(went.map(|line| format!("- {line}")))
+            .collect()
+    }
+}
+
+fn section(name: &str, text: &str) -> Vec<String> {
+    text.lines().map(|line| format!("{name}: {}", line.trim())).collect()
+}
+
+fn mounts() -> String {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+    points.collect::<Vec<_>>().join("\n")
+}
+
+/// Those of engines, two levels deep: other programs of the machine come and go.
+fn control_groups() -> Vec<String> {
+    let top = Path::new("/sys/fs/cgroup");
+    let folders = |path: &Path| {
+        fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect::<Vec<_>>()
+    };
+    let below = folders(top).into_iter().flat_map(|path| folders(&path));
+    let all = folders(top).into_iter().chain(below).filter(|path| path.is_dir());
+    let names = all.map(|path| path.display().to_string());
+    names
+        .filter(|name| name.contains("offspot") || name.contains("docker"))
+        .collect()
+}
+
+fn firewall() -> String {
+    let rules = tool::run("iptables-save", &[]).unwrap_or_default();
+    let lines = rules
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.starts_with(':'));
+    lines.collect::<Vec<_>>().join("\n")
+}
