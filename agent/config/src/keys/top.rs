@@ -4,7 +4,8 @@ use super::{
     Form, Key, Takes, ap, check_keys, containers, ethernet, files, firmware, oci_images, status,
     text_of, unknown, wrong_shape,
 };
-use crate::finding::Findings;
+use crate::code;
+use crate::finding::{Complaint, Findings};
 use crate::node::{Node, Value};
 use crate::rules::{Verdict, names};
 use crate::settings::Settings;
@@ -35,7 +36,21 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Node {
     for (name, value) in entries {
         let here = path::below(place, name.key_text());
         if !KEYS.iter().any(|key| key.name == name.key_text()) {
-            unknown(name, &here, KEYS, findings);
+            match name.key_text() {
+                "services" => {
+                    let advice = "Put it, indented by two spaces, below a line `containers:`.";
+                    findings.warning(
+                        &here,
+                        Some(name.at),
+                        Complaint::new(
+                            code::UNKNOWN,
+                            "services stands outside of containers",
+                            advice,
+                        ),
+                    );
+                }
+                _ => unknown(name, &here, KEYS, findings),
+            }
             kept.push((name.clone(), value.clone()));
         } else if let Some(value) = Some(value)
             .filter(|value| !says_nothing(value))
