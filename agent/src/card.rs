@@ -40,7 +40,7 @@ pub struct Look {
     pub bytes: u64,
     /// Bytes of partition 3 once it has grown.
     pub target: u64,
-    /// Bytes that its filesystem gains.
+    /// Bytes for files that are gained.
     pub gained: u64,
     /// Whether it is mounted on the data folder.
     pub mounted: bool,

@@ -22,3 +22,5 @@ pub mod stages;
 pub mod suite;
 pub mod tool;
 pub mod zim;
+//! Test harness.
+pub mod loop_card;

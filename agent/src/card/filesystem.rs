@@ -83,7 +83,7 @@ impl Filesystem<'_> {
     /// Not mounted: checked where it asks for it, grown before or after mounting, mounted.
     fn unmounted(&self, try_mounted: bool) -> Result<(), CardProblem> {
         let mut superblock = self.superblock()?;
-        if superblock.blocks.saturating_mul(superblock.block) > self.partition.bytes {
+        if !superblock.torn && superblock.blocks.saturating_mul(superblock.block) > self.partition.bytes {
             return Err(self.not_mounted("its filesystem is larger than the partition"));
         }
         if self.in_use() {
@@ -141,7 +141,7 @@ impl Filesystem<'_> {
     /// A filesystem that was not unmounted has its journal replayed; one marked as damaged is checked in full.
     fn check(&self, superblock: &Superblock) -> Result<(), CardProblem> {
         let name = &self.partition.name;
-        match self.e2fsck(&[if superblock.errors { "-fp" } else { "-p" }]) {
+        match self.e2fsck(if superblock.errors { "-fp" } else { "-p" }, superblock, None) {
             Ok(ended) if ended.code < 4 && superblock.errors => {
                 self.report.note(format!(
                     "the filesystem on {name} was damaged and has been repaired: {}",
@@ -156,7 +156,7 @@ impl Filesystem<'_> {
                 ));
                 Ok(())
             }
-            Ok(ended) => self.repair(&ended),
+            Ok(ended) => self.repair(superblock, &ended),
             Err(why) if superblock.errors => Err(missing("e2fsck", &why)),
             Err(why) => {
                 // The kernel replays the journal as well.
@@ -167,7 +167,7 @@ impl Filesystem<'_> {
     }
 
     /// What e2fsck dares not do by itself, with everything that it overwrites kept, so that it can be put back.
-    fn repair(&self, refused: &Ended) -> Result<(), CardProblem> {
+    fn repair(&self, superblock: &Superblock, refused: &Ended) -> Result<(), CardProblem> {
         let no_undo = |error: io::Error| {
             self.not_repaired(format!(
                 "{}; there is no room for an undo file: {error}",
@@ -183,7 +183,7 @@ impl Filesystem<'_> {
             )));
         };
         let ended = self
-            .e2fsck(&["-fy".as_ref(), "-z".as_ref(), file.as_os_str()])
+            .e2fsck("-fy", superblock, Some(&file))
             .map_err(|why| missing("e2fsck", &why))?;
         if ended.code >= 4 {
             return Err(self.not_repaired(ended.gist()));
@@ -197,10 +197,40 @@ impl Filesystem<'_> {
         Ok(())
     }
 
-    fn e2fsck(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Ended, NoResult> {
-        let node = self.partition.node();
-        let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).chain([node.as_os_str()]).collect();
+    /// A superblock that was half written makes e2fsck stop, unless it is told of the copy.
+    fn e2fsck(&self, how: &str, superblock: &Superblock, undo: Option<&Path>) -> Result<Ended, NoResult> {
+        let (node, copy, block) = (
+            self.partition.node(),
+            superblock.copy_at().to_string(),
+            superblock.block.to_string(),
+        );
+        let mut arguments: Vec<&OsStr> = vec![how.as_ref()];
+        if superblock.torn {
+            arguments.extend(["-b", &copy, "-B", &block].map(OsStr::new));
+        }
+        if let Some(undo) = undo {
+            arguments.extend([OsStr::new("-z"), undo.as_os_str()]);
+        }
+        arguments.push(node.as_os_str());
         tool::run("e2fsck", &arguments, CHECK)
+    }
+
+    /// A check in full that the filesystem did not ask for itself.
+    fn check_in_full(&self) -> Result<(), CardProblem> {
+        let superblock = self.superblock()?;
+        let ended = self
+            .e2fsck("-fp", &superblock, None)
+            .map_err(|why| missing("e2fsck", &why))?;
+        match ended.code {
+            0 => {}
+            1..4 => self.report.note(format!(
+                "the filesystem on {} was repaired: {}",
+                self.partition.name,
+                ended.gist()
+            )),
+            _ => self.repair(&superblock, &ended)?,
+        }
+        Ok(())
     }
 
     /// One ioctl; the new inode tables stay as they are until the verdict. Without it before the ioctl: the kernel would fill them inside it.
@@ -223,16 +253,7 @@ impl Filesystem<'_> {
     /// `resize2fs`, which wants a filesystem checked just now; by the clock, and a Pi has none: hence `-f`.
     fn grow_unmounted(&self, blocks: u64, checked: bool) -> Result<(), CardProblem> {
         if !checked {
-            let ended = self.e2fsck(&["-fp"]).map_err(|why| missing("e2fsck", &why))?;
-            match ended.code {
-                0 => {}
-                1..4 => self.report.note(format!(
-                    "the filesystem on {} was repaired: {}",
-                    self.partition.name,
-                    ended.gist()
-                )),
-                _ => self.repair(&ended)?,
-            }
+            self.check_in_full()?;
         }
         let (node, blocks) = (self.partition.node(), blocks.to_string());
         let arguments = ["-f".as_ref(), node.as_os_str(), blocks.as_ref()];
@@ -260,15 +281,7 @@ impl Filesystem<'_> {
         if checked || !matches!(failed, Errno::EUCLEAN | Errno::EBADMSG | Errno::EINVAL) {
             return Err(self.mount_failed(failed));
         }
-        let ended = self.e2fsck(&["-fp"]).map_err(|why| missing("e2fsck", &why))?;
-        match ended.code {
-            0..4 => self.report.note(format!(
-                "the filesystem on {} was repaired: {}",
-                self.partition.name,
-                ended.gist()
-            )),
-            _ => self.repair(&ended)?,
-        }
+        self.check_in_full()?;
         self.mount(QUIET).map_err(|error| self.mount_failed(error))
     }
 

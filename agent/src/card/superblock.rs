@@ -22,6 +22,8 @@ pub(crate) struct Superblock {
     pub blocks: u64,
     /// The kernel or a tool has seen damage, or a resize was cut.
     pub errors: bool,
+    /// Its own checksum does not hold: it was half written.
+    pub torn: bool,
     /// The journal holds what must be replayed: not unmounted, or mounted now.
     pub recover: bool,
     free_blocks: u64,
@@ -56,6 +58,7 @@ impl Superblock {
             free_inodes: field.word(0x10).into(),
             reserved: long(0x8, 0x154),
             errors: state & STATE_ERRORS != 0 || state & STATE_VALID == 0 || !sum_holds,
+            torn: !sum_holds,
             recover: incompat & INCOMPAT_RECOVER != 0,
             first_block: field.word(0x14).into(),
             blocks_per_group: field.word(0x20).into(),
@@ -84,13 +87,16 @@ impl Superblock {
         Some(self.fitting(bytes)).filter(|blocks| *blocks > self.blocks)
     }
 
-    /// What is free on it, as of its last unmount.
+    /// The block of its first copy.
+    pub fn copy_at(&self) -> u64 {
+        self.first_block + self.blocks_per_group
+    }
+
+    /// What is free on it, as of its last unmount; the kernel keeps a little for itself besides what is reserved.
     pub fn free(&self) -> Space {
+        let kept = self.reserved.saturating_add((self.blocks / 50).min(4096));
         Space {
-            bytes: self
-                .free_blocks
-                .saturating_sub(self.reserved)
-                .saturating_mul(self.block),
+            bytes: self.free_blocks.saturating_sub(kept).saturating_mul(self.block),
             inodes: self.free_inodes,
         }
     }
@@ -100,12 +106,14 @@ impl Superblock {
         let blocks = self.growth(bytes).unwrap_or(self.blocks);
         let groups = |blocks: u64| blocks.saturating_sub(self.first_block).div_ceil(self.blocks_per_group);
         let groups = groups(blocks).saturating_sub(groups(self.blocks));
-        let tables = groups.saturating_mul(self.inode_blocks() + 2);
+        let added = blocks.saturating_sub(self.blocks);
+        // The reserved share of the whole stays what it is.
+        let reserved = u128::from(added) * u128::from(self.reserved) / u128::from(self.blocks.max(1));
+        let tables = groups
+            .saturating_mul(self.inode_blocks() + 2)
+            .saturating_add(reserved as u64);
         Space {
-            bytes: blocks
-                .saturating_sub(self.blocks)
-                .saturating_sub(tables)
-                .saturating_mul(self.block),
+            bytes: added.saturating_sub(tables).saturating_mul(self.block),
             inodes: groups.saturating_mul(self.inodes_per_group),
         }
     }
@@ -186,7 +194,8 @@ mod tests {
         assert!(Superblock::parse(&bytes).unwrap().errors);
         let mut summed = one(65536);
         summed[0x65] = 4;
-        assert!(Superblock::parse(&summed).unwrap().errors, "its checksum does not hold");
+        let torn = Superblock::parse(&summed).unwrap();
+        assert!(torn.errors && torn.torn && torn.copy_at() == 32768);
     }
 
     #[test]
