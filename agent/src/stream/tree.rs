@@ -105,7 +105,7 @@ impl<'a> Tree<'a> {
     pub fn folder(&mut self, name: &str, meta: Meta) -> io::Result<()> {
         let Some(path) = inside(name)? else { return Ok(()) };
         self.room.take(0, 1)?;
-        let folder = self.root.make(&path)?;
+        let folder = self.made(&path)?;
         // Without these bits nobody but root could fill or remove it.
         let mode = meta.mode & 0o777 | 0o700;
         if mode != 0o755 {
@@ -217,11 +217,20 @@ impl<'a> Tree<'a> {
         }
     }
 
+    fn made(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.root
+            .make(path)
+            .map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
+                _ => error,
+            })
+    }
+
     fn parent<'p>(&mut self, path: &'p Path) -> io::Result<(&OwnedFd, &'p std::ffi::OsStr)> {
         let (parent, name) = split(path)?;
         let open = match self.open.take() {
             Some(open) if open.0 == parent => open,
-            _ => (parent.to_owned(), self.root.make(parent)?),
+            _ => (parent.to_owned(), self.made(parent)?),
         };
         Ok((&self.open.insert(open).1, name))
     }
