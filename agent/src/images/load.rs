@@ -6,7 +6,7 @@ use std::path::Path;
 use bollard::errors::Error;
 
 use super::archive::Image;
-use super::bring::{blocking, title};
+use super::bring::{blocking, refused, title};
 use super::claims::Claims;
 use super::loaded::{self, Loaded};
 use super::name::ImageName;
@@ -174,7 +174,10 @@ impl Loading<'_> {
                     "{} was not recorded as whole and is loaded again",
                     title(item, image)
                 ));
-                self.engine.clear_image(&image.id).await?;
+                if let Err(error) = self.engine.clear_image(&image.id).await {
+                    item.state = TarballState::Bad(refused(item, error)?);
+                    break;
+                }
             }
         }
         self.held = self.engine.images().await?;

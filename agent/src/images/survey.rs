@@ -15,6 +15,7 @@ use super::name::ImageName;
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Stamp};
+use crate::stream::decode::Packing;
 
 /// Bytes read from the card at a time where only headers are wanted.
 const AHEAD: usize = 4 << 10;
@@ -78,7 +79,7 @@ impl Tarball {
     pub(super) fn open(&mut self, receipts: &Receipts) {
         self.state = match Bytes::open(&self.file, AHEAD)
             .map_err(Fault::from)
-            .and_then(|opened| self.read(opened.1))
+            .and_then(|(packing, source)| self.read(packing, source))
         {
             Ok(index) => TarballState::Archive(index),
             Err(fault) => TarballState::Bad(fault.of(&self.path)),
@@ -86,9 +87,11 @@ impl Tarball {
         self.reckon(receipts);
     }
 
-    fn read(&self, mut source: Bytes) -> Result<Index, Fault> {
-        if self.stamp.size == 0 {
-            return Err(Fault::Empty);
+    fn read(&self, packing: Packing, mut source: Bytes) -> Result<Index, Fault> {
+        match self.stamp.size {
+            0 => return Err(Fault::Empty),
+            ..512 if packing == Packing::Plain => return Err(Fault::not_archive("it is shorter than any tar")),
+            _ => {}
         }
         Index::read(&mut source, arch())
     }
