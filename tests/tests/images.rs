@@ -283,7 +283,7 @@ fn names_by_digest_and_entries_of_oci_images() {
         entry(&by_file, None),
         entry(&by_manifest, None),
         entry("absent:1", None),
-        entry("remote:1", Some("http://example.org/x.tar")),
+        entry("remote:1", Some("http://127.0.0.1:1/x.tar")),
     ];
     let outcome = card.load_with(&wanted, false);
     for ident in [&pinned, &by_file, &by_manifest, "a/b:1"] {
@@ -579,7 +579,7 @@ fn cuts_between_receipt_and_removal_and_engines_that_forget() {
 
 impl Card {
     fn receipts_text(&self) -> String {
-        fs::read_to_string(self.root.join("data/.offspot/receipts")).unwrap()
+        fs::read_to_string(self.root.join("data/.offspot/receipts")).unwrap_or_default()
     }
 }
 
@@ -635,6 +635,148 @@ fn a_full_card_is_said_and_costs_only_what_does_not_fit() {
     assert_eq!(card.says("fits:1"), "fits:1");
     drop(card);
     drop(small);
+}
+
+/// Answers every request with these bytes, as often as asked; the first answer breaks off.
+fn serve(bytes: Vec<u8>) -> String {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                bytes.len()
+            );
+            let _ = stream.write_all(if number == 0 { &bytes[..bytes.len() / 2] } else { &bytes });
+        }
+    });
+    format!("http://{address}/some.tar")
+}
+
+#[test]
+fn a_tarball_from_the_network_is_fetched_verified_and_loaded_once() {
+    let card = Card::new("fetch");
+    let sample = Sample::small("whatever:1");
+    let tar = pack(&gnu(&docker(&[&sample])), "zstd");
+    put(
+        &card.root.join("data/sum.txt"),
+        format!("{}  some.tar\n", hex(&tar)).as_bytes(),
+    );
+    let checksum = |value| Checksum {
+        algo: Algorithm::Sha256,
+        value,
+    };
+    let good = OciImage {
+        checksum: Some(checksum(ChecksumValue::Url("/data/sum.txt".into()))),
+        ..entry("fetched:1", Some(&serve(tar.clone())))
+    };
+    let bad = OciImage {
+        checksum: Some(checksum(ChecksumValue::Digest("0".repeat(64)))),
+        ..entry("damaged:1", Some(&serve(tar)))
+    };
+    let outcome = card.load_with(&[good.clone(), bad], false);
+    assert_eq!(
+        outcome.loaded.id("fetched:1"),
+        Some(sample.id().as_str()),
+        "{:#?}",
+        outcome.problems()
+    );
+    assert_eq!(outcome.problems().len(), 1);
+    outcome.expect_problem("E-TRUST-IMAGE-CHECKSUM", "damaged:1");
+    assert_eq!(
+        fs::read_dir(card.data("")).unwrap().count(),
+        0,
+        "nothing half-fetched stays"
+    );
+    let dead = OciImage {
+        url: Some("http://127.0.0.1:1/some.tar".into()),
+        ..good
+    };
+    assert_eq!(
+        card.load_with(&[dead], false).problems(),
+        Vec::<String>::new(),
+        "it is not asked for again"
+    );
+}
+
+/// Not a test of its own: [`killed_at_any_moment`] runs it in a process that it kills.
+#[test]
+#[ignore = "a child of another test"]
+fn child() {
+    let root = PathBuf::from(std::env::var_os("OFFSPOT_CHILD_ROOT").unwrap());
+    let (report, _status) = Reporter::new();
+    let receipts = Receipts::open(&root.join("data/.offspot")).unwrap().0;
+    let items = images::survey(&Host::new(&root), &[], &receipts);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let socket = root.join("run/e/docker.sock");
+        let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30))
+            .await
+            .unwrap();
+        images::load(&engine, &root.join("data"), items, &receipts, &report, false).await;
+    });
+}
+
+#[test]
+fn killed_at_any_moment() {
+    let mut card = Card::new("kill");
+    let samples: Vec<_> = ["one:1", "two:1", "three:1"].map(Sample::busybox).into();
+    let tarballs: Vec<_> = samples.iter().map(|sample| gnu(&docker(&[sample]))).collect();
+    let child = |root: &Path| {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--ignored", "-q"])
+            .env("OFFSPOT_CHILD_ROOT", root)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut cuts = 0;
+    for round in 0..12 {
+        card.engine().docker(&["system", "prune", "-af"]);
+        let _ = fs::remove_dir_all(card.root.join("data/.offspot"));
+        for (at, tarball) in tarballs.iter().enumerate() {
+            put(&card.data(&format!("{at}.tar")), tarball);
+        }
+        let mut running = child(&card.root);
+        std::thread::sleep(Duration::from_millis(20 + round * 130));
+        cuts += usize::from(running.try_wait().unwrap().is_none());
+        running.kill().unwrap();
+        running.wait().unwrap();
+        if round % 3 == 2 {
+            card.engine.as_mut().unwrap().kill_and_restart();
+            // What was not synced is torn by a power cut; a receipt says what was.
+            if !fs::read_to_string(card.root.join("data/.offspot/receipts")).is_ok_and(|text| text.contains("image")) {
+                tear(card.engine().data_root());
+            }
+        }
+        // A tarball that is gone was recorded before.
+        for (at, sample) in samples.iter().enumerate() {
+            assert!(
+                card.data(&format!("{at}.tar")).exists() || card.receipts().has_image(&sample.id()),
+                "round {round}"
+            );
+        }
+        let done = card.receipts_text().matches("\"did\":\"image\"").count();
+        let outcome = card.load();
+        assert_eq!(outcome.problems(), Vec::<String>::new(), "round {round}");
+        for sample in &samples {
+            assert_eq!(card.says(&sample.names[0]), sample.names[0], "round {round}");
+        }
+        let records = card.receipts_text().matches("\"did\":\"image\"").count();
+        assert_eq!(
+            records, 3,
+            "round {round}: nothing durably done is done twice ({done} were done)"
+        );
+        assert_eq!(fs::read_dir(card.data("")).unwrap().count(), 0);
+    }
+    assert!(cuts >= 3, "only {cuts} kills came in time");
 }
 
 /// An ext4 of some MiB in a file.

@@ -57,8 +57,7 @@ impl Loading<'_> {
         };
         let names = |image: &Image| item.names_of(index, image).iter().map(ImageName::engine_name).collect();
         let images: Vec<(Image, Vec<String>)> = images.iter().map(|image| ((*image).clone(), names(image))).collect();
-        let most =
-            nix::sys::statvfs::statvfs(self.data).map_or(0, |free| free.blocks_available() * free.fragment_size());
+        let most = durable::available(self.data);
         let (zstd, tarball) = (takes_zstd(&self.engine.version), item.clone());
         let packed = blocking(move || {
             let images: Vec<_> = images.iter().map(|(image, names)| (image, names.clone())).collect();
