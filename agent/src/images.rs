@@ -8,6 +8,7 @@ mod claims;
 mod contents;
 mod durable;
 mod fault;
+mod fetch;
 pub mod load;
 pub mod loaded;
 mod members;

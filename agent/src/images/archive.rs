@@ -21,6 +21,8 @@ pub struct Index {
     pub images: Vec<Image>,
     /// Whether an image for another board was left out, and which platform that was.
     pub foreign: Option<String>,
+    /// How often an image was added.
+    pub(super) taken: usize,
 }
 
 /// One image.
@@ -94,6 +96,7 @@ impl Index {
         let mut index = Index {
             images: Vec::new(),
             foreign: None,
+            taken: 0,
         };
         if contents.get("manifest.json").is_some() {
             index.docker(&contents, arch)?;
@@ -147,6 +150,7 @@ impl Index {
             return Ok(());
         }
         image.layers = stack(&config, layers)?;
+        self.taken += 1;
         match self.images.iter_mut().find(|known| known.id == image.id) {
             Some(known) => known.names.extend(image.names),
             None => self.images.push(image),

@@ -57,8 +57,7 @@ impl Loading<'_> {
         };
         let names = |image: &Image| item.names_of(index, image).iter().map(ImageName::engine_name).collect();
         let images: Vec<(Image, Vec<String>)> = images.iter().map(|image| ((*image).clone(), names(image))).collect();
-        let most =
-            nix::sys::statvfs::statvfs(self.data).map_or(0, |free| free.blocks_available() * free.fragment_size());
+        let most = durable::available(self.data);
         let (zstd, tarball) = (takes_zstd(&self.engine.version), item.clone());
         let packed = blocking(move || {
             let images: Vec<_> = images.iter().map(|(image, names)| (image, names.clone())).collect();
@@ -72,7 +71,7 @@ impl Loading<'_> {
         match send(self.engine, parcel, self.report).await {
             Ok(fresh) => Ok(fresh),
             Err(Lost::Tarball(fault)) => Err(fault.of(&item.path).into()),
-            Err(Lost::Engine(error)) => Err(refused(item, error)),
+            Err(Lost::Engine(error)) => Err(refused(item, error)?.into()),
         }
     }
 
@@ -205,18 +204,18 @@ fn takes_zstd(version: &str) -> bool {
     major.is_some_and(|major: u32| major >= ZSTD_SINCE)
 }
 
-/// What the engine says of a load: of this tarball, of the card, or of itself.
-fn refused(item: &Tarball, error: Error) -> Stop {
+/// What the engine answers is of this tarball, or of the card; anything else is of the engine itself.
+pub(super) fn refused(item: &Tarball, error: Error) -> Result<Problem, Error> {
     let why = match &error {
         Error::DockerStreamError { error } => error.clone(),
         Error::DockerResponseServerError { message, .. } => message.clone(),
-        _ => return Stop::Engine(error),
+        _ => return Err(error),
     };
     let item = item.path.clone();
     if why.contains("no space left on device") {
-        return SpaceProblem::Full { item }.into();
+        return Ok(SpaceProblem::Full { item }.into());
     }
-    ImageProblem::Refused { item, why }.into()
+    Ok(ImageProblem::Refused { item, why }.into())
 }
 
 /// A receipt that could not be written speaks of the card.

@@ -115,7 +115,7 @@ impl Contents {
         if read_up_to(source, head)? < wanted {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
-        let packing = Packing::sniff(head);
+        let packing = Packing::sniff(head.get(..10).unwrap_or(head));
         Ok(Data {
             at: member.at,
             size: member.size,

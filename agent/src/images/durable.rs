@@ -6,6 +6,7 @@ use std::path::Path;
 
 use offspot_config::settings::{Algorithm, Checksum, ChecksumValue};
 
+use super::fetch;
 use super::survey::Tarball;
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Record};
@@ -23,10 +24,21 @@ pub fn remove(tarball: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    match tarball.parent() {
+    sync_folder_of(tarball)
+}
+
+/// Makes a rename or a removal last.
+pub fn sync_folder_of(file: &Path) -> io::Result<()> {
+    match file.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// Bytes that are free in the filesystem of this folder.
+pub fn available(folder: &Path) -> u64 {
+    let free = nix::sys::statvfs::statvfs(folder);
+    free.map_or(0, |free| free.blocks_available().saturating_mul(free.fragment_size()))
 }
 
 /// Takes the digest of the whole tarball wherever `oci_images` says what it must be.
@@ -41,10 +53,10 @@ fn matches(tarball: &Tarball, checksum: &Checksum) -> Result<(), Problem> {
     let item = tarball.path.clone();
     let expected = match &checksum.value {
         ChecksumValue::Digest(digest) => digest.clone(),
-        ChecksumValue::Url(url) => {
-            let why = format!("the text at {url} that says its checksum is not read yet");
-            return Err(ImageProblem::Fetch { item, why }.into());
-        }
+        ChecksumValue::Url(url) => match fetch::digest_at(url, &tarball.host) {
+            Ok(digest) => digest,
+            Err(why) => return Err(ImageProblem::Fetch { item, why }.into()),
+        },
     };
     match digest(&tarball.file, checksum.algo) {
         Ok(found) if found == expected => Ok(()),

@@ -6,7 +6,7 @@ use std::path::Path;
 use bollard::errors::Error;
 
 use super::archive::Image;
-use super::bring::{blocking, title};
+use super::bring::{blocking, refused, title};
 use super::claims::Claims;
 use super::loaded::{self, Loaded};
 use super::name::ImageName;
@@ -102,20 +102,30 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// A tarball that was loaded, but whose images the engine has lost, is read again, and what receipts say of them is taken back.
+    /// A tarball that was loaded, but whose images the engine has lost, is read again; one from the network that the engine lacks is fetched.
     async fn reopen(&self, item: &mut Tarball) {
-        let TarballState::Known(ids) = &item.state else { return };
-        if ids.iter().all(|id| self.is_present(id)) {
-            return;
+        let ahead = match &item.state {
+            TarballState::Known(ids) => !ids.iter().all(|id| self.is_present(id)),
+            TarballState::Bad(_) => item.remote && !self.is_named(item),
+            TarballState::Archive(_) => false,
+        };
+        if ahead {
+            let (mut opened, receipts, report) = (item.clone(), self.receipts.clone(), self.report.clone());
+            *item = blocking(move || {
+                if opened.remote {
+                    return opened.bring_here(&receipts, &report);
+                }
+                opened.open(&receipts);
+                opened
+            })
+            .await;
         }
-        let (mut opened, receipts) = (item.clone(), self.receipts.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            opened.open(&receipts);
-            opened
-        });
-        if let Ok(opened) = reading.await {
-            *item = opened;
-        }
+    }
+
+    /// Whether the engine has an image of one of its names.
+    fn is_named(&self, item: &Tarball) -> bool {
+        let known = loaded::names(&self.held);
+        item.names().iter().any(|name| known.contains_key(name))
     }
 
     fn is_held(&self, id: &str) -> bool {
@@ -174,7 +184,10 @@ impl Loading<'_> {
                     "{} was not recorded as whole and is loaded again",
                     title(item, image)
                 ));
-                self.engine.clear_image(&image.id).await?;
+                if let Err(error) = self.engine.clear_image(&image.id).await {
+                    item.state = TarballState::Bad(refused(item, error)?);
+                    break;
+                }
             }
         }
         self.held = self.engine.images().await?;
@@ -207,9 +220,8 @@ impl Loading<'_> {
 
     /// One that is not here is missed only where the engine has no image of its names.
     fn bad(&self, item: &Tarball, problem: &Problem) -> Result<(), Stop> {
-        let names = loaded::names(&self.held);
-        let absent = item.file.as_os_str().is_empty();
-        if absent && item.names().iter().any(|name| names.contains_key(name)) {
+        let absent = item.remote || item.file.as_os_str().is_empty();
+        if absent && self.is_named(item) {
             return Ok(());
         }
         Err(problem.clone().into())

@@ -57,12 +57,25 @@ struct Ahead {
 /// Adds the images of the layout to `index`. Of an index with several platforms only those for `arch` are read: blobs of others may be absent.
 pub fn read(index: &mut Index, contents: &Contents, arch: &str) -> Result<(), Fault> {
     let top: Node = json(contents.text_of("index.json")?, "index.json")?;
-    let mut ahead: Vec<Ahead> = Vec::new();
-    push(&mut ahead, top, &[], &[]);
+    let mut roots = Vec::new();
+    push(&mut roots, top, &[], &[]);
     let mut looks = 0;
+    for root in roots.into_iter().rev() {
+        let (foreign, taken) = (index.foreign.take(), index.taken);
+        follow_all(index, contents, arch, root, &mut looks)?;
+        // Other platforms of an image are no loss where there is one for this board.
+        if index.taken > taken || index.foreign.is_none() {
+            index.foreign = foreign;
+        }
+    }
+    Ok(())
+}
+
+fn follow_all(index: &mut Index, contents: &Contents, arch: &str, root: Ahead, looks: &mut usize) -> Result<(), Fault> {
+    let mut ahead = vec![root];
     while let Some(next) = ahead.pop() {
-        looks += 1;
-        if looks > LOOKS || next.digests.len() > DEPTH {
+        *looks += 1;
+        if *looks > LOOKS || next.digests.len() > DEPTH {
             return Err(Fault::not_archive("its index goes too deep"));
         }
         if let Some(platform) = next

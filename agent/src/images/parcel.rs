@@ -68,19 +68,6 @@ impl Parcel {
         })
     }
 
-    /// Bytes that [`send`](Self::send) will write.
-    pub fn length(&self) -> u64 {
-        let pieces = self.pieces.iter().map(Piece::length);
-        let tail = self.tail.iter().map(|(_, text)| text.len() as u64);
-        let member = |length: u64| BLOCK + length.next_multiple_of(BLOCK);
-        pieces.chain(tail).map(member).sum::<u64>() + 2 * BLOCK
-    }
-
-    /// Digests (hex) of the layers in it, as the engine counts them.
-    pub fn diff_ids(&self) -> impl Iterator<Item = &str> {
-        self.pieces.iter().map(|piece| piece.layer.diff_id.as_str())
-    }
-
     /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
     pub fn send(&self, out: &mut impl Write) -> Result<(), Fault> {
         let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
@@ -105,19 +92,39 @@ impl Piece {
         self.unpacked.unwrap_or(self.layer.size)
     }
 
+    /// What a decoder finds within a layer is a layer that is not what its digest says.
+    fn damage(&self, error: io::Error) -> Fault {
+        if error.raw_os_error().is_some() {
+            error.into()
+        } else {
+            self.wrong()
+        }
+    }
+
     fn wrong(&self) -> Fault {
         Fault::Digest(format!("layer {}", self.layer.diff_id.get(..12).unwrap_or_default()))
+    }
+
+    fn measure(&self, source: &mut Bytes, most: u64) -> io::Result<u64> {
+        let mut plain = decode::decode(source.take(self.layer.size))?
+            .1
+            .take(most.saturating_add(1));
+        io::copy(&mut plain, &mut io::sink())
     }
 
     fn pass(&self, source: &mut Bytes, out: &mut impl Write) -> Result<(), Fault> {
         source.skip_to(self.layer.at)?;
         let mut raw = DigestReader::new(Algorithm::Sha256, source.take(self.layer.size));
         if let Some(length) = self.unpacked {
-            let mut plain = DigestReader::new(Algorithm::Sha256, decode::decode(&mut raw)?.1);
-            copy(&mut plain, out, length, true)?;
+            let reader = decode::decode(&mut raw).map_err(|error| self.damage(error))?.1;
+            let mut plain = DigestReader::new(Algorithm::Sha256, reader);
+            copy(&mut plain, out, length).map_err(|fault| match fault {
+                Fault::Unheard | Fault::Unreadable(_) => fault,
+                _ => self.wrong(),
+            })?;
             self.expect(plain.hex(), Some(&self.layer.diff_id))?;
         } else {
-            copy(&mut raw, out, self.layer.size, false)?;
+            copy(&mut raw, out, self.layer.size)?;
         }
         // A decoder need not read what it has no use for.
         io::copy(&mut raw, &mut io::sink())?;
@@ -161,10 +168,7 @@ fn measure(path: &Path, pieces: &mut [Piece], zstd: bool, most: u64) -> Result<(
     let (_, mut source) = Bytes::open(path, AHEAD)?;
     for piece in packed {
         source.skip_to(piece.layer.at)?;
-        let mut plain = decode::decode((&mut source).take(piece.layer.size))?
-            .1
-            .take(most.saturating_add(1));
-        let length = io::copy(&mut plain, &mut io::sink())?;
+        let length = piece.measure(&mut source, most).map_err(|error| piece.damage(error))?;
         if length > most {
             return Err(Fault::not_archive(format!("a layer unpacks to more than {most} bytes")));
         }
@@ -174,7 +178,7 @@ fn measure(path: &Path, pieces: &mut [Piece], zstd: bool, most: u64) -> Result<(
 }
 
 /// Copies exactly `length` bytes.
-fn copy(from: &mut impl Read, out: &mut impl Write, length: u64, unpacked: bool) -> Result<(), Fault> {
+fn copy(from: &mut impl Read, out: &mut impl Write, length: u64) -> Result<(), Fault> {
     let mut left = length;
     let mut buffer = [0; 16 << 10];
     loop {
@@ -187,7 +191,6 @@ fn copy(from: &mut impl Read, out: &mut impl Write, length: u64, unpacked: bool)
     }
     match left {
         0 => Ok(()),
-        _ if unpacked => Err(changed()),
         _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
     }
 }

@@ -10,11 +10,14 @@ use offspot_config::settings::OciImage;
 use super::archive::{Image, Index};
 use super::contents::Cost;
 use super::fault::Fault;
+use super::fetch;
 use super::members::Bytes;
 use super::name::ImageName;
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Stamp};
+use crate::report::Reporter;
+use crate::stream::decode::Packing;
 
 /// Bytes read from the card at a time where only headers are wanted.
 const AHEAD: usize = 4 << 10;
@@ -28,6 +31,9 @@ pub struct Tarball {
     pub path: String,
     /// Where it is for us.
     pub(super) file: PathBuf,
+    pub(super) host: Host,
+    /// Whether it is still to be fetched, to `file`.
+    pub(super) remote: bool,
     /// What receipts know it by.
     pub stamp: Stamp,
     /// Whether it may be removed once loaded: it lies in `/data/images`.
@@ -78,7 +84,7 @@ impl Tarball {
     pub(super) fn open(&mut self, receipts: &Receipts) {
         self.state = match Bytes::open(&self.file, AHEAD)
             .map_err(Fault::from)
-            .and_then(|opened| self.read(opened.1))
+            .and_then(|(packing, source)| self.read(packing, source))
         {
             Ok(index) => TarballState::Archive(index),
             Err(fault) => TarballState::Bad(fault.of(&self.path)),
@@ -86,9 +92,11 @@ impl Tarball {
         self.reckon(receipts);
     }
 
-    fn read(&self, mut source: Bytes) -> Result<Index, Fault> {
-        if self.stamp.size == 0 {
-            return Err(Fault::Empty);
+    fn read(&self, packing: Packing, mut source: Bytes) -> Result<Index, Fault> {
+        match self.stamp.size {
+            0 => return Err(Fault::Empty),
+            ..512 if packing == Packing::Plain => return Err(Fault::not_archive("it is shorter than any tar")),
+            _ => {}
         }
         Index::read(&mut source, arch())
     }
@@ -122,7 +130,13 @@ impl Tarball {
             stamp: stamp(&file, &path),
             file,
             path,
-            ..Tarball::absent(ImageProblem::Missing { name: String::new() })
+            host: host.clone(),
+            remote: false,
+            state: TarballState::Known(Vec::new()),
+            wanted: Vec::new(),
+            cost: 0,
+            peak: 0,
+            inodes: 0,
         };
         match receipts.tarball(&tarball.stamp) {
             Some(ids) => tarball.state = TarballState::Known(ids),
@@ -131,33 +145,59 @@ impl Tarball {
         tarball
     }
 
-    fn absent(problem: ImageProblem) -> Tarball {
-        let path = match &problem {
-            ImageProblem::Missing { name } => name.clone(),
-            ImageProblem::Fetch { item, .. } => item.clone(),
-            _ => String::new(),
+    /// An entry whose tarball is not here; one from the network will lie in `/data/images` under the image creator's name for it.
+    fn absent(entry: &OciImage, host: &Host) -> Tarball {
+        let remote = entry.url.as_deref().is_some_and(fetch::is_remote);
+        let stem = ImageName::parse(&entry.ident)
+            .map(|name| name.file_stem())
+            .filter(|_| remote);
+        let file = stem.map(|stem| host.images().join(format!("{stem}.tar")));
+        let problem = ImageProblem::Missing {
+            name: entry.ident.clone(),
         };
+        let (file_size, cost) = (entry.filesize.unwrap_or(0), entry.fullsize.unwrap_or(0));
         Tarball {
             stamp: Stamp {
-                path: path.clone(),
+                path: entry.ident.clone(),
                 size: 0,
                 mtime: 0,
             },
-            path,
-            file: PathBuf::new(),
-            removable: false,
+            path: entry.ident.clone(),
+            removable: remote,
+            remote: file.is_some(),
+            file: file.unwrap_or_default(),
+            host: host.clone(),
             state: TarballState::Bad(problem.into()),
-            wanted: Vec::new(),
-            cost: 0,
-            peak: 0,
+            wanted: vec![entry.clone()],
+            cost,
+            // The tarball itself, its copy in the engine, and what it unpacks to.
+            peak: if remote {
+                file_size.saturating_mul(2).saturating_add(cost)
+            } else {
+                0
+            },
             inodes: 0,
+        }
+    }
+
+    /// Fetches what is to be fetched, and opens it.
+    pub(super) fn bring_here(mut self, receipts: &Receipts, report: &Reporter) -> Tarball {
+        if let Err(problem) = fetch::fetch(&self, report) {
+            self.state = TarballState::Bad(problem);
+            return self;
+        }
+        let host = self.host.clone();
+        let wanted = self.wanted;
+        Tarball {
+            wanted,
+            ..Tarball::of(self.file, &host, receipts)
         }
     }
 
     /// Whether this entry of `oci_images` means this tarball.
     fn is_meant(&self, entry: &OciImage, host: &Host) -> bool {
         match entry.url.as_deref() {
-            Some(url) if !is_remote(url) => self.file == on_card(url, host),
+            Some(url) if !fetch::is_remote(url) => self.file == fetch::on_card(url, host),
             _ => self.is_named(entry) || self.holds(entry),
         }
     }
@@ -187,9 +227,9 @@ pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarb
     for url in wanted
         .iter()
         .filter_map(|entry| entry.url.as_deref())
-        .filter(|url| !is_remote(url))
+        .filter(|url| !fetch::is_remote(url))
     {
-        let file = on_card(url, host);
+        let file = fetch::on_card(url, host);
         if !files.contains(&file) && file.is_file() {
             files.push(file);
         }
@@ -213,16 +253,7 @@ fn claim(tarballs: &mut Vec<Tarball>, entry: &OciImage, host: &Host) {
     if meant.peek().is_some() {
         return meant.for_each(|tarball| tarball.wanted.push(entry.clone()));
     }
-    let item = entry.ident.clone();
-    let mut absent = Tarball::absent(match &entry.url {
-        Some(url) if is_remote(url) => ImageProblem::Fetch {
-            item,
-            why: "images are not fetched yet".into(),
-        },
-        _ => ImageProblem::Missing { name: item },
-    });
-    absent.wanted.push(entry.clone());
-    tarballs.push(absent);
+    tarballs.push(Tarball::absent(entry, host));
 }
 
 /// Every name that an `ident` gives: with both tag and digest it gives two.
@@ -242,14 +273,6 @@ fn speaks_of(entry: &OciImage, image: &Image) -> bool {
         }
         None => image.names.contains(&name),
     })
-}
-
-fn is_remote(url: &str) -> bool {
-    url.starts_with("http://") || url.starts_with("https://")
-}
-
-fn on_card(url: &str, host: &Host) -> PathBuf {
-    host.path(url.strip_prefix("file://").unwrap_or(url))
 }
 
 /// Its tarballs by name; what is hidden, unfinished (`.part`) or of another kind is none.
