@@ -14,11 +14,7 @@ pub fn excerpt(text: &str, at: Position, secret: bool) -> Option<String> {
     let shown = if hidden { mask_all(line) } else { mask(line) };
     let shown: Vec<char> = shown.chars().map(visible).collect();
     let column = at.column.clamp(1, shown.len() + 1);
-    let first = if column > BEFORE_CARET {
-        column - BEFORE_CARET
-    } else {
-        0
-    };
+    let first = column.saturating_sub(BEFORE_CARET);
     let last = shown.len().min(first + WIDTH);
     let window: String = shown[first..last].iter().collect();
     let (lead, tail) = (
@@ -97,7 +93,8 @@ fn opens_secret(line: &str) -> bool {
     })
 }
 
-fn mask_user_info(line: &str) -> String {
+/// The line with what stands before the `@` of an address hidden.
+pub fn mask_user_info(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(at) = rest.find("://") {

@@ -76,6 +76,7 @@ pub struct Findings<'t> {
     list: Vec<Finding>,
     unlisted: usize,
     refused: Refused,
+    refuses_unknown: bool,
 }
 
 /// The keys, services and entries that are refused, by path.
@@ -119,6 +120,7 @@ impl<'t> Findings<'t> {
             list: Vec::new(),
             unlisted: 0,
             refused: Refused::default(),
+            refuses_unknown: false,
         }
     }
 
@@ -129,7 +131,23 @@ impl<'t> Findings<'t> {
             list,
             unlisted: 0,
             refused,
+            refuses_unknown: false,
         }
+    }
+
+    /// From here on, keys that nothing reads are errors.
+    pub fn refuse_unknown(&mut self) {
+        self.refuses_unknown = true;
+    }
+
+    /// From here on, keys that nothing reads are kept with a warning.
+    pub fn keep_unknown(&mut self) {
+        self.refuses_unknown = false;
+    }
+
+    /// Whether keys that nothing reads are errors.
+    pub fn refuses_unknown(&self) -> bool {
+        self.refuses_unknown
     }
 
     /// A separate list about the same text, for an attempt that may come to nothing.

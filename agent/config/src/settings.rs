@@ -1,5 +1,7 @@
 //! What `offspot.yaml` may say, after validation.
 
+use std::fmt;
+
 use crate::node::Node;
 
 /// Everything in force. An absent key is `None`: it leaves the box as it is.
@@ -26,7 +28,7 @@ pub struct Settings {
 }
 
 /// `containers`: a compose file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Containers {
     /// The mapping as given; `services` in it is a non-empty mapping of mappings.
     pub given: Node,
@@ -79,7 +81,7 @@ pub struct FileEntry {
 }
 
 /// Where the bytes of a file come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// Given in the settings, white space around it stripped; base64 where `via` says so.
     Content(String),
@@ -167,7 +169,7 @@ impl Default for StatusOptions {
 }
 
 /// `ap`: every key resolved to a value in force or its default.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as in offspot.yaml")]
 pub struct AccessPoint {
     pub ssid: String,
@@ -208,4 +210,93 @@ pub enum Spoof {
     Auto,
     On,
     Off,
+}
+
+/// What `image.yaml` says, after validation.
+#[derive(Debug, Clone, Default)]
+pub struct Recipe {
+    /// The base image.
+    pub base: Option<Base>,
+    /// Size of the card image; none: as small as possible.
+    pub output_size: Option<u64>,
+    /// Images to put on the card.
+    pub oci_images: Vec<OciImage>,
+    /// Content to put on the card.
+    pub files: Vec<FileEntry>,
+    /// Put the recipe itself on the card.
+    pub write_config: bool,
+    /// The settings of the card, checked, as they are to be written.
+    pub offspot: Option<Tree>,
+}
+
+/// `base` of `image.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// A bare version, or where the image is.
+    pub source: String,
+    /// Size of its root partition.
+    pub rootfs_size: Option<u64>,
+    /// Digest of it.
+    pub checksum: Option<Checksum>,
+}
+
+/// A tree of settings. It does not show itself: it holds secrets.
+#[derive(Clone)]
+pub struct Tree(pub Node);
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let keys = self
+            .0
+            .as_mapping()
+            .unwrap_or_default()
+            .iter()
+            .map(|(key, _)| key.key_text());
+        f.debug_set().entries(keys).finish()
+    }
+}
+
+/// Names the services only: their environment holds secrets.
+impl fmt::Debug for Containers {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let services = self
+            .given
+            .get("services")
+            .and_then(Node::as_mapping)
+            .unwrap_or_default();
+        f.debug_set()
+            .entries(services.iter().map(|(name, _)| name.key_text()))
+            .finish()
+    }
+}
+
+/// Shows neither content nor what stands before the host of an address.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Source::Content(content) => write!(f, "Content({} bytes)", content.len()),
+            Source::Url(url) => f
+                .debug_tuple("Url")
+                .field(&crate::excerpt::mask_user_info(url))
+                .finish(),
+        }
+    }
+}
+
+/// Says whether there is a passphrase, not which.
+impl fmt::Debug for AccessPoint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut shown = f.debug_struct("AccessPoint");
+        shown
+            .field("ssid", &self.ssid)
+            .field("protected", &self.passphrase.is_some())
+            .field("profile", &self.profile)
+            .field("hide", &self.hide);
+        shown
+            .field("address", &self.address)
+            .field("country", &self.country)
+            .field("interface", &self.interface)
+            .field("as_gateway", &self.as_gateway);
+        shown.finish_non_exhaustive()
+    }
 }

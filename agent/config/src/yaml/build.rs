@@ -267,7 +267,7 @@ impl<'f, 't> Builder<'f, 't> {
             merged.push(node);
         } else if let Some(first) = seen.get(&scalar.text).copied() {
             let here = path::below(&self.path(), &scalar.text);
-            let message = format!("{here} is given twice, first on line {first}");
+            let message = format!("this key is given twice, first on line {first}");
             self.findings.error(
                 &here,
                 at,

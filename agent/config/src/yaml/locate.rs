@@ -32,13 +32,11 @@ fn before<T>(entries: &[T], at: Position, place: impl Fn(&T) -> Position) -> Opt
 
 /// The part of a document that stands or falls together: a top-level key, a service or an entry of a list.
 pub fn part(key: &str) -> &str {
-    let depth = if key.starts_with("containers.services.") {
-        3
-    } else if key.starts_with(['f', 'o']) {
-        2
-    } else {
-        1
+    let depth = match key.split(['.', '[']).next() {
+        Some("containers") => 2,
+        Some("files" | "oci_images") => 1,
+        _ => 0,
     };
-    let ends = key.match_indices(['.', '[']).map(|(at, _)| at);
-    ends.skip(depth - 1).next().map_or(key, |end| &key[..end])
+    let mut ends = key.match_indices(['.', '[']).map(|(at, _)| at);
+    ends.nth(depth).map_or(key, |end| &key[..end])
 }

@@ -25,7 +25,6 @@ pub const MAX_BYTES: usize = 4 << 20;
 const MAX_INDICATORS: usize = 400_000;
 
 /// A file that was read, as far as that was possible.
-#[derive(Debug)]
 pub struct Reading {
     /// The document; none for an empty file, or one that cannot be read at all.
     pub root: Option<Node>,
@@ -35,6 +34,15 @@ pub struct Reading {
     pub refused: Refused,
     /// The text as decoded, for excerpts.
     pub text: String,
+}
+
+/// Shows the findings only: the rest may hold secrets.
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Reading")
+            .field("findings", &self.findings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Reads a YAML document. Where a key stands twice, the first is in the tree and an error refuses it.

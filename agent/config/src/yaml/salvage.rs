@@ -65,7 +65,7 @@ fn enter(entry: (Node, Node), entries: &mut Vec<(Node, Node)>, findings: &mut Fi
         None => entries.push(entry),
         Some((first, _)) => {
             let key = path::below("", name);
-            let message = format!("{key} is given twice, first on line {}", first.at.line);
+            let message = format!("this key is given twice, first on line {}", first.at.line);
             findings.error(
                 &key,
                 Some(entry.0.at),

@@ -1,0 +1,181 @@
+//! What is in force: the last good settings, changed by what a new file names and by nothing else.
+
+use crate::check::{File, has_errors, read_file, report_conflicts, without};
+use crate::code;
+use crate::finding::{Complaint, Finding, Findings};
+use crate::keys::{ap, top};
+use crate::node::{Node, Value};
+use crate::settings::{Settings, Tree};
+
+/// Keys whose mapping is changed entry by entry; all others are replaced as a whole.
+const ENTRY_BY_ENTRY: &[&str] = &["ap", "firmware", "status"];
+
+/// The settings in force after a file has been read.
+#[derive(Debug)]
+pub struct InForce {
+    /// What they mean.
+    pub settings: Settings,
+    /// What to write to the record of the settings in force.
+    pub tree: Tree,
+    /// Everything wrong or odd in the file, in its order.
+    pub findings: Vec<Finding>,
+    /// Top-level keys whose value differs from the last good one.
+    pub changed: Vec<String>,
+}
+
+impl InForce {
+    /// Whether anything in the file is refused.
+    pub fn has_errors(&self) -> bool {
+        has_errors(&self.findings)
+    }
+}
+
+/// The last good settings and a new file, either of which may be missing. A key that is absent, says nothing or is refused leaves
+/// the last good one in force.
+pub fn in_force(last_good: Option<&[u8]>, given: Option<&[u8]>) -> InForce {
+    let (before, damage) = last_good.map_or((empty(), None), recall);
+    let File {
+        text,
+        kept,
+        refused_services,
+        findings,
+        refused,
+    } = read_file(given.unwrap_or_default());
+    let mut findings = Findings::resume(&text, findings, refused);
+    if let Some(damage) = damage {
+        findings.warning("", None, damage);
+    }
+    let kept = match judge_access_point(&before, &kept, &mut findings) {
+        true => kept,
+        false => without(kept, "ap"),
+    };
+    let tree = merge(&before, &kept, &refused_services);
+    let changed = changed(&before, &tree);
+    InForce {
+        settings: top::resolve(&tree),
+        tree: Tree(tree),
+        findings: findings.finish().0,
+        changed,
+    }
+}
+
+/// The usable part of the record of the settings in force, and what is said if that is not all of it.
+fn recall(bytes: &[u8]) -> (Node, Option<Complaint>) {
+    let File {
+        mut kept, findings, ..
+    } = read_file(bytes);
+    if kept.get("ap").is_some_and(|point| {
+        ap::resolve(point).is_none() || !ap::conflicts(point, Some(ap::ADDRESS)).is_empty()
+    }) {
+        kept = without(kept, "ap");
+    }
+    let advice = "Nothing to do if this file names every setting; otherwise put the full settings on the card.";
+    let damage = Complaint::new(
+        code::LAST_GOOD,
+        "part of the record of the settings in force cannot be read",
+        advice,
+    );
+    (kept, has_errors(&findings).then_some(damage))
+}
+
+/// Whether the access point that would result can work: has a name, and no two values that exclude each other.
+fn judge_access_point(before: &Node, kept: &Node, findings: &mut Findings) -> bool {
+    let Some(given) = kept.get("ap") else {
+        return true;
+    };
+    let merged = match before.get("ap") {
+        Some(before) => overlay(before, given),
+        None => given.clone(),
+    };
+    if ap::resolve(&merged).is_none() {
+        findings.error(
+            "ap",
+            Some(given.at),
+            Complaint::new(
+                code::MISSING,
+                "it has no ssid, and neither has the box so far",
+                "Add `ssid` with the name of the network.",
+            ),
+        );
+        return false;
+    }
+    let conflicts = ap::conflicts(&merged, Some(ap::ADDRESS));
+    let sound = conflicts.is_empty();
+    report_conflicts(given, given, conflicts, findings);
+    sound
+}
+
+/// The last good tree with what the new one names. Services that the new file names but that are refused stay as they were.
+pub fn merge(before: &Node, given: &Node, refused_services: &[String]) -> Node {
+    let mut merged: Vec<(Node, Node)> = before.as_mapping().unwrap_or_default().to_vec();
+    for (name, value) in given.as_mapping().unwrap_or_default() {
+        let known = merged
+            .iter_mut()
+            .find(|(known, _)| known.key_text() == name.key_text());
+        match known {
+            None => merged.push((name.clone(), value.clone())),
+            Some((_, old)) => {
+                *old = match name.key_text() {
+                    key if ENTRY_BY_ENTRY.contains(&key) => overlay(old, value),
+                    "containers" => with_refused_services(old, value, refused_services),
+                    _ => value.clone(),
+                }
+            }
+        }
+    }
+    Value::Mapping(merged).into()
+}
+
+/// The entries of `over` in place of those of `under` with the same names.
+fn overlay(under: &Node, over: &Node) -> Node {
+    let over = over.as_mapping().unwrap_or_default();
+    let mut entries: Vec<(Node, Node)> = under.as_mapping().unwrap_or_default().to_vec();
+    for (name, value) in over {
+        match entries
+            .iter_mut()
+            .find(|(known, _)| known.key_text() == name.key_text())
+        {
+            Some((_, old)) => *old = value.clone(),
+            None => entries.push((name.clone(), value.clone())),
+        }
+    }
+    Value::Mapping(entries).into()
+}
+
+/// The new compose file, with the last good definition of each service that is refused in it.
+fn with_refused_services(before: &Node, given: &Node, refused: &[String]) -> Node {
+    let old = |name: &String| {
+        before
+            .get("services")
+            .and_then(|services| services.entry(name))
+            .cloned()
+    };
+    let kept: Vec<(Node, Node)> = refused.iter().filter_map(old).collect();
+    let mut merged = given.clone();
+    if let Value::Mapping(entries) = &mut merged.value
+        && let Some((_, services)) = entries
+            .iter_mut()
+            .find(|(name, _)| name.key_text() == "services")
+        && let Value::Mapping(services) = &mut services.value
+    {
+        services.extend(kept);
+    }
+    merged
+}
+
+fn changed(before: &Node, after: &Node) -> Vec<String> {
+    let entries = after.as_mapping().unwrap_or_default().iter();
+    let differs = |(name, value): &&(Node, Node)| {
+        !before
+            .get(name.key_text())
+            .is_some_and(|old| old.same(value))
+    };
+    entries
+        .filter(differs)
+        .map(|(name, _)| name.key_text().to_string())
+        .collect()
+}
+
+fn empty() -> Node {
+    Value::Mapping(Vec::new()).into()
+}
