@@ -1,3 +1,4 @@
 //! Test harness: the real things around the agent.
 
 pub mod engine;
+pub mod rig;
