@@ -1,6 +1,7 @@
 //! The few verbs of the Docker API that the story uses, over the engine's Unix socket.
 
 mod containers;
+mod images;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bollard::Docker;
 use crate::problem::EngineProblem;
 
 pub use containers::Refusal;
+pub use images::HeldImage;
 
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;

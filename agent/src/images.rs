@@ -1,1 +1,23 @@
 //! Image tarballs: read, verified, streamed into the engine, recorded.
+//!
+//! [`survey`](survey::survey) looks at them without an engine, [`load`](load::load) brings those that were admitted into it.
+
+pub mod archive;
+mod bring;
+mod claims;
+mod contents;
+mod durable;
+mod fault;
+pub mod load;
+pub mod loaded;
+mod members;
+pub mod name;
+mod oci;
+mod parcel;
+mod send;
+pub mod survey;
+
+pub use load::load;
+pub use loaded::Loaded;
+pub use name::ImageName;
+pub use survey::{Tarball, TarballState, survey};

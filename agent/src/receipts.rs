@@ -55,7 +55,11 @@ pub enum Record {
         entry: String,
         /// Bytes placed.
         bytes: u64,
-        /// For a plain file its digest (sha-256, hex) as placed; for an archive the name of its member list below the state folder.
+        /// Modification time of a plain file as placed, nanoseconds since 1970; 0 for an archive.
+        #[serde(default)]
+        mtime: i64,
+        /// For a plain file the digest that was verified (`algorithm:hex`; empty where none was asked for); for an archive the name of its
+        /// member list below the state folder.
         placed: String,
     },
     /// A boot came to its verdict.
@@ -100,6 +104,8 @@ pub struct FileReceipt {
     pub entry: String,
     /// Bytes placed.
     pub bytes: u64,
+    /// Modification time as placed, nanoseconds since 1970.
+    pub mtime: i64,
     /// See [`Record::File`].
     pub placed: String,
 }
@@ -145,17 +151,25 @@ impl Receipts {
 
     /// Appends and syncs one record. What it speaks of must be durable already.
     pub fn append(&self, record: &Record) -> io::Result<()> {
+        self.append_all(std::slice::from_ref(record))
+    }
+
+    /// Appends records with one write and one sync. A cut in between keeps the first of them.
+    pub fn append_all(&self, records: &[Record]) -> io::Result<()> {
         let mut inner = self.lock();
-        let line = encode(record)?;
+        let mut lines = Vec::new();
+        for record in records {
+            lines.extend(encode(record)?);
+        }
         // A torn tail of an earlier boot, or of an append that failed, goes before the next record.
         if inner.file.seek(SeekFrom::End(0))? != inner.good {
             let good = inner.good;
             inner.file.set_len(good)?;
         }
-        inner.file.write_all(&line)?;
+        inner.file.write_all(&lines)?;
         inner.file.sync_data()?;
-        inner.good += line.len() as u64;
-        inner.state.apply(record.clone());
+        inner.good += lines.len() as u64;
+        records.iter().for_each(|record| inner.state.apply(record.clone()));
         Ok(())
     }
 
@@ -209,9 +223,16 @@ impl State {
                 to,
                 entry,
                 bytes,
+                mtime,
                 placed,
             } => {
-                self.files.insert(to, FileReceipt { entry, bytes, placed });
+                let receipt = FileReceipt {
+                    entry,
+                    bytes,
+                    mtime,
+                    placed,
+                };
+                self.files.insert(to, receipt);
             }
             Record::Boot { verdict, .. } => {
                 self.boots += 1;

@@ -1,6 +1,11 @@
 //! One reader or writer a file: each does one thing to the bytes that pass.
 
+pub mod beneath;
 pub mod decode;
 pub mod digest;
+pub mod fetch;
 pub mod limit;
 pub mod meter;
+pub mod tree;
+pub mod untar;
+pub mod unzip;

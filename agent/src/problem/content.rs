@@ -11,6 +11,11 @@ pub enum ContentProblem {
         expected: String,
         found: String,
     },
+    Size {
+        item: String,
+        expected: u64,
+        found: String,
+    },
     Fetch {
         item: String,
         why: String,
@@ -41,6 +46,12 @@ impl ContentProblem {
                 Area::ContentTrust,
                 format!("{item} has checksum {found}, expected {expected}"),
                 "the file is damaged or another one: copy or fetch it again, or correct the checksum in offspot.yaml",
+            ),
+            ContentProblem::Size { item, expected, found } => Facts::new(
+                "E-CONTENT-SIZE",
+                Area::Content,
+                format!("{item} has {found} bytes, expected {expected}"),
+                "the file is cut short or another one: copy or fetch it again, or correct the size in offspot.yaml",
             ),
             ContentProblem::Fetch { item, why } => Facts::new(
                 "E-FETCH-CONTENT",

@@ -17,6 +17,10 @@ pub enum ImageProblem {
         item: String,
         why: String,
     },
+    Unreadable {
+        item: String,
+        why: String,
+    },
     WrongArch {
         item: String,
         is: String,
@@ -70,6 +74,12 @@ impl ImageProblem {
                 Area::Image,
                 format!("{item} ends too early: {why}"),
                 "copy it to the card again, and eject the card before pulling it out",
+            ),
+            ImageProblem::Unreadable { item, why } => Facts::new(
+                "E-IMAGE-UNREADABLE",
+                Area::Image,
+                format!("{item} could not be read: {why}"),
+                "copy it to the card again; if that fails too replace the card",
             ),
             ImageProblem::WrongArch { item, is, wants } => Facts::new(
                 "E-IMAGE-ARCH",

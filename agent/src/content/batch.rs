@@ -1,0 +1,132 @@
+//! Gives verified entries their names: one sync before, one after, then the receipts.
+//!
+//! Small entries share the three flushes. A cut before the first leaves nothing visible; one between the renames and the receipts is told by
+//! the intents, which were synced with the bytes.
+
+use std::io;
+use std::path::Path;
+
+use nix::fcntl::{AtFlags, renameat};
+use nix::unistd::{UnlinkatFlags, linkat, syncfs, unlinkat};
+
+use super::below_data;
+use super::merge::{Kept, Rights, merge};
+use super::ours::Intent;
+use super::stage::Staged;
+use super::standing::{Ground, Standing, is_reserved};
+use super::trouble::Trouble;
+use crate::receipts::Record;
+use crate::stream::beneath::{Beneath, split};
+
+/// How each staged entry fared, by its `to`.
+pub type Outcome = (String, io::Result<(u64, Kept)>);
+
+/// Names all that is staged; afterwards the staging folder is empty.
+pub fn commit(ground: &Ground<'_>, staged: Vec<Staged>) -> Vec<Outcome> {
+    if staged.is_empty() {
+        return Vec::new();
+    }
+    let intents: Vec<Intent> = staged.iter().filter_map(Staged::intent).collect();
+    let made = ground.ours.intend(&intents).and_then(|()| sync(ground));
+    if let Err(error) = made {
+        return all_failed(&staged, &error);
+    }
+    let mut outcomes = Vec::new();
+    let mut named = Vec::new();
+    for one in staged {
+        match name(ground, &one) {
+            Ok(kept) => named.push((one, kept)),
+            Err(error) => outcomes.push((one.to, Err(error))),
+        }
+    }
+    outcomes.extend(record(ground, named));
+    outcomes
+}
+
+fn record(ground: &Ground<'_>, named: Vec<(Staged, Kept)>) -> Vec<Outcome> {
+    let (staged, kept): (Vec<Staged>, Vec<Kept>) = named.into_iter().unzip();
+    let earlier: Vec<_> = staged.iter().map(|one| ground.receipts.file(&one.to)).collect();
+    let records: Vec<Record> = staged.iter().map(|one| one.record.clone()).collect();
+    let changed = staged.iter().any(|one| one.inode.is_some());
+    let synced = if changed { sync(ground) } else { Ok(()) };
+    if let Err(error) = synced.and_then(|()| ground.receipts.append_all(&records)) {
+        return all_failed(&staged, &error);
+    }
+    for (one, earlier) in staged.iter().zip(earlier) {
+        // Both names of a list are read, so this may fail or be lost.
+        let _ = ground
+            .ours
+            .settle(&one.key, earlier.as_ref().map(|receipt| receipt.placed.as_str()));
+    }
+    let fared = staged
+        .into_iter()
+        .zip(kept)
+        .map(|(one, kept)| (one.bytes(), one.to, kept));
+    fared.map(|(bytes, to, kept)| (to, Ok((bytes, kept)))).collect()
+}
+
+fn all_failed(staged: &[Staged], error: &io::Error) -> Vec<Outcome> {
+    let again = || match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), error.to_string()),
+    };
+    staged.iter().map(|one| (one.to.clone(), Err(again()))).collect()
+}
+
+fn sync(ground: &Ground<'_>) -> io::Result<()> {
+    Ok(syncfs(ground.data.root())?)
+}
+
+fn name(ground: &Ground<'_>, one: &Staged) -> io::Result<Kept> {
+    let path = below_data(&one.to);
+    match (one.inode, &one.standing) {
+        (None, _) => Ok(Kept::default()),
+        (_, Standing::Merge { force }) => into_folder(ground, one, *force),
+        _ => {
+            let (parent, name) = split(path)?;
+            let parent = ground.data.make(parent)?;
+            let staging = Beneath::strict(&ground.ours.staging)?;
+            let replaces = matches!(one.standing, Standing::Replace);
+            match (is_tree(one), replaces) {
+                (false, true) => renameat(staging.root(), one.key.as_str(), &parent, name)?,
+                (false, false) => link(&staging, one, &parent, name)?,
+                (true, _) => {
+                    if replaces {
+                        unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir)?;
+                    }
+                    // Over a folder that came to be meanwhile this fails, unless that is empty.
+                    renameat(staging.root(), one.key.as_str(), &parent, name)?;
+                }
+            }
+            Ok(Kept::default())
+        }
+    }
+}
+
+/// A link, unlike a rename, never replaces.
+fn link(staging: &Beneath, one: &Staged, parent: &std::os::fd::OwnedFd, name: &std::ffi::OsStr) -> io::Result<()> {
+    match linkat(staging.root(), one.key.as_str(), parent, name, AtFlags::empty()) {
+        Err(nix::errno::Errno::EEXIST) => Err(Trouble::NotOurs.into()),
+        done => Ok(done?),
+    }
+}
+
+fn into_folder(ground: &Ground<'_>, one: &Staged, force: bool) -> io::Result<Kept> {
+    let path = below_data(&one.to);
+    let target = ground.data.enter(path)?;
+    let staged = Beneath::strict(&ground.ours.staging.join(&one.key))?;
+    let real = ground.data.real(path)?;
+    let owned = |member: &str| {
+        is_reserved(&real.join(Path::new(member))) || ground.receipts.file(&format!("{}/{member}", one.to)).is_some()
+    };
+    let rights = Rights {
+        mine: &one.mine,
+        force,
+        owned: &owned,
+    };
+    merge(&staged, &target, ground.ours.staged_members(&one.key), &rights)
+}
+
+fn is_tree(one: &Staged) -> bool {
+    matches!(&one.record, Record::File { placed, .. } if *placed == one.key)
+}

@@ -1,0 +1,165 @@
+//! What we placed and how it looked then: member lists of archives, and the intents of a batch about to get its names.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::receipts::Record;
+use crate::stream::tree::Member;
+
+/// Ending of a list whose archive has no receipt yet.
+const NEXT: &str = "next";
+
+/// Folders of ours on the data partition.
+#[derive(Debug, Clone)]
+pub struct Ours {
+    /// Member lists, one an archive.
+    lists: PathBuf,
+    /// Where entries lie until they are verified.
+    pub staging: PathBuf,
+}
+
+/// What is about to be given its final name, written down and synced before it is. Should the boot end before the receipt, the inode at that
+/// name tells whether it was given.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Intent {
+    /// The receipt to write.
+    pub record: Record,
+    /// Inode of the staged file or folder.
+    pub inode: u64,
+}
+
+impl Ours {
+    /// Those below the data partition.
+    pub fn new(data: &Path) -> Ours {
+        let state = data.join(".offspot");
+        Ours {
+            lists: state.join("placed"),
+            staging: state.join("staging"),
+        }
+    }
+
+    /// Makes the folders.
+    pub fn make(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.lists)?;
+        fs::create_dir_all(&self.staging)
+    }
+
+    /// Every member that one of these lists, whole or begun, names.
+    pub fn members(&self, lists: &[&str]) -> HashSet<Member> {
+        let paths = lists.iter().flat_map(|name| [self.lists.join(name), self.next(name)]);
+        paths.flat_map(|path| lines(&path)).collect()
+    }
+
+    /// The members of an archive whose list is begun, in their order.
+    pub fn staged_members(&self, key: &str) -> impl Iterator<Item = Member> + use<> {
+        lines(&self.next(key))
+    }
+
+    /// Begins a member list, behind what an interrupted run may have left of it.
+    pub fn begin(&self, key: &str) -> io::Result<List> {
+        let mut file = OpenOptions::new().append(true).create(true).open(self.next(key))?;
+        let before = file.metadata()?.len();
+        // The last line of an interrupted run may be torn.
+        file.write_all(b"\n")?;
+        Ok(List {
+            path: self.next(key),
+            before,
+            writer: BufWriter::new(file),
+        })
+    }
+
+    /// The archive has its receipt: its list replaces the one of its earlier entry.
+    pub fn settle(&self, key: &str, earlier: Option<&str>) -> io::Result<()> {
+        fs::rename(self.next(key), self.lists.join(key))?;
+        match earlier.filter(|earlier| *earlier != key && is_key(earlier)) {
+            Some(earlier) => fs::remove_file(self.lists.join(earlier)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what is about to be named.
+    pub fn intend(&self, intents: &[Intent]) -> io::Result<()> {
+        let mut writer = BufWriter::new(File::create(self.intents_path())?);
+        for intent in intents {
+            serde_json::to_writer(&mut writer, intent)?;
+            writer.write_all(b"\n")?;
+        }
+        writer.flush()
+    }
+
+    /// What an interrupted run was about to name, by `to`.
+    pub fn intents(&self) -> BTreeMap<String, Intent> {
+        let by_to = |intent: Intent| match &intent.record {
+            Record::File { to, .. } => Some((to.clone(), intent)),
+            _ => None,
+        };
+        lines(&self.intents_path()).filter_map(by_to).collect()
+    }
+
+    /// Empties the staging folder, intents first: without what was staged an intent proves nothing.
+    pub fn clear(&self) -> io::Result<()> {
+        gone(fs::remove_file(self.intents_path()))?;
+        gone(fs::remove_dir_all(&self.staging))
+    }
+
+    fn intents_path(&self) -> PathBuf {
+        self.staging.join("intents")
+    }
+
+    fn next(&self, key: &str) -> PathBuf {
+        self.lists.join(format!("{key}.{NEXT}"))
+    }
+}
+
+/// A member list being written.
+#[derive(Debug)]
+pub struct List {
+    path: PathBuf,
+    before: u64,
+    writer: BufWriter<File>,
+}
+
+impl List {
+    /// One member more.
+    pub fn add(&mut self, member: &Member) -> io::Result<()> {
+        serde_json::to_writer(&mut self.writer, member)?;
+        self.writer.write_all(b"\n")
+    }
+
+    /// All members are in it.
+    pub fn end(mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
+    /// The archive is not to be placed: what was added goes again.
+    pub fn undo(self) -> io::Result<()> {
+        let (file, _) = self.writer.into_parts();
+        if self.before == 0 {
+            fs::remove_file(self.path)
+        } else {
+            file.set_len(self.before)
+        }
+    }
+}
+
+fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> impl Iterator<Item = T> + use<T> {
+    let lines = File::open(path)
+        .into_iter()
+        .flat_map(|file| BufReader::new(file).lines().map_while(Result::ok));
+    lines.filter_map(|line| serde_json::from_str(&line).ok())
+}
+
+fn is_key(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,188 @@
+//! Places the entries that the plan has admitted.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use offspot_config::settings::{FileEntry, Source};
+
+use super::batch::commit;
+use super::stage::{Staged, Stager};
+use super::standing::{Ground, Standing};
+use super::trouble::{self, Trouble};
+use super::{Placed, Placement, is_archive, key, source};
+use crate::host::Host;
+use crate::receipts::Receipts;
+use crate::report::{Kind, Reporter, State};
+use crate::stream::fetch::Fetcher;
+
+/// Bytes from which on a batch gets its names: a cut costs no more than about this, and small entries share their flushes.
+const BATCH: u64 = 64 << 20;
+/// Tries of one entry that has to be fetched.
+const TRIES: u32 = 3;
+/// Wait before the second try; before each further one thrice as long.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Places the admitted entries below `data` (the mounted data partition), a file inside an archive's target after that archive. Blocks.
+///
+/// A failure costs its own entry: it is reported by name, nothing of it stays, and the rest goes on. `replace`: each `to` that is to be placed
+/// again even over something that is not ours.
+pub fn place(
+    host: &Host,
+    data: &Path,
+    items: Vec<Placement>,
+    receipts: &Receipts,
+    report: &Reporter,
+    replace: &[String],
+) -> Placed {
+    let mut run = Run {
+        report,
+        failed: Vec::new(),
+        batch: Vec::new(),
+        taken: BTreeMap::new(),
+    };
+    if items.is_empty() && !super::ours::Ours::new(data).staging.exists() {
+        return Placed { failed: run.failed };
+    }
+    let ground = Ground::new(host, data, receipts, replace);
+    match ground.and_then(|ground| prepare(&ground).map(|()| ground)) {
+        Ok(ground) => run.all(&ground, &in_order(items)),
+        Err(error) => items.iter().for_each(|item| run.fail(&item.entry.to, &error)),
+    }
+    Placed { failed: run.failed }
+}
+
+/// Records what an interrupted run had named, then throws away what it had not.
+fn prepare(ground: &Ground<'_>) -> io::Result<()> {
+    let named = |(to, intent): (&String, &super::ours::Intent)| {
+        let stat = ground.data.stat(super::below_data(to)).ok()??;
+        super::standing::was_named(intent, &stat).then(|| intent.record.clone())
+    };
+    let records: Vec<_> = ground.intents.iter().filter_map(named).collect();
+    if !records.is_empty() {
+        nix::unistd::syncfs(ground.data.root())?;
+        ground.receipts.append_all(&records)?;
+    }
+    ground.ours.clear()?;
+    ground.ours.make()
+}
+
+struct Run<'a> {
+    report: &'a Reporter,
+    failed: Vec<String>,
+    batch: Vec<Staged>,
+    /// Where each entry of this run really goes.
+    taken: BTreeMap<PathBuf, String>,
+}
+
+impl Run<'_> {
+    fn all(&mut self, ground: &Ground<'_>, entries: &[FileEntry]) {
+        let fetcher = Fetcher::new();
+        let stager = Stager {
+            ground,
+            fetcher: &fetcher,
+            report: self.report,
+        };
+        for entry in entries {
+            self.report.item(Kind::File, &entry.to, State::Working, "");
+            match self.one(&stager, entry) {
+                Ok(staged) => self.batch.push(staged),
+                Err(error) => self.fail(&entry.to, &error),
+            }
+            let bytes: u64 = self.batch.iter().map(Staged::bytes).sum();
+            if is_archive(entry.via) || bytes >= BATCH {
+                self.commit(ground);
+            }
+        }
+        self.commit(ground);
+        let _ = std::fs::remove_dir_all(&ground.ours.staging);
+    }
+
+    fn one(&mut self, stager: &Stager<'_>, entry: &FileEntry) -> io::Result<Staged> {
+        let real = stager.ground.real(entry)?;
+        if let Some(other) = self.taken.insert(real, entry.to.clone()) {
+            return Err(Trouble::Outside(format!("{other} goes to the same place")).into());
+        }
+        let key = key(entry);
+        let standing = stager.ground.standing(entry, &key)?;
+        self.with_patience(stager, entry, &key, &standing)
+    }
+
+    fn with_patience(
+        &self,
+        stager: &Stager<'_>,
+        entry: &FileEntry,
+        key: &str,
+        standing: &Standing,
+    ) -> io::Result<Staged> {
+        let mut pause = PAUSE;
+        for _ in 1..TRIES {
+            match stager.stage(entry, key, standing.clone()) {
+                Err(error) if trouble::again(&error) => {
+                    self.report.item(Kind::File, &entry.to, State::Working, "trying again");
+                    sleep(pause);
+                    pause *= 3;
+                }
+                other => return other,
+            }
+        }
+        let last = stager.stage(entry, key, standing.clone());
+        if let (Err(error), Source::Url(url)) = (&last, &entry.source) {
+            if trouble::again(error) && source::is_remote(url) {
+                stager.fetcher.give_up(url);
+            }
+        }
+        last
+    }
+
+    fn commit(&mut self, ground: &Ground<'_>) {
+        for (to, outcome) in commit(ground, std::mem::take(&mut self.batch)) {
+            match outcome {
+                Ok((bytes, kept)) => {
+                    kept.note(&to).into_iter().for_each(|note| self.report.note(note));
+                    self.report
+                        .item(Kind::File, &to, State::Done, format!("placed {}", size(bytes)));
+                }
+                Err(error) => self.fail(&to, &error),
+            }
+        }
+        let cleared = ground.ours.clear().and_then(|()| ground.ours.make());
+        if let Err(error) = cleared {
+            tracing::warn!("cannot empty {}: {error}", ground.ours.staging.display());
+        }
+    }
+
+    fn fail(&mut self, to: &str, error: &io::Error) {
+        let problem = trouble::problem(to, error);
+        self.report
+            .item(Kind::File, to, State::Failed, problem.facts().sentence);
+        self.report.problem(problem);
+        self.failed.push(to.to_owned());
+    }
+}
+
+/// As listed, but each entry behind the archives whose target it lies in.
+fn in_order(items: Vec<Placement>) -> Vec<FileEntry> {
+    let mut left: Vec<FileEntry> = items.into_iter().map(|item| item.entry).collect();
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let holds = |archive: &FileEntry, entry: &FileEntry| {
+            is_archive(archive.via) && archive.to != entry.to && Path::new(&entry.to).starts_with(&archive.to)
+        };
+        let free = left
+            .iter()
+            .position(|entry| !left.iter().any(|other| holds(other, entry)));
+        // Lying inside is no circle, so there always is one.
+        ordered.push(left.remove(free.unwrap_or(0)));
+    }
+    ordered
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{bytes} bytes"),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}

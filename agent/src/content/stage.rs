@@ -1,0 +1,429 @@
+//! Brings an entry's bytes into the staging folder and verifies them there.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::fstatvfs;
+use offspot_config::settings::{Algorithm, FileEntry, Source, Via};
+
+use super::ours::{Intent, List};
+use super::source::{self, Opened};
+use super::standing::{Ground, Standing};
+use super::trouble::Trouble;
+use super::{below_data, is_archive};
+use crate::receipts::Record;
+use crate::report::Reporter;
+use crate::stream::decode::decode;
+use crate::stream::digest::Digest;
+use crate::stream::fetch::Fetcher;
+use crate::stream::tree::{Member, Room, Tree, reserve};
+use crate::stream::untar::untar;
+use crate::stream::unzip::unzip;
+
+/// Bytes a read or write of a plain file carries.
+const BUFFER: usize = 1 << 20;
+/// Bytes read ahead of an archive's headers.
+const AHEAD: usize = 128 << 10;
+/// Bytes of the data partition that content leaves free, or a 64th of it where that is less.
+const RESERVE: u64 = 16 << 20;
+
+/// An entry whose bytes are verified and wait for their name.
+#[derive(Debug)]
+pub struct Staged {
+    /// Its `to`.
+    pub to: String,
+    /// Its key.
+    pub key: String,
+    /// What lay in its place before.
+    pub standing: Standing,
+    /// The receipt it will get.
+    pub record: Record,
+    /// Inode of what is staged; none where it is in its place already.
+    pub inode: Option<u64>,
+    /// For a merge: the members that earlier runs placed.
+    pub mine: HashSet<Member>,
+}
+
+impl Staged {
+    /// What is to be written down before it gets its name in one step.
+    pub fn intent(&self) -> Option<Intent> {
+        let one_step = matches!(self.standing, Standing::Free | Standing::Replace);
+        let inode = self.inode.filter(|_| one_step)?;
+        Some(Intent {
+            record: self.record.clone(),
+            inode,
+        })
+    }
+
+    /// Bytes of it.
+    pub fn bytes(&self) -> u64 {
+        match self.record {
+            Record::File { bytes, .. } => bytes,
+            _ => 0,
+        }
+    }
+}
+
+/// What staging needs.
+#[derive(Debug)]
+pub struct Stager<'a> {
+    /// Where things stand.
+    pub ground: &'a Ground<'a>,
+    /// Who fetches.
+    pub fetcher: &'a Fetcher,
+    /// Whom to tell of each MiB.
+    pub report: &'a Reporter,
+}
+
+/// The digest an entry's bytes must have.
+type Expected = Option<(Algorithm, String)>;
+
+impl Stager<'_> {
+    /// Stages one entry; on failure nothing of it is left.
+    pub fn stage(&self, entry: &FileEntry, key: &str, standing: Standing) -> io::Result<Staged> {
+        if let Standing::Named(intent) = &standing {
+            let record = intent.record.clone();
+            return Ok(Staged {
+                to: entry.to.clone(),
+                key: key.into(),
+                standing,
+                record,
+                inode: None,
+                mine: HashSet::new(),
+            });
+        }
+        let expected = source::expected(self.ground.host, self.fetcher, entry)?;
+        if let Standing::Taken = standing {
+            return self.adopt(entry, key, standing, &expected);
+        }
+        let path = self.ground.ours.staging.join(key);
+        let staged = if is_archive(entry.via) {
+            self.unpack(entry, key, standing, &path, &expected)
+        } else {
+            self.copy(entry, key, standing, &path, &expected)
+        };
+        if staged.is_err() {
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+        }
+        staged
+    }
+
+    fn copy(
+        &self,
+        entry: &FileEntry,
+        key: &str,
+        standing: Standing,
+        path: &Path,
+        expected: &Expected,
+    ) -> io::Result<Staged> {
+        let opened = source::open(self.ground.host, self.fetcher, entry)?;
+        let file = self.write(entry, opened, path, expected)?;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        self.staged(entry, key, standing, &file.metadata()?, expected)
+    }
+
+    /// The file that lies there, if it is what the entry asks for.
+    fn adopt(&self, entry: &FileEntry, key: &str, standing: Standing, expected: &Expected) -> io::Result<Staged> {
+        let mut file = self.ground.data.file(below_data(&entry.to))?;
+        let same = match (&entry.source, expected) {
+            (Source::Content(_), _) => {
+                let bytes = source::inline(entry)?;
+                let mut there = Vec::new();
+                (&mut file).take(bytes.len() as u64 + 1).read_to_end(&mut there)?;
+                there == bytes
+            }
+            (Source::Url(_), Some((algorithm, digest))) => {
+                let mut witness = Witness::new(&mut file, Some(*algorithm));
+                io::copy(&mut witness, &mut io::sink())?;
+                witness.hex().as_ref() == Some(digest)
+            }
+            // Told by its inode to be its own source.
+            (Source::Url(_), None) => true,
+        };
+        if !same {
+            return Err(Trouble::NotOurs.into());
+        }
+        let mut staged = self.staged(entry, key, standing, &file.metadata()?, expected)?;
+        staged.inode = None;
+        Ok(staged)
+    }
+
+    fn staged(
+        &self,
+        entry: &FileEntry,
+        key: &str,
+        standing: Standing,
+        meta: &fs::Metadata,
+        expected: &Expected,
+    ) -> io::Result<Staged> {
+        let sum = expected
+            .as_ref()
+            .map(|(algorithm, digest)| format!("{algorithm:?}:{digest}").to_ascii_lowercase());
+        let mtime = meta
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(meta.mtime_nsec());
+        let record = Record::File {
+            to: entry.to.clone(),
+            entry: key.into(),
+            bytes: meta.size(),
+            mtime,
+            placed: sum.unwrap_or_default(),
+        };
+        let inode = Some(meta.ino());
+        Ok(Staged {
+            to: entry.to.clone(),
+            key: key.into(),
+            standing,
+            record,
+            inode,
+            mine: HashSet::new(),
+        })
+    }
+
+    /// Writes the bytes of an entry, as they come, to a file of ours, and verifies them.
+    fn write(&self, entry: &FileEntry, opened: Opened, path: &Path, expected: &Expected) -> io::Result<File> {
+        let room = self.room()?.bytes;
+        let wanted = wanted(entry, &opened)?;
+        let known = wanted.or(opened.length);
+        if let Some(need) = known.filter(|need| *need > room) {
+            return Err(Trouble::NoRoom { need, have: room }.into());
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .read(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o644)
+            .open(path)?;
+        reserve(&file, known.unwrap_or(0))?;
+        let capped = opened.reader.take(known.unwrap_or(room).saturating_add(1));
+        let mut witness = Witness::new(capped, algorithm(expected));
+        self.pour(&mut witness, &mut file)?;
+        if known.is_none() && witness.length > room {
+            return Err(nix::errno::Errno::ENOSPC.into());
+        }
+        witness.verify(wanted, expected)?;
+        Ok(file)
+    }
+
+    fn pour(&self, from: &mut dyn Read, to: &mut File) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let mut filled = 0;
+            while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                match from.read(rest) {
+                    Ok(0) => break,
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            to.write_all(buffer.get(..filled).unwrap_or_default())?;
+            self.report.advance(filled as u64);
+            if filled < BUFFER {
+                return Ok(());
+            }
+        }
+    }
+
+    fn unpack(
+        &self,
+        entry: &FileEntry,
+        key: &str,
+        standing: Standing,
+        path: &Path,
+        expected: &Expected,
+    ) -> io::Result<Staged> {
+        let earlier = self.ground.receipts.file(&entry.to);
+        let lists: Vec<&str> = earlier
+            .iter()
+            .map(|receipt| receipt.placed.as_str())
+            .chain([key])
+            .collect();
+        let merges = matches!(standing, Standing::Merge { .. });
+        let mine = if merges {
+            self.ground.ours.members(&lists)
+        } else {
+            HashSet::new()
+        };
+        fs::DirBuilder::new().create(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        let mut list = self.ground.ours.begin(key)?;
+        let bytes = match self.fill(entry, path, expected, &mut list) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                list.undo()?;
+                return Err(error);
+            }
+        };
+        list.end()?;
+        let record = Record::File {
+            to: entry.to.clone(),
+            entry: key.into(),
+            bytes,
+            mtime: 0,
+            placed: key.into(),
+        };
+        let inode = Some(fs::metadata(path)?.ino());
+        Ok(Staged {
+            to: entry.to.clone(),
+            key: key.into(),
+            standing,
+            record,
+            inode,
+            mine,
+        })
+    }
+
+    /// Fills a folder of ours from the archive; the bytes of its files.
+    fn fill(&self, entry: &FileEntry, path: &Path, expected: &Expected, list: &mut List) -> io::Result<u64> {
+        let opened = source::open(self.ground.host, self.fetcher, entry)?;
+        let mut note = |member: Member| list.add(&member);
+        if entry.via == Via::Zip {
+            let file = self.seekable(entry, opened, &part(path), expected)?;
+            let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
+            let unpacked = unzip(BufReader::with_capacity(AHEAD, file), &mut tree).map(|()| tree.bytes());
+            let _ = fs::remove_file(part(path));
+            return unpacked;
+        }
+        let wanted = wanted(entry, &opened)?;
+        let capped = opened
+            .reader
+            .take(wanted.map_or(u64::MAX, |wanted| wanted.saturating_add(1)));
+        let mut witness = Witness::new(capped, algorithm(expected));
+        let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
+        let unpacked = decode(&mut witness)
+            .and_then(|(_, reader)| untar(&mut BufReader::with_capacity(AHEAD, reader), &mut tree))
+            .map(|()| tree.bytes());
+        witness.blame(unpacked, wanted, expected)
+    }
+
+    /// A zip's directory stands at its end: what comes from the network goes to a file of ours first.
+    fn seekable(&self, entry: &FileEntry, opened: Opened, part: &Path, expected: &Expected) -> io::Result<File> {
+        let Some(mut file) = opened.file else {
+            let made = self
+                .write(entry, opened, part, expected)
+                .and_then(|mut file| file.rewind().map(|()| file));
+            return made.inspect_err(|_| drop(fs::remove_file(part)));
+        };
+        let wanted = wanted(
+            entry,
+            &Opened {
+                reader: Box::new(io::empty()),
+                length: opened.length,
+                file: None,
+            },
+        )?;
+        if expected.is_some() {
+            let mut witness = Witness::new(opened.reader, algorithm(expected));
+            io::copy(&mut witness, &mut io::sink())?;
+            witness.verify(wanted, expected)?;
+        }
+        file.rewind()?;
+        Ok(file)
+    }
+
+    fn room(&self) -> io::Result<Room> {
+        let stat = fstatvfs(self.ground.data.root())?;
+        let block = stat.fragment_size();
+        let reserve = RESERVE.min(stat.blocks() * block / 64);
+        let bytes = (stat.blocks_available() * block).saturating_sub(reserve);
+        let inodes = if stat.files() == 0 {
+            u64::MAX
+        } else {
+            stat.files_available()
+        };
+        Ok(Room { bytes, inodes })
+    }
+}
+
+fn part(path: &Path) -> PathBuf {
+    path.with_extension("part")
+}
+
+fn algorithm(expected: &Expected) -> Option<Algorithm> {
+    expected.as_ref().map(|(algorithm, _)| *algorithm)
+}
+
+/// The size an entry says its bytes have; an error where it is already clear that they have another. What stands in the settings is not
+/// measured: there `size` has no meaning.
+fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
+    let Source::Url(_) = entry.source else { return Ok(None) };
+    match (entry.size, opened.length) {
+        (Some(expected), Some(found)) if expected != found => Err(Trouble::Size {
+            expected,
+            found: found.to_string(),
+        }
+        .into()),
+        (size, _) => Ok(size),
+    }
+}
+
+/// A reader that counts what passes, and takes its digest where one is asked for.
+struct Witness<R> {
+    inner: R,
+    digest: Option<Digest>,
+    length: u64,
+}
+
+impl<R: Read> Witness<R> {
+    fn new(inner: R, algorithm: Option<Algorithm>) -> Self {
+        Witness {
+            inner,
+            digest: algorithm.map(Digest::new),
+            length: 0,
+        }
+    }
+
+    fn hex(self) -> Option<String> {
+        self.digest.map(Digest::hex)
+    }
+
+    fn verify(self, wanted: Option<u64>, expected: &Expected) -> io::Result<()> {
+        if let Some(expected) = wanted.filter(|wanted| *wanted != self.length) {
+            let found = if self.length > expected {
+                format!("more than {expected}")
+            } else {
+                self.length.to_string()
+            };
+            return Err(Trouble::Size { expected, found }.into());
+        }
+        let found = self.hex();
+        match (expected, found) {
+            (Some((_, expected)), Some(found)) if *expected != found => Err(Trouble::Checksum {
+                expected: expected.clone(),
+                found,
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What came of unpacking; an archive that could not be unpacked is better told to be another than asked for.
+    fn blame(mut self, unpacked: io::Result<u64>, wanted: Option<u64>, expected: &Expected) -> io::Result<u64> {
+        let Err(error) = unpacked else {
+            self.verify(wanted, expected)?;
+            return unpacked;
+        };
+        let archive_is_bad = error.raw_os_error().is_none() && super::trouble::of(&error).is_none();
+        if archive_is_bad && io::copy(&mut self, &mut io::sink()).is_ok() {
+            self.verify(wanted, expected)?;
+        }
+        Err(error)
+    }
+}
+
+impl<R: Read> Read for Witness<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if let Some(digest) = &mut self.digest {
+            digest.update(buffer.get(..read).unwrap_or_default());
+        }
+        self.length += read as u64;
+        Ok(read)
+    }
+}

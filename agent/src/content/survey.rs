@@ -1,0 +1,148 @@
+//! How each entry stands, for the plan: looks, and writes nothing.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use nix::sys::stat::{FileStat, lstat};
+use offspot_config::settings::{FileEntry, Source, Via};
+
+use super::standing::{Ground, Standing, is_folder, mtime};
+use super::{Found, State, is_archive, key, source, trouble};
+use crate::host::Host;
+use crate::receipts::{FileReceipt, Receipts};
+use crate::stream::decode::Packing;
+
+/// Bytes of a filesystem block.
+const BLOCK: u64 = 4096;
+
+/// How each entry stands. `replace`: each `to` that is to be placed again. An entry done before costs one `lstat`; nothing is fetched.
+pub fn survey(host: &Host, files: &[FileEntry], receipts: &Receipts, replace: &[String]) -> Vec<Found> {
+    let mut ground = None;
+    let look = |entry: &FileEntry| Found {
+        entry: entry.clone(),
+        state: state(host, entry, receipts, replace, &mut ground),
+    };
+    files.iter().map(look).collect()
+}
+
+fn state<'a>(
+    host: &'a Host,
+    entry: &FileEntry,
+    receipts: &'a Receipts,
+    replace: &'a [String],
+    ground: &mut Option<io::Result<Ground<'a>>>,
+) -> State {
+    let key = key(entry);
+    let receipt = receipts
+        .file(&entry.to)
+        .filter(|receipt| receipt.entry == key && !replace.contains(&entry.to));
+    if let Some(receipt) = receipt {
+        return State::Done {
+            changed_since: changed(host, entry, &receipt),
+        };
+    }
+    let ground = ground.get_or_insert_with(|| Ground::new(host, &host.data(), receipts, replace));
+    let standing = match ground {
+        Ok(ground) => ground.standing(entry, &key),
+        // No data partition yet: what it will hold is for the card to say.
+        Err(_) => Ok(Standing::Free),
+    };
+    match standing {
+        Ok(Standing::Named(_) | Standing::Taken) => State::ToPlace {
+            bytes: 0,
+            peak: 0,
+            inodes: 0,
+        },
+        Ok(Standing::Free | Standing::Replace | Standing::Merge { .. }) => cost(host, entry),
+        Err(error) => State::Refused(trouble::problem(&entry.to, &error)),
+    }
+}
+
+/// What has become of a file since it was placed.
+fn changed(host: &Host, entry: &FileEntry, receipt: &FileReceipt) -> Option<String> {
+    let Ok(stat) = lstat(&host.path(&entry.to)) else {
+        return Some("removed since".into());
+    };
+    let same = |stat: &FileStat| (stat.st_size.unsigned_abs(), mtime(stat)) == (receipt.bytes, receipt.mtime);
+    let as_placed = if is_archive(entry.via) {
+        is_folder(&stat) || is_link(&stat)
+    } else {
+        same(&stat)
+    };
+    (!as_placed).then(|| "changed since".into())
+}
+
+fn is_link(stat: &FileStat) -> bool {
+    stat.st_mode & 0o170_000 == 0o120_000
+}
+
+fn cost(host: &Host, entry: &FileEntry) -> State {
+    let file = match &entry.source {
+        Source::Content(_) => None,
+        Source::Url(url) => source::on_card(host, url).and_then(|path| source::open_file(host, &path).ok()?.file),
+    };
+    let length = match (&entry.source, &file) {
+        (Source::Content(_), _) => source::inline(entry).map_or(0, |bytes| bytes.len() as u64),
+        (_, Some(file)) => file.metadata().map_or(0, |meta| meta.len()),
+        (_, None) => entry.size.unwrap_or(0),
+    };
+    let fetched = file.is_none();
+    let (bytes, inodes) = match (file, is_archive(entry.via)) {
+        (Some(file), true) => inventory(file, entry.via, length),
+        _ => (length, 1),
+    };
+    let part = if entry.via == Via::Zip && fetched { length } else { 0 };
+    let peak = (bytes + part).next_multiple_of(BLOCK) + inodes.saturating_sub(1).saturating_mul(BLOCK);
+    State::ToPlace { bytes, peak, inodes }
+}
+
+/// Bytes and members of an archive on the card. One that is packed as a whole tells little without being unpacked: then its own length is the
+/// least, and the room left is the limit while it is unpacked.
+fn inventory(file: File, via: Via, length: u64) -> (u64, u64) {
+    let known = match (via, packing(&file)) {
+        (Via::Zip, _) => of_zip(file),
+        (_, Ok(Packing::Plain)) => of_tar(file),
+        (_, Ok(Packing::Gz)) => of_gzip(file).map(|bytes| (bytes.max(length), 1)),
+        _ => Ok((length, 1)),
+    };
+    known.unwrap_or((length, 1))
+}
+
+fn packing(mut file: &File) -> io::Result<Packing> {
+    let mut head = Vec::new();
+    file.take(10).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(Packing::sniff(&head))
+}
+
+fn of_zip(file: File) -> io::Result<(u64, u64)> {
+    let mut archive = zip::ZipArchive::new(file)?;
+    let mut bytes = 0_u64;
+    for index in 0..archive.len() {
+        bytes = bytes.saturating_add(archive.by_index_raw(index)?.size());
+    }
+    Ok((bytes, archive.len() as u64 + 1))
+}
+
+fn of_tar(file: File) -> io::Result<(u64, u64)> {
+    let mut archive = tar::Archive::new(file);
+    let (mut bytes, mut members) = (0_u64, 1);
+    // Raw: else the length of an extended header would decide how much memory is taken.
+    for entry in archive.entries_with_seek()?.raw(true) {
+        let header = entry?;
+        let header = header.header();
+        if header.entry_type().is_file() {
+            bytes = bytes.saturating_add(header.entry_size()?);
+        }
+        members += 1;
+    }
+    Ok((bytes, members))
+}
+
+/// What the last member says of its length, of which it holds 32 bits.
+fn of_gzip(mut file: File) -> io::Result<u64> {
+    let mut length = [0; 4];
+    file.seek(SeekFrom::End(-4))?;
+    file.read_exact(&mut length)?;
+    Ok(u64::from(u32::from_le_bytes(length)))
+}

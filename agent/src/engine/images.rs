@@ -1,0 +1,92 @@
+//! The verbs that concern images.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bollard::Docker;
+use bollard::body_try_stream;
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    ImportImageOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+use super::Engine;
+
+/// Compose's own mark on its containers: these are ours.
+const PROJECT: &str = "com.docker.compose.project";
+
+/// An image that the engine has.
+#[derive(Debug, Clone)]
+pub struct HeldImage {
+    /// `sha256:…`.
+    pub id: String,
+    /// Names by tag and by digest, as the engine spells them.
+    pub names: Vec<String>,
+}
+
+impl Engine {
+    /// Every image it has; those that no tag names too.
+    pub(crate) async fn images(&self) -> Result<Vec<HeldImage>, Error> {
+        let images = self
+            .docker
+            .list_images(Some(ListImagesOptionsBuilder::new().build()))
+            .await?;
+        let held = images.into_iter().map(|image| HeldImage {
+            id: image.id,
+            names: image.repo_tags.into_iter().chain(image.repo_digests).collect(),
+        });
+        Ok(held.collect())
+    }
+
+    /// The digests of an image's layers (`sha256:…`, lowest first); `None` where it has no such image.
+    pub(crate) async fn image_layers(&self, id: &str) -> Result<Option<Vec<String>>, Error> {
+        match self.docker.inspect_image(id).await {
+            Ok(image) => Ok(Some(image.root_fs.and_then(|root| root.layers).unwrap_or_default())),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Loads a docker-archive. Answers the first twelve digits of each layer that it unpacked, which are those it did not have yet.
+    pub(crate) async fn load_images(
+        &self,
+        archive: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Result<BTreeSet<String>, Error> {
+        let options = ImportImageOptionsBuilder::new().quiet(false).build();
+        let mut answers = Docker::import_image(&self.loader, options, body_try_stream(archive), None).boxed();
+        let mut unpacked = BTreeSet::new();
+        while let Some(answer) = answers.next().await {
+            unpacked.extend(answer?.id);
+        }
+        Ok(unpacked)
+    }
+
+    /// Gives an image one more name.
+    pub(crate) async fn tag_image(&self, id: &str, repository: &str, tag: &str) -> Result<(), Error> {
+        let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
+        self.docker.tag_image(id, Some(options)).await
+    }
+
+    /// Removes an image, and before it the containers of ours that use it. Fails where a container of somebody else's runs on it.
+    pub(crate) async fn clear_image(&self, id: &str) -> Result<(), Error> {
+        let filters = HashMap::from([("ancestor", vec![id]), ("label", vec![PROJECT])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        for container in self.docker.list_containers(Some(options)).await? {
+            let force = RemoveContainerOptionsBuilder::new().force(true).build();
+            let name = container.id.unwrap_or_default();
+            gone(self.docker.remove_container(&name, Some(force)).await)?;
+        }
+        let force = RemoveImageOptionsBuilder::new().force(true).build();
+        gone(self.docker.remove_image(id, Some(force), None).await.map(drop))
+    }
+}
+
+/// What is not there need not be removed.
+fn gone(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+        other => other,
+    }
+}

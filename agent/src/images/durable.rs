@@ -1,0 +1,64 @@
+//! What makes a load last: one sync, then the receipts, and only then the tarball goes.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use offspot_config::settings::{Algorithm, Checksum, ChecksumValue};
+
+use super::survey::Tarball;
+use crate::problem::{ImageProblem, Problem};
+use crate::receipts::{Receipts, Record};
+use crate::stream::digest::DigestReader;
+
+/// Syncs the data partition, then appends the records.
+pub fn record(data: &Path, receipts: &Receipts, records: &[Record]) -> io::Result<()> {
+    nix::unistd::syncfs(File::open(data)?)?;
+    records.iter().try_for_each(|record| receipts.append(record))
+}
+
+/// Removes a tarball that is loaded and recorded, for good.
+pub fn remove(tarball: &Path) -> io::Result<()> {
+    match fs::remove_file(tarball) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match tarball.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Takes the digest of the whole tarball wherever `oci_images` says what it must be.
+pub fn verify(tarball: &Tarball) -> Result<(), Problem> {
+    let checksums = tarball.wanted.iter().filter_map(|entry| entry.checksum.as_ref());
+    checksums
+        .into_iter()
+        .try_for_each(|checksum| matches(tarball, checksum))
+}
+
+fn matches(tarball: &Tarball, checksum: &Checksum) -> Result<(), Problem> {
+    let item = tarball.path.clone();
+    let expected = match &checksum.value {
+        ChecksumValue::Digest(digest) => digest.clone(),
+        ChecksumValue::Url(url) => {
+            let why = format!("the text at {url} that says its checksum is not read yet");
+            return Err(ImageProblem::Fetch { item, why }.into());
+        }
+    };
+    match digest(&tarball.file, checksum.algo) {
+        Ok(found) if found == expected => Ok(()),
+        Ok(found) => Err(ImageProblem::Checksum { item, expected, found }.into()),
+        Err(error) => {
+            let why = error.to_string();
+            Err(ImageProblem::Unreadable { item, why }.into())
+        }
+    }
+}
+
+fn digest(file: &Path, algorithm: Algorithm) -> io::Result<String> {
+    let mut reader = DigestReader::new(algorithm, File::open(file)?);
+    let mut buffer = vec![0; 64 << 10];
+    while reader.read(&mut buffer)? > 0 {}
+    Ok(reader.hex())
+}

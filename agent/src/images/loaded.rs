@@ -1,0 +1,54 @@
+//! The token of the step: which images can be used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::name::{ImageName, is_hex};
+use crate::engine::HeldImage;
+use crate::problem::Problem;
+
+/// Images were loaded as far as they could be: what the engine now has, and what failed.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    names: BTreeMap<ImageName, String>,
+    ids: BTreeSet<String>,
+    failed: BTreeMap<ImageName, Problem>,
+}
+
+impl Loaded {
+    /// Nothing is there: there was no engine to load into.
+    pub fn without_engine() -> Loaded {
+        Loaded::default()
+    }
+
+    pub(super) fn of(held: &[HeldImage], failed: BTreeMap<ImageName, Problem>) -> Loaded {
+        let names = names(held);
+        let ids = held.iter().map(|image| image.id.clone()).collect();
+        Loaded { names, ids, failed }
+    }
+
+    /// The engine's id (`sha256:…`) of the image that a service calls `image`: a name in any spelling, by tag or digest, or an id.
+    pub fn id(&self, image: &str) -> Option<&str> {
+        let hex = image.strip_prefix("sha256:").unwrap_or(image);
+        if is_hex(hex) {
+            return self.ids.get(&format!("sha256:{hex}")).map(String::as_str);
+        }
+        self.names.get(&ImageName::parse(image)?).map(String::as_str)
+    }
+
+    /// Why the tarball that should have brought this image did not.
+    pub fn failure(&self, image: &str) -> Option<&Problem> {
+        self.failed.get(&ImageName::parse(image)?)
+    }
+}
+
+/// Every name the engine knows, those by digest that are kept as tags included.
+pub(super) fn names(held: &[HeldImage]) -> BTreeMap<ImageName, String> {
+    let mut names = BTreeMap::new();
+    for image in held {
+        for name in image.names.iter().filter_map(|name| ImageName::parse(name)) {
+            names.extend(name.kept_digest().map(|kept| (kept, image.id.clone())));
+            names.insert(name, image.id.clone());
+        }
+    }
+    names
+}

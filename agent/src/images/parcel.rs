@@ -1,0 +1,239 @@
+//! What is sent to the engine: a docker-archive made on the fly from a tarball, with no copy of ours in between.
+//!
+//! Layers go first, in the order in which the tarball has them, each verified before the next begins; the manifest goes last. So an engine
+//! that is cut off has nothing to record, whatever it makes of a torn tar.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use offspot_config::settings::Algorithm;
+use serde::Serialize;
+
+use super::archive::{Image, Layer};
+use super::fault::Fault;
+use super::members::Bytes;
+use crate::stream::decode::{self, Packing};
+use crate::stream::digest::DigestReader;
+
+/// Bytes read from the card at a time.
+const AHEAD: usize = 64 << 10;
+/// Unit of a tar.
+const BLOCK: u64 = 512;
+
+/// Some images of one tarball, ready to be sent.
+#[derive(Debug)]
+pub struct Parcel {
+    path: PathBuf,
+    pieces: Vec<Piece>,
+    tail: Vec<(String, Vec<u8>)>,
+}
+
+/// A layer on its way.
+#[derive(Debug)]
+struct Piece {
+    layer: Layer,
+    /// Length after unpacking, where the engine would not take it as it lies.
+    unpacked: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Saved<'a> {
+    config: String,
+    repo_tags: Vec<&'a str>,
+    layers: Vec<String>,
+}
+
+impl Parcel {
+    /// Packs these images of the tarball at `path`, each with what the engine is to call it. `zstd`: whether the engine takes layers packed so.
+    ///
+    /// Layers that must be unpacked on the way are read once here, for a tar says a length before the bytes; none may be longer than `most`.
+    pub fn pack(path: &Path, images: &[(&Image, Vec<String>)], zstd: bool, most: u64) -> Result<Parcel, Fault> {
+        let mut seen = BTreeSet::new();
+        let layers = images.iter().flat_map(|(image, _)| &image.layers);
+        let mut pieces: Vec<Piece> = layers
+            .filter(|layer| seen.insert(&layer.diff_id))
+            .map(|layer| Piece {
+                layer: layer.clone(),
+                unpacked: None,
+            })
+            .collect();
+        pieces.sort_by_key(|piece| piece.layer.at);
+        measure(path, &mut pieces, zstd, most)?;
+        Ok(Parcel {
+            path: path.to_owned(),
+            pieces,
+            tail: tail(images)?,
+        })
+    }
+
+    /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
+    pub fn send(&self, out: &mut impl Write) -> Result<(), Fault> {
+        let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
+        for piece in &self.pieces {
+            header(out, &format!("{}.tar", piece.layer.diff_id), piece.length())?;
+            piece.pass(&mut source, out)?;
+            pad(out, piece.length())?;
+        }
+        for (name, text) in &self.tail {
+            header(out, name, text.len() as u64)?;
+            out.write_all(text).map_err(unheard)?;
+            pad(out, text.len() as u64)?;
+        }
+        out.write_all(&[0; 2 * BLOCK as usize])
+            .and_then(|()| out.flush())
+            .map_err(unheard)
+    }
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        self.unpacked.unwrap_or(self.layer.size)
+    }
+
+    /// What a decoder finds within a layer is a layer that is not what its digest says.
+    fn damage(&self, error: io::Error) -> Fault {
+        if error.raw_os_error().is_some() {
+            error.into()
+        } else {
+            self.wrong()
+        }
+    }
+
+    fn wrong(&self) -> Fault {
+        Fault::Digest(format!("layer {}", self.layer.diff_id.get(..12).unwrap_or_default()))
+    }
+
+    fn measure(&self, source: &mut Bytes, most: u64) -> io::Result<u64> {
+        let mut plain = decode::decode(source.take(self.layer.size))?
+            .1
+            .take(most.saturating_add(1));
+        io::copy(&mut plain, &mut io::sink())
+    }
+
+    fn pass(&self, source: &mut Bytes, out: &mut impl Write) -> Result<(), Fault> {
+        source.skip_to(self.layer.at)?;
+        let mut raw = DigestReader::new(Algorithm::Sha256, source.take(self.layer.size));
+        if let Some(length) = self.unpacked {
+            let reader = decode::decode(&mut raw).map_err(|error| self.damage(error))?.1;
+            let mut plain = DigestReader::new(Algorithm::Sha256, reader);
+            copy(&mut plain, out, length).map_err(|fault| match fault {
+                Fault::Unheard | Fault::Unreadable(_) => fault,
+                _ => self.wrong(),
+            })?;
+            self.expect(plain.hex(), Some(&self.layer.diff_id))?;
+        } else {
+            copy(&mut raw, out, self.layer.size)?;
+        }
+        // A decoder need not read what it has no use for.
+        io::copy(&mut raw, &mut io::sink())?;
+        let plain = self.layer.packing == Packing::Plain;
+        let said = self
+            .layer
+            .blob
+            .as_deref()
+            .or(plain.then_some(self.layer.diff_id.as_str()));
+        self.expect(raw.hex(), said)
+    }
+
+    fn expect(&self, found: String, said: Option<&str>) -> Result<(), Fault> {
+        match said {
+            Some(said) if said != found => Err(self.wrong()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the engine takes its bytes as they lie, and their digest is known. Old engines know no zstd, and unpack xz by a program
+    /// that the card may not have.
+    fn passes_as_it_is(&self, zstd: bool) -> bool {
+        match self.layer.packing {
+            Packing::Plain => true,
+            Packing::Gz => self.layer.blob.is_some(),
+            Packing::Zst => zstd && self.layer.blob.is_some(),
+            Packing::Xz | Packing::Bz2 => false,
+        }
+    }
+}
+
+/// Finds out the unpacked lengths of those that must be unpacked, in one pass.
+fn measure(path: &Path, pieces: &mut [Piece], zstd: bool, most: u64) -> Result<(), Fault> {
+    let mut packed = pieces
+        .iter_mut()
+        .filter(|piece| !piece.passes_as_it_is(zstd))
+        .peekable();
+    if packed.peek().is_none() {
+        return Ok(());
+    }
+    let (_, mut source) = Bytes::open(path, AHEAD)?;
+    for piece in packed {
+        source.skip_to(piece.layer.at)?;
+        let length = piece.measure(&mut source, most).map_err(|error| piece.damage(error))?;
+        if length > most {
+            return Err(Fault::not_archive(format!("a layer unpacks to more than {most} bytes")));
+        }
+        piece.unpacked = Some(length);
+    }
+    Ok(())
+}
+
+/// Copies exactly `length` bytes.
+fn copy(from: &mut impl Read, out: &mut impl Write, length: u64) -> Result<(), Fault> {
+    let mut left = length;
+    let mut buffer = [0; 16 << 10];
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        left = left.checked_sub(read as u64).ok_or_else(changed)?;
+        out.write_all(buffer.get(..read).unwrap_or_default()).map_err(unheard)?;
+    }
+    match left {
+        0 => Ok(()),
+        _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+    }
+}
+
+fn changed() -> Fault {
+    Fault::not_archive("it changed while it was read")
+}
+
+fn unheard(_: io::Error) -> Fault {
+    Fault::Unheard
+}
+
+fn header(out: &mut impl Write, name: &str, size: u64) -> Result<(), Fault> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name)?;
+    header.set_size(size);
+    header.set_mode(0o600);
+    header.set_mtime(0);
+    header.set_cksum();
+    out.write_all(header.as_bytes()).map_err(unheard)
+}
+
+fn pad(out: &mut impl Write, length: u64) -> Result<(), Fault> {
+    let short = length.next_multiple_of(BLOCK) - length;
+    io::copy(&mut io::repeat(0).take(short), out).map(drop).map_err(unheard)
+}
+
+/// Configurations and manifest.
+fn tail(images: &[(&Image, Vec<String>)]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    let config_of = |image: &Image| format!("{}.json", image.id.trim_start_matches("sha256:"));
+    let saved: Vec<_> = images
+        .iter()
+        .map(|(image, names)| Saved {
+            config: config_of(image),
+            repo_tags: names.iter().map(String::as_str).collect(),
+            layers: image
+                .layers
+                .iter()
+                .map(|layer| format!("{}.tar", layer.diff_id))
+                .collect(),
+        })
+        .collect();
+    let manifest = serde_json::to_vec(&saved).map_err(|error| Fault::not_archive(error.to_string()))?;
+    let configs = images.iter().map(|(image, _)| (config_of(image), image.config.clone()));
+    Ok(configs.chain([("manifest.json".to_owned(), manifest)]).collect())
+}

@@ -1,0 +1,295 @@
+//! Which tarballs are here, and how each stands: read-only, and without an engine.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use offspot_config::settings::OciImage;
+
+use super::archive::{Image, Index};
+use super::contents::Cost;
+use super::fault::Fault;
+use super::members::Bytes;
+use super::name::ImageName;
+use crate::host::Host;
+use crate::problem::{ImageProblem, Problem};
+use crate::receipts::{Receipts, Stamp};
+use crate::stream::decode::Packing;
+
+/// Bytes read from the card at a time where only headers are wanted.
+const AHEAD: usize = 4 << 10;
+/// Suffixes that say tarball without saying `.tar`.
+const SHORT: [&str; 5] = [".tgz", ".txz", ".tbz", ".tbz2", ".tzst"];
+
+/// An image tarball, or an entry of `oci_images` whose tarball is not here.
+#[derive(Debug, Clone)]
+pub struct Tarball {
+    /// As the user knows it: a path on the card, or the name in `oci_images`.
+    pub path: String,
+    /// Where it is for us.
+    pub(super) file: PathBuf,
+    /// What receipts know it by.
+    pub stamp: Stamp,
+    /// Whether it may be removed once loaded: it lies in `/data/images`.
+    pub removable: bool,
+    /// How it stands.
+    pub state: TarballState,
+    /// Entries of `oci_images` that mean it.
+    pub wanted: Vec<OciImage>,
+    /// Bytes on the data partition once loaded.
+    pub cost: u64,
+    /// Most bytes at any moment while it is loaded: the engine unpacks the whole tarball beside its store first.
+    pub peak: u64,
+    /// Files and folders once loaded.
+    pub inodes: u64,
+}
+
+/// How a tarball stands.
+#[derive(Debug, Clone)]
+pub enum TarballState {
+    /// Loaded by an earlier boot and not changed since: these image ids. It was not opened.
+    Known(Vec<String>),
+    /// Read: it holds these images.
+    Archive(Index),
+    /// Of no use, or not here.
+    Bad(Problem),
+}
+
+impl Tarball {
+    /// What the tarball, or `oci_images` for it, calls its images; nothing of one that was not opened and that no entry means.
+    pub fn names(&self) -> BTreeSet<ImageName> {
+        let wanted = self.wanted.iter().flat_map(|entry| entry_names(&entry.ident));
+        let held = match &self.state {
+            TarballState::Archive(index) => index.images.iter().flat_map(|image| image.names.clone()).collect(),
+            _ => Vec::new(),
+        };
+        wanted.chain(held).collect()
+    }
+
+    /// What this image of it is to be called.
+    pub(super) fn names_of(&self, index: &Index, image: &Image) -> BTreeSet<ImageName> {
+        let alone = index.images.len() == 1;
+        let meant = self.wanted.iter().filter(|entry| alone || speaks_of(entry, image));
+        let meant = meant.flat_map(|entry| entry_names(&entry.ident));
+        meant.chain(image.names.iter().cloned()).collect()
+    }
+
+    /// Opens it, whatever receipts say, and reckons what is still to be loaded.
+    pub(super) fn open(&mut self, receipts: &Receipts) {
+        self.state = match Bytes::open(&self.file, AHEAD)
+            .map_err(Fault::from)
+            .and_then(|(packing, source)| self.read(packing, source))
+        {
+            Ok(index) => TarballState::Archive(index),
+            Err(fault) => TarballState::Bad(fault.of(&self.path)),
+        };
+        self.reckon(receipts);
+    }
+
+    fn read(&self, packing: Packing, mut source: Bytes) -> Result<Index, Fault> {
+        match self.stamp.size {
+            0 => return Err(Fault::Empty),
+            ..512 if packing == Packing::Plain => return Err(Fault::not_archive("it is shorter than any tar")),
+            _ => {}
+        }
+        Index::read(&mut source, arch())
+    }
+
+    fn reckon(&mut self, receipts: &Receipts) {
+        let TarballState::Archive(index) = &self.state else {
+            return;
+        };
+        let ahead = index.images.iter().filter(|image| !receipts.has_image(&image.id));
+        let mut seen = BTreeSet::new();
+        let layers = ahead
+            .flat_map(|image| &image.layers)
+            .filter(|layer| seen.insert(layer.chain_id.as_str()));
+        let (mut cost, mut sent) = (Cost::default(), 0_u64);
+        for layer in layers {
+            cost.bytes = cost.bytes.saturating_add(layer.cost.bytes);
+            cost.inodes = cost.inodes.saturating_add(layer.cost.inodes);
+            sent = sent.saturating_add(layer.size);
+        }
+        (self.cost, self.inodes, self.peak) = (cost.bytes, cost.inodes, cost.bytes.saturating_add(sent));
+    }
+
+    fn of(file: PathBuf, host: &Host, receipts: &Receipts) -> Tarball {
+        let path = match file.strip_prefix(host.root()) {
+            Ok(below) => Path::new("/").join(below),
+            Err(_) => file.clone(),
+        };
+        let path = path.to_string_lossy().into_owned();
+        let mut tarball = Tarball {
+            removable: file.parent() == Some(host.images().as_path()),
+            stamp: stamp(&file, &path),
+            file,
+            path,
+            ..Tarball::absent(ImageProblem::Missing { name: String::new() })
+        };
+        match receipts.tarball(&tarball.stamp) {
+            Some(ids) => tarball.state = TarballState::Known(ids),
+            None => tarball.open(receipts),
+        }
+        tarball
+    }
+
+    fn absent(problem: ImageProblem) -> Tarball {
+        let path = match &problem {
+            ImageProblem::Missing { name } => name.clone(),
+            ImageProblem::Fetch { item, .. } => item.clone(),
+            _ => String::new(),
+        };
+        Tarball {
+            stamp: Stamp {
+                path: path.clone(),
+                size: 0,
+                mtime: 0,
+            },
+            path,
+            file: PathBuf::new(),
+            removable: false,
+            state: TarballState::Bad(problem.into()),
+            wanted: Vec::new(),
+            cost: 0,
+            peak: 0,
+            inodes: 0,
+        }
+    }
+
+    /// Whether this entry of `oci_images` means this tarball.
+    fn is_meant(&self, entry: &OciImage, host: &Host) -> bool {
+        match entry.url.as_deref() {
+            Some(url) if !is_remote(url) => self.file == on_card(url, host),
+            _ => self.is_named(entry) || self.holds(entry),
+        }
+    }
+
+    /// By its file name, as the image creator would give it.
+    fn is_named(&self, entry: &OciImage) -> bool {
+        let file = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let stem = ImageName::parse(&entry.ident).map(|name| name.file_stem());
+        let rest = stem.as_deref().and_then(|stem| file.strip_prefix(stem));
+        rest.is_some_and(|rest| rest.starts_with("_linux") || rest.starts_with('.'))
+    }
+
+    fn holds(&self, entry: &OciImage) -> bool {
+        match &self.state {
+            TarballState::Archive(index) => index.images.iter().any(|image| speaks_of(entry, image)),
+            _ => false,
+        }
+    }
+}
+
+/// Every tarball in the two image folders and those that `oci_images` names, in this order, by name within a folder. One that is receipted and
+/// unchanged costs one `stat`; of the others the headers are read. An entry of `oci_images` without a tarball here comes last, as a
+/// [`TarballState::Bad`] that [`load`](super::load::load) passes over where the engine has the image.
+pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarball> {
+    let mut files = tarballs_in(&host.images());
+    files.extend(tarballs_in(&host.boot_images()));
+    for url in wanted
+        .iter()
+        .filter_map(|entry| entry.url.as_deref())
+        .filter(|url| !is_remote(url))
+    {
+        let file = on_card(url, host);
+        if !files.contains(&file) && file.is_file() {
+            files.push(file);
+        }
+    }
+    let mut tarballs: Vec<_> = files
+        .into_iter()
+        .map(|file| Tarball::of(file, host, receipts))
+        .collect();
+    for entry in wanted {
+        claim(&mut tarballs, entry, host);
+    }
+    tarballs
+}
+
+/// Notes the entry at the tarballs that it means, or as one that is absent.
+fn claim(tarballs: &mut Vec<Tarball>, entry: &OciImage, host: &Host) {
+    let mut meant = tarballs
+        .iter_mut()
+        .filter(|tarball| tarball.is_meant(entry, host))
+        .peekable();
+    if meant.peek().is_some() {
+        return meant.for_each(|tarball| tarball.wanted.push(entry.clone()));
+    }
+    let item = entry.ident.clone();
+    let mut absent = Tarball::absent(match &entry.url {
+        Some(url) if is_remote(url) => ImageProblem::Fetch {
+            item,
+            why: "images are not fetched yet".into(),
+        },
+        _ => ImageProblem::Missing { name: item },
+    });
+    absent.wanted.push(entry.clone());
+    tarballs.push(absent);
+}
+
+/// Every name that an `ident` gives: with both tag and digest it gives two.
+pub(super) fn entry_names(ident: &str) -> impl Iterator<Item = ImageName> {
+    let tagged = ident.split_once('@').map(|(tagged, _)| tagged);
+    let tagged = tagged.filter(|tagged| tagged.rsplit('/').next().is_some_and(|last| last.contains(':')));
+    ImageName::parse(ident)
+        .into_iter()
+        .chain(tagged.and_then(ImageName::parse))
+}
+
+/// Whether an entry names this very image, by tag, by digest, or by the repository of one that has no tag.
+fn speaks_of(entry: &OciImage, image: &Image) -> bool {
+    entry_names(&entry.ident).any(|name| match name.digest() {
+        Some(digest) => {
+            image.digests.iter().any(|own| own == digest) || image.repositories.contains(&name.familiar_repository())
+        }
+        None => image.names.contains(&name),
+    })
+}
+
+fn is_remote(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("https://")
+}
+
+fn on_card(url: &str, host: &Host) -> PathBuf {
+    host.path(url.strip_prefix("file://").unwrap_or(url))
+}
+
+/// Its tarballs by name; what is hidden, unfinished (`.part`) or of another kind is none.
+fn tarballs_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|file| is_tarball(file))
+        .collect();
+    files.sort();
+    files
+}
+
+fn is_tarball(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let named = name.contains(".tar") || SHORT.iter().any(|suffix| name.ends_with(suffix));
+    named && !name.starts_with('.') && !name.ends_with(".part") && file.is_file()
+}
+
+fn stamp(file: &Path, path: &str) -> Stamp {
+    let metadata = fs::metadata(file);
+    let modified = metadata.as_ref().ok().and_then(|metadata| metadata.modified().ok());
+    let since = modified.and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
+    Stamp {
+        path: path.to_owned(),
+        size: metadata.map_or(0, |metadata| metadata.len()),
+        mtime: since
+            .and_then(|since| i64::try_from(since.as_nanos()).ok())
+            .unwrap_or(0),
+    }
+}
+
+/// This board's architecture in Go's words.
+fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "x86_64" => "amd64",
+        other => other,
+    }
+}

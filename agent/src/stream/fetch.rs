@@ -1,0 +1,194 @@
+//! Fetches over HTTP: with limits on every wait, no proxy, no packing in transit, and never from https down to http.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::Response;
+
+/// Longest wait for a name to be resolved, a connection, or the head of an answer.
+const ANSWER: Duration = Duration::from_secs(15);
+/// Longest silence within a body.
+const STALL: Duration = Duration::from_secs(30);
+/// Redirects followed.
+const REDIRECTS: u32 = 5;
+
+/// Fetches, and remembers which hosts did not answer.
+#[derive(Debug)]
+pub struct Fetcher {
+    agent: Agent,
+    silent: Mutex<BTreeSet<String>>,
+}
+
+/// An answer whose body is yet to be read.
+pub struct Answer {
+    /// Bytes it will have, where the server says so.
+    pub length: Option<u64>,
+    /// The body; ending too early is an error.
+    pub body: Box<dyn Read + Send>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// In words, with the URL but no secret of it.
+    pub why: String,
+    /// Whether another try may do better.
+    pub again: bool,
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Fetcher::new()
+    }
+}
+
+impl Fetcher {
+    /// One that has not connected to anything yet.
+    pub fn new() -> Fetcher {
+        let config = Agent::config_builder()
+            .proxy(None)
+            .http_status_as_error(false)
+            .max_redirects(REDIRECTS)
+            .max_redirects_will_error(true)
+            .accept_encoding("identity")
+            .user_agent("offspot-agent")
+            .timeout_resolve(Some(ANSWER))
+            .timeout_connect(Some(ANSWER))
+            .timeout_recv_response(Some(STALL))
+            .timeout_per_read(Some(STALL))
+            .timeout_per_write(Some(STALL))
+            .build();
+        Fetcher {
+            agent: Agent::new_with_config(config),
+            silent: Mutex::default(),
+        }
+    }
+
+    /// Asks for `url`, `http://…` or `https://…`.
+    pub fn get(&self, url: &str) -> Result<Answer, Unanswered> {
+        let shown = shown(url);
+        let host = host(url).to_owned();
+        if self.silent().contains(&host) {
+            return Err(Unanswered {
+                why: format!("{shown}: {host} did not answer before"),
+                again: false,
+            });
+        }
+        let secure = url
+            .get(..8)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+        let answer = self.agent.get(url).config().https_only(secure).build().call();
+        let answer = answer.map_err(|error| {
+            let (why, again) = words(&error);
+            Unanswered {
+                why: format!("{shown}: {why}"),
+                again,
+            }
+        })?;
+        judge(answer).map_err(|(why, again)| Unanswered {
+            why: format!("{shown}: {why}"),
+            again,
+        })
+    }
+
+    /// Asks this host no more: every try of one item failed, and the next would wait as long.
+    pub fn give_up(&self, url: &str) {
+        self.silent().insert(host(url).to_owned());
+    }
+
+    fn silent(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.silent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn judge(answer: Response<ureq::Body>) -> Result<Answer, (String, bool)> {
+    let status = answer.status();
+    if status != 200 {
+        let again = status.is_server_error() || status == 408 || status == 429;
+        return Err((format!("the server says {status}"), again));
+    }
+    let coding = answer
+        .headers()
+        .get("content-encoding")
+        .and_then(|value| value.to_str().ok());
+    if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err((
+            format!("the server sends it packed ({coding}) though asked not to"),
+            false,
+        ));
+    }
+    let body = answer.into_body();
+    Ok(Answer {
+        length: body.content_length(),
+        body: Box::new(body.into_reader()),
+    })
+}
+
+/// An error in our words: the library's own may hold the whole URL.
+fn words(error: &ureq::Error) -> (String, bool) {
+    use ureq::Error;
+    match error {
+        Error::HostNotFound => (
+            "the host is not known (is the box connected to the internet?)".into(),
+            true,
+        ),
+        Error::Timeout(_) => ("no answer in time".into(), true),
+        Error::ConnectionFailed => ("no connection".into(), true),
+        Error::Io(error) => (error.to_string(), true),
+        Error::TooManyRedirects => (format!("more than {REDIRECTS} redirects"), false),
+        Error::RequireHttpsOnly(_) => ("it redirects from https to http".into(), false),
+        Error::BadUri(_) | Error::Http(_) => ("this is not a URL".into(), false),
+        Error::Rustls(error) => (format!("the connection is not safe: {error}"), false),
+        Error::Tls(why) => (format!("the connection is not safe: {why}"), false),
+        _ => ("the server's answer makes no sense".into(), false),
+    }
+}
+
+/// A URL without what may be secret: user, password, query and fragment.
+pub fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for (url, safe) in [
+            (
+                "https://me:pass@host:8443/a/b.zim?token=1#x",
+                "https://host:8443/a/b.zim",
+            ),
+            ("http://host?key=1", "http://host"),
+            ("http://host/a@b", "http://host/a@b"),
+            ("/data/x?y", "/data/x?y"),
+        ] {
+            assert_eq!(shown(url), safe);
+        }
+        assert_eq!(host("http://me@host:80/a@b"), "host:80");
+    }
+}

@@ -1,0 +1,356 @@
+//! Writes the members of an archive below a folder of ours: no link is followed, nothing outside is named, and the room has an end.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, futimens, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat};
+
+use super::beneath::{Beneath, split};
+use crate::report::Reporter;
+
+/// Bytes a write carries.
+const BUFFER: usize = 1 << 20;
+/// Bytes from which on a file's blocks are asked for before the first is written.
+const ALLOCATE: u64 = 1 << 20;
+
+/// What may still be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files, folders and links.
+    pub inodes: u64,
+}
+
+impl Room {
+    /// Takes what is about to be written; `ENOSPC` where it is not there.
+    pub fn take(&mut self, bytes: u64, inodes: u64) -> io::Result<()> {
+        let full = || io::Error::from(Errno::ENOSPC);
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(full)?;
+        self.inodes = self.inodes.checked_sub(inodes).ok_or_else(full)?;
+        Ok(())
+    }
+}
+
+/// What an archive says of a member beside its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Meta {
+    /// Permissions; the bits above 0777 are dropped.
+    pub mode: u32,
+    /// User and group, where the archive knows them.
+    pub owner: Option<(u32, u32)>,
+    /// Seconds since 1970.
+    pub mtime: i64,
+}
+
+/// A member as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Member {
+    /// Its path below the archive's target.
+    pub path: String,
+    /// Bytes; of a link, those of its text.
+    pub size: u64,
+    /// Seconds since 1970.
+    pub mtime: i64,
+    /// Whether it is a folder; then size and time say nothing.
+    pub folder: bool,
+}
+
+/// A folder being filled from an archive.
+pub struct Tree<'a> {
+    root: Beneath,
+    /// The folder of the last member: members of one folder mostly follow one another.
+    open: Option<(PathBuf, OwnedFd)>,
+    room: Room,
+    told: &'a Reporter,
+    note: &'a mut dyn FnMut(Member) -> io::Result<()>,
+    buffer: Vec<u8>,
+    bytes: u64,
+    chown: bool,
+}
+
+impl<'a> Tree<'a> {
+    /// Fills `folder`, which is ours alone, and calls `note` for each member written.
+    pub fn new(
+        folder: &Path,
+        room: Room,
+        told: &'a Reporter,
+        note: &'a mut dyn FnMut(Member) -> io::Result<()>,
+    ) -> io::Result<Tree<'a>> {
+        Ok(Tree {
+            root: Beneath::strict(folder)?,
+            open: None,
+            room,
+            told,
+            note,
+            buffer: vec![0; BUFFER],
+            bytes: 0,
+            chown: geteuid().is_root(),
+        })
+    }
+
+    /// Bytes of all files so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// A folder; one that is there already gets this mode and owner.
+    pub fn folder(&mut self, name: &str, meta: Meta) -> io::Result<()> {
+        let Some(path) = inside(name)? else { return Ok(()) };
+        self.room.take(0, 1)?;
+        let folder = self.made(&path)?;
+        // Without these bits nobody but root could fill or remove it.
+        let mode = meta.mode & 0o777 | 0o700;
+        if mode != 0o755 {
+            fchmod(&folder, Mode::from_bits_truncate(mode))?;
+        }
+        self.own(&folder, meta)?;
+        self.tell(path, 0, meta, true)
+    }
+
+    /// A file of `size` bytes read from `source`; an earlier one of that name goes.
+    pub fn file(&mut self, name: &str, meta: Meta, size: u64, source: &mut dyn Read) -> io::Result<()> {
+        let path = inside(name)?.ok_or_else(|| refused("a file without a name"))?;
+        self.room.take(0, 1)?;
+        let mut file = self.create(&path, meta)?;
+        if size > self.room.bytes {
+            return Err(Errno::ENOSPC.into());
+        }
+        reserve(&file, size)?;
+        let written = self.fill(&mut file, &mut source.take(size))?;
+        if written < size {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("it ends within {name}"),
+            ));
+        }
+        self.finish(&file, meta)?;
+        self.tell(path, written, meta, false)
+    }
+
+    /// A symbolic link; it may only lead to a place below the archive's target.
+    pub fn symlink(&mut self, name: &str, meta: Meta, target: &str) -> io::Result<()> {
+        let path = inside(name)?.ok_or_else(|| refused("a link without a name"))?;
+        stays(&path, target)?;
+        self.room.take(target.len() as u64, 1)?;
+        let time = TimeSpec::new(meta.mtime, 0);
+        let (owner, chown) = (meta.owner, self.chown);
+        let (parent, name) = self.parent(&path)?;
+        again_without(parent, name, || symlinkat(target, parent, name))?;
+        if let Some((uid, gid)) = owner.filter(|owner| chown && *owner != (0, 0)) {
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            fchownat(parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        }
+        utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)?;
+        self.tell(path, target.len() as u64, meta, false)
+    }
+
+    /// A second name for a file written before.
+    pub fn hardlink(&mut self, name: &str, target: &str) -> io::Result<()> {
+        let path = inside(name)?.ok_or_else(|| refused("a link without a name"))?;
+        let from = inside(target)?.ok_or_else(|| refused(format!("{name} is a link to nothing")))?;
+        let (from_parent, from_name) = split(&from)?;
+        let from_parent = self.root.folder(from_parent)?;
+        let stat = fstatat(&from_parent, from_name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        if path == from {
+            return Ok(());
+        }
+        let (parent, name) = self.parent(&path)?;
+        again_without(parent, name, || {
+            linkat(&from_parent, from_name, parent, name, AtFlags::empty())
+        })?;
+        let meta = Meta {
+            mode: 0,
+            owner: None,
+            mtime: stat.st_mtime,
+        };
+        self.tell(path, stat.st_size.unsigned_abs(), meta, false)
+    }
+
+    fn create(&mut self, path: &Path, meta: Meta) -> io::Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::from_bits_truncate(meta.mode & 0o777);
+        let (parent, name) = self.parent(path)?;
+        let file = again_without(parent, name, || openat(parent, name, flags, mode))?;
+        Ok(File::from(file))
+    }
+
+    fn fill(&mut self, file: &mut File, source: &mut dyn Read) -> io::Result<u64> {
+        let mut written = 0;
+        loop {
+            let read = match source.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.room.take(read as u64, 0)?;
+            file.write_all(self.buffer.get(..read).unwrap_or_default())?;
+            written += read as u64;
+            self.told.advance(read as u64);
+        }
+        self.bytes += written;
+        Ok(written)
+    }
+
+    fn finish(&self, file: &File, meta: Meta) -> io::Result<()> {
+        // What the usual mask (022) lets through needs no further call.
+        if meta.mode & 0o022 != 0 {
+            file.set_permissions(Permissions::from_mode(meta.mode & 0o777))?;
+        }
+        self.own(file, meta)?;
+        let time = TimeSpec::new(meta.mtime, 0);
+        Ok(futimens(file, &time, &time)?)
+    }
+
+    fn own(&self, file: impl AsFd, meta: Meta) -> io::Result<()> {
+        match meta.owner.filter(|owner| self.chown && *owner != (0, 0)) {
+            Some((uid, gid)) => Ok(fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?),
+            None => Ok(()),
+        }
+    }
+
+    fn made(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.root
+            .make(path)
+            .map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
+                _ => error,
+            })
+    }
+
+    fn parent<'p>(&mut self, path: &'p Path) -> io::Result<(&OwnedFd, &'p std::ffi::OsStr)> {
+        let (parent, name) = split(path)?;
+        let open = match self.open.take() {
+            Some(open) if open.0 == parent => open,
+            _ => (parent.to_owned(), self.made(parent)?),
+        };
+        Ok((&self.open.insert(open).1, name))
+    }
+
+    fn tell(&mut self, path: PathBuf, size: u64, meta: Meta, folder: bool) -> io::Result<()> {
+        let path = path
+            .into_os_string()
+            .into_string()
+            .map_err(|_| refused("a name that is not UTF-8"))?;
+        (self.note)(Member {
+            path,
+            size,
+            mtime: meta.mtime,
+            folder,
+        })
+    }
+}
+
+impl std::fmt::Debug for Tree<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree")
+            .field("root", &self.root)
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Asks for the blocks of a large file, so that a card too full says so before the first is written.
+pub fn reserve(file: &File, size: u64) -> io::Result<()> {
+    if size < ALLOCATE {
+        return Ok(());
+    }
+    let length = i64::try_from(size).map_err(|_| io::Error::from(Errno::EFBIG))?;
+    match nix::fcntl::fallocate(file, nix::fcntl::FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
+        Err(Errno::EOPNOTSUPP) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The path of a member below the target; none for the target itself.
+fn inside(name: &str) -> io::Result<Option<PathBuf>> {
+    let mut path = PathBuf::new();
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            _ => return Err(refused(format!("{name} would lie outside of it"))),
+        }
+    }
+    if name.contains('\0') {
+        return Err(refused("a name with a zero byte"));
+    }
+    Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
+}
+
+/// Whether a link at `path` leads below the target. `..` may only come first: behind another link it would lead anywhere.
+fn stays(path: &Path, target: &str) -> io::Result<()> {
+    let out = || refused(format!("{} is a link to {target}, outside of it", path.display()));
+    let mut depth = path.components().count() - 1;
+    let mut down = false;
+    for part in Path::new(target).components() {
+        match part {
+            Component::ParentDir if down => return Err(out()),
+            Component::ParentDir => depth = depth.checked_sub(1).ok_or_else(out)?,
+            Component::Normal(_) => down = true,
+            Component::CurDir => {}
+            _ => return Err(out()),
+        }
+    }
+    Ok(())
+}
+
+/// Makes a name; where an earlier member has it, that goes first, as the later of two wins.
+fn again_without<T>(parent: &OwnedFd, name: &std::ffi::OsStr, make: impl Fn() -> nix::Result<T>) -> io::Result<T> {
+    match make() {
+        Err(Errno::EEXIST) => {
+            unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)?;
+            Ok(make()?)
+        }
+        made => Ok(made?),
+    }
+}
+
+/// An archive that asks for what it may not have.
+pub fn refused(why: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_inside() {
+        assert_eq!(inside("./a//b/.").unwrap(), Some(PathBuf::from("a/b")));
+        assert_eq!(inside("./").unwrap(), None);
+        for name in ["/etc/passwd", "../x", "a/../../x", "a/../b", "a\0b"] {
+            assert!(inside(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        for (path, target) in [
+            ("a", "b"),
+            ("d/a", "../b"),
+            ("d/e/a", "../../x/y"),
+            ("a", "."),
+            ("a", "b/./c"),
+        ] {
+            assert!(stays(Path::new(path), target).is_ok(), "{path} -> {target}");
+        }
+        for (path, target) in [
+            ("a", ".."),
+            ("d/a", "../.."),
+            ("a", "/etc"),
+            ("a", "s/.."),
+            ("d/a", "../s/../x"),
+        ] {
+            assert!(stays(Path::new(path), target).is_err(), "{path} -> {target}");
+        }
+    }
+}
