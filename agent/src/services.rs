@@ -100,12 +100,7 @@ pub async fn up(
 
 /// Says that a service failed.
 fn fail(report: &Reporter, service: &str, problem: ServiceProblem) {
-    report.item(
-        Kind::Service,
-        service,
-        State::Failed,
-        problem.facts().sentence,
-    );
+    report.item(Kind::Service, service, State::Failed, problem.facts().sentence);
     report.problem(problem);
 }
 

@@ -24,3 +24,4 @@ pub mod tool;
 pub mod zim;
 //! Test harness.
 pub mod loop_card;
+pub mod rig;

@@ -19,8 +19,8 @@ mod service;
 mod words;
 
 pub use model::{
-    Condition, Dependency, Health, Isolation, Joined, Limits, Logging, Mount, MountKind, Network, Port, Process, Project,
-    Refused, Restart, Service, Subnet, Volume, Wiring,
+    Condition, Dependency, Health, Isolation, Joined, Limits, Logging, Mount, MountKind, Network, Port, Process,
+    Project, Refused, Restart, Service, Subnet, Volume, Wiring,
 };
 
 /// Name of a project without `name`: that of the folder of `/etc/docker/compose.yml`, as compose would take it.

@@ -8,6 +8,8 @@ pub mod choose;
 pub mod code;
 pub mod emit;
 pub mod compose;
+pub mod compose;
+pub mod emit;
 mod excerpt;
 pub mod finding;
 pub mod keys;

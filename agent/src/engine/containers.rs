@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, ImageSummary, NetworkConnectRequest,
-    NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, ImageSummary,
+    NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListImagesOptions,
-    RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+    RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
+    StopContainerOptions,
 };
 
 use super::Engine;
@@ -86,7 +87,11 @@ impl Engine {
 
     /// A container by name or id.
     pub async fn container(&self, name: &str) -> Result<Option<ContainerInspectResponse>, Refusal> {
-        or_absent(self.docker.inspect_container(name, None::<InspectContainerOptions>).await)
+        or_absent(
+            self.docker
+                .inspect_container(name, None::<InspectContainerOptions>)
+                .await,
+        )
     }
 
     /// Makes a container; gives its id.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
-    Mount, MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig, PortBinding,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum as Policy,
+    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Mount, MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig,
+    PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum as Policy,
 };
 use offspot_config::compose::{self, Condition, Joined, MountKind, Network, Project, Restart, Service, Volume, Wiring};
 use sha2::{Digest, Sha256};
@@ -76,7 +76,10 @@ pub fn volume<'a>(project: &'a Project, mount: &compose::Mount) -> Option<&'a Vo
 /// The create body of a service, in the first of its networks.
 pub fn body(service: &Service, around: &Surroundings<'_>) -> ContainerCreateBody {
     let process = &service.process;
-    let ports = service.ports.iter().map(|port| format!("{}/{}", port.target, port.protocol));
+    let ports = service
+        .ports
+        .iter()
+        .map(|port| format!("{}/{}", port.target, port.protocol));
     let mut exposed: Vec<String> = service.expose.iter().cloned().chain(ports).collect();
     exposed.sort();
     exposed.dedup();
@@ -113,7 +116,10 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 fn map(pairs: &BTreeMap<String, String>) -> HashMap<String, String> {
-    pairs.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn health(health: &compose::Health) -> HealthConfig {
@@ -261,7 +267,9 @@ fn mounts(service: &Service, around: &Surroundings<'_>) -> Vec<Mount> {
     }
     // Volumes that the image declares are not in the settings.
     for (target, name) in around.inherited {
-        if all.iter().all(|mount| mount.target.as_ref() != Some(target)) && !service.isolation.tmpfs.contains_key(target) {
+        if all.iter().all(|mount| mount.target.as_ref() != Some(target))
+            && !service.isolation.tmpfs.contains_key(target)
+        {
             all.push(Mount {
                 target: Some(target.clone()),
                 source: Some(name.clone()),
@@ -280,7 +288,9 @@ fn mount(given: &compose::Mount, around: &Surroundings<'_>) -> Mount {
         ..Default::default()
     };
     match &given.kind {
-        MountKind::Bind { source, propagation, .. } => {
+        MountKind::Bind {
+            source, propagation, ..
+        } => {
             let path = around.sources.get(source).map(|path| path.display().to_string());
             mount.typ = Some(MountType::BIND);
             mount.source = Some(path.unwrap_or(source.clone()));

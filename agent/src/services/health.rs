@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bollard::models::HealthStatusEnum;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -118,14 +119,21 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// How often a container was started again, and its last exit code; at the end of the wait.
-    pub async fn restarts(&self, id: &str) -> (i64, i64) {
-        let container = self.engine.container(id).await.ok().flatten().unwrap_or_default();
-        let exit_code = container.state.and_then(|state| state.exit_code);
-        (
+    /// What can be said of a container at the end of the wait; none: it runs, and its health check has not passed.
+    pub async fn last_look(&self, id: &str) -> Option<Settled> {
+        let container = self.engine.container(id).await.ok().flatten()?;
+        let state = container.state.unwrap_or_default();
+        let (restarts, exit_code) = (
             container.restart_count.unwrap_or_default(),
-            exit_code.unwrap_or_default(),
-        )
+            state.exit_code.unwrap_or_default(),
+        );
+        let checked = state.health.and_then(|health| health.status);
+        let unchecked = matches!(checked, None | Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY));
+        match state.running {
+            _ if restarts > 0 => Some(Settled::Looping { exit_code, restarts }),
+            Some(true) => unchecked.then_some(Settled::Running),
+            _ => Some(Settled::Ended(exit_code)),
+        }
     }
 }
 

@@ -71,7 +71,8 @@ async fn ensure_network(engine: &Engine, project: &str, network: &Network) -> Re
         let labels = there.labels.as_ref();
         let label = |name: &str| labels.and_then(|labels| labels.get(name)).map(String::as_str);
         // One that is not ours, or was made by compose itself, is used as it is.
-        let changed = label(labels::VERSION).is_some_and(|by| by.starts_with(labels::MAKER)) && label(labels::HASH) != Some(&hash);
+        let changed = label(labels::VERSION).is_some_and(|by| by.starts_with(labels::MAKER))
+            && label(labels::HASH) != Some(&hash);
         if !(changed && label(labels::PROJECT) == Some(project)) {
             return Ok(());
         }

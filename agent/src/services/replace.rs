@@ -1,15 +1,20 @@
 //! Making a container, in the place of others where there are some. Cut off anywhere, the next run finds by labels what there is.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use offspot_config::compose::{MountKind, Service};
 
 use super::found::Found;
 use super::up::{Job, Step, Up};
-use super::{create, sources};
+use super::{create, labels, sources};
 use crate::engine::Refusal;
 use crate::problem::ServiceProblem;
+
+/// How often a name is tried that nothing seems to hold, and the pause before.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
 
 impl Up<'_> {
     /// Gives the containers that are to be replaced another name, so that the new one can have theirs.
@@ -59,11 +64,7 @@ impl Up<'_> {
         };
         let name = service.container(&self.project.name);
         let body = create::body(service, &around);
-        let made = self.engine.create(&name, service.platform.as_deref(), body).await;
-        let id = made.map_err(|refusal| match refusal.status {
-            409 => ServiceProblem::NameTaken { item: item(), name },
-            _ => not_started(refusal.why),
-        })?;
+        let id = self.create_named(service, &name, body).await?;
         match self.join(service, &id).await {
             Ok(()) => Ok(id),
             Err(refusal) => {
@@ -71,6 +72,49 @@ impl Up<'_> {
                 let _ = self.engine.remove(&id).await;
                 Err(not_started(refusal.why))
             }
+        }
+    }
+
+    /// The name may be held by a container that an interrupted run of ours asked for, and that the engine is still making.
+    async fn create_named(
+        &self,
+        service: &Service,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<String, ServiceProblem> {
+        let item = service.name.clone();
+        let mut tries = TRIES;
+        loop {
+            let made = self
+                .engine
+                .create(name, service.platform.as_deref(), body.clone())
+                .await;
+            match made {
+                Ok(id) => return Ok(id),
+                Err(refusal) if refusal.status == 409 && tries > 0 && self.is_free(service, name).await => tries -= 1,
+                Err(refusal) if refusal.status == 409 => {
+                    let name = name.to_owned();
+                    return Err(ServiceProblem::NameTaken { item, name });
+                }
+                Err(refusal) => return Err(ServiceProblem::NotStarted { item, why: refusal.why }),
+            }
+        }
+    }
+
+    /// Removes whatever of ours holds the name of this service's container; false: it is not ours.
+    async fn is_free(&self, service: &Service, name: &str) -> bool {
+        match self.engine.container(name).await {
+            Ok(Some(holder)) => {
+                let labels = holder.config.and_then(|config| config.labels).unwrap_or_default();
+                let is = |label: &str, value: &str| labels.get(label).is_some_and(|found| found == value);
+                let ours = is(labels::PROJECT, &self.project.name) && is(labels::SERVICE, &service.name);
+                ours && self.engine.remove(name).await.is_ok()
+            }
+            Ok(None) => {
+                tokio::time::sleep(PAUSE).await;
+                true
+            }
+            Err(_) => false,
         }
     }
 
@@ -86,12 +130,7 @@ impl Up<'_> {
     }
 
     /// The nameless volumes of the containers it replaces, as (target, name): what the program has stored there goes on.
-    async fn inherited(
-        &self,
-        service: &Service,
-        image: &str,
-        old: &[Found],
-    ) -> Result<Vec<(String, String)>, Refusal> {
+    async fn inherited(&self, service: &Service, image: &str, old: &[Found]) -> Result<Vec<(String, String)>, Refusal> {
         let mut inherited: Vec<(String, String)> = Vec::new();
         if old.is_empty() {
             return Ok(inherited);

@@ -49,8 +49,11 @@ impl Up<'_> {
         };
         let fresh = matches!(job.step, Step::Made(_));
         announce(service, others, Progress::Started(fresh));
-        let settled = watch.settle(&id, self.ends(service), self.deadline).await;
-        self.judge(service, settled, watch, &id).await
+        let settled = match watch.settle(&id, self.ends(service), self.deadline).await {
+            None => watch.last_look(&id).await,
+            settled => settled,
+        };
+        self.judge(service, settled)
     }
 
     fn not_started(&self, service: &Service, why: &str) -> ServiceProblem {
@@ -152,13 +155,7 @@ impl Up<'_> {
         state
     }
 
-    async fn judge(
-        &self,
-        service: &Service,
-        settled: Option<Settled>,
-        watch: &Watch<'_>,
-        id: &str,
-    ) -> Result<ServiceState, ServiceProblem> {
+    fn judge(&self, service: &Service, settled: Option<Settled>) -> Result<ServiceState, ServiceProblem> {
         let item = service.name.clone();
         let looping = |exit_code, restarts: i64| ServiceProblem::Looping {
             item: service.name.clone(),
@@ -174,14 +171,10 @@ impl Up<'_> {
             Some(Settled::Ended(exit_code)) => Err(ServiceProblem::Ended { item, exit_code }),
             Some(Settled::Looping { exit_code, restarts }) => Err(looping(exit_code, restarts)),
             Some(Settled::Gone) => Err(self.not_started(service, "its container was removed by another program")),
-            None => match watch.restarts(id).await {
-                (restarts, exit_code) if restarts > 0 => Err(looping(exit_code, restarts)),
-                _ if self.ends(service) => Ok(self.well(service, ServiceState::Running, "running")),
-                _ => Err(ServiceProblem::Unhealthy {
-                    item,
-                    seconds: self.limit.as_secs(),
-                }),
-            },
+            None => Err(ServiceProblem::Unhealthy {
+                item,
+                seconds: self.limit.as_secs(),
+            }),
         }
     }
 }

@@ -61,7 +61,11 @@ impl<'a> Up<'a> {
     /// The whole way. Fails only where the engine does not even tell what it has.
     pub async fn all(&self) -> Result<Vec<(String, ServiceState)>, EngineProblem> {
         let label = format!("{}={}", labels::PROJECT, self.project.name);
-        let listed = self.engine.labelled(&label).await.map_err(failed("listing containers"))?;
+        let listed = self
+            .engine
+            .labelled(&label)
+            .await
+            .map_err(failed("listing containers"))?;
         let images = self.engine.named_images().await.map_err(failed("listing images"))?;
         let (images, listed) = (Names::of(images), listed.into_iter().filter_map(Found::read));
         let mut by_service: BTreeMap<String, Vec<Found>> = BTreeMap::new();
@@ -163,7 +167,8 @@ impl<'a> Up<'a> {
 
     async fn make(&self, job: &mut Job<'a>) {
         if matches!(job.step, Step::Make) {
-            self.report.item(Kind::Service, &job.service.name, State::Working, "making");
+            self.report
+                .item(Kind::Service, &job.service.name, State::Working, "making");
             job.step = match self.create(job.service, &job.image, &job.decision.old).await {
                 Ok(id) => Step::Made(id),
                 Err(problem) => {

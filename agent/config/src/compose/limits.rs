@@ -57,7 +57,8 @@ fn extra_hosts(place: &Place<'_>) -> Vec<String> {
 fn device(place: &Place<'_>) -> Option<(String, String, String)> {
     let parse = |text: &str| {
         let parts: Vec<&str> = text.split(':').collect();
-        let own = |host: &str, inside: &str, rights: &str| Some((host.to_owned(), inside.to_owned(), rights.to_owned()));
+        let own =
+            |host: &str, inside: &str, rights: &str| Some((host.to_owned(), inside.to_owned(), rights.to_owned()));
         match parts.as_slice() {
             [host] => own(host, host, "rwm"),
             [host, inside] if inside.starts_with('/') => own(host, inside, "rwm"),

@@ -1,9 +1,9 @@
 //! `volumes` of a service, short and long, and `tmpfs`.
 
-use crate::code;
 use super::model::{Mount, MountKind};
 use super::place::Place;
 use super::words;
+use crate::code;
 
 /// Folder that compose resolves relative paths against: that of `/etc/docker/compose.yml`.
 const FOLDER: &str = "/etc/docker";

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::code;
 use super::model::{Joined, Network, Subnet, Volume, Wiring};
 use super::place::Place;
+use crate::code;
 
 /// A network that nothing is said about.
 pub(super) fn named(project: &str, key: &str) -> Network {

@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn short_ports() {
         let ports = |text: &str| {
-            let one = |port: super::Port| format!("{}:{}:{}/{}", port.host_ip, port.published, port.target, port.protocol);
+            let one =
+                |port: super::Port| format!("{}:{}:{}/{}", port.host_ip, port.published, port.target, port.protocol);
             parse_short(text).map(|ports| ports.into_iter().map(one).collect::<Vec<_>>().join(" "))
         };
         for (text, expected) in [

@@ -111,28 +111,33 @@ impl<'a> Reader<'a> {
 
     fn services(&mut self, entries: &[(String, Place<'a>)]) {
         for (i, (name, place)) in entries.iter().enumerate() {
-            if i >= MOST {
+            let mut service = Service::default();
+            if i < MOST {
+                service = service::read(name, place);
+                self.tie(&mut service, place, entries);
+            } else {
                 place.refuse(format!("there are more than {MOST} services"));
             }
-            let mut service = service::read(name, place);
-            self.tie(&mut service, place, entries);
             match self.error() {
                 Some(finding) => self.refuse(name, finding),
                 None => self.project.services.push(service),
             }
         }
         for name in order::sort(&mut self.project.services) {
-            let Some((_, place)) = entries.iter().find(|(known, _)| *known == name) else {
-                continue;
-            };
+            self.circle(&name, entries);
+        }
+    }
+
+    fn circle(&mut self, name: &str, entries: &[(String, Place<'a>)]) {
+        if let Some((_, place)) = entries.iter().find(|(known, _)| known == name) {
             clash(
                 place,
                 "it waits for itself through depends_on or links",
                 "break the circle",
             );
-            if let Some(finding) = self.error() {
-                self.refuse(&name, finding);
-            }
+        }
+        if let Some(finding) = self.error() {
+            self.refuse(name, finding);
         }
     }
 
@@ -161,7 +166,8 @@ impl<'a> Reader<'a> {
         }
         self.tie_networks(service, place);
         self.tie_volumes(service, place);
-        let twin = |other: &&Service| service.container_name.is_some() && other.container_name == service.container_name;
+        let twin =
+            |other: &&Service| service.container_name.is_some() && other.container_name == service.container_name;
         if let Some(other) = self.project.services.iter().find(twin) {
             let message = format!("{} has the same container_name", other.name);
             clash(place, &message, "give it another container_name");

@@ -1,10 +1,10 @@
 //! One service: every key that is honoured, and a word on every one that is not.
 
-use crate::code;
 use super::keys;
 use super::model::{Condition, Dependency, Logging, Restart, Service, Wiring};
 use super::place::Place;
 use super::{health, limits, mounts, networks, ports, words};
+use crate::code;
 
 /// The service as far as it could be read; whether it may run is for the errors noted to say.
 pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
@@ -30,12 +30,7 @@ pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
     }
     if (place.is_mapping() || place.is_null()) && service.image.is_empty() && !has("build") {
         let advice = "name the image of its tarball";
-        place.note(
-            code::COMPOSE_IMAGE,
-            crate::Severity::Error,
-            "image is missing",
-            advice,
-        );
+        place.note(code::COMPOSE_IMAGE, crate::Severity::Error, "image is missing", advice);
     }
     clashes(place, &service, &has);
     service
@@ -57,7 +52,12 @@ fn clashes(place: &Place<'_>, service: &Service, has: &dyn Fn(&str) -> bool) {
 fn about(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
     match key {
         "image" => service.image = value.text().unwrap_or_default(),
-        "container_name" => service.container_name = value.parsed(container_name, "must be letters, digits, _ . -"),
+        "container_name" => {
+            service.container_name = value.parsed(
+                container_name,
+                "must be two or more letters, digits, _ . or -, the first a letter or digit",
+            )
+        }
         "platform" => service.platform = value.text(),
         "restart" => service.restart = restart(value).unwrap_or_default(),
         "pull_policy" => pull_policy(value),

@@ -1,0 +1,235 @@
+//! `containers` as types: what is taken, what refuses its service, what is only mentioned.
+
+use offspot_config::compose::{self, Condition, MountKind, Project, Restart, Wiring};
+use offspot_config::{Finding, Severity, yaml};
+
+fn read(text: &str) -> (Project, Vec<Finding>) {
+    let reading = yaml::read(text.as_bytes());
+    assert!(reading.findings.is_empty(), "{:?}", reading.findings);
+    compose::read(&reading.root.expect("a document"))
+}
+
+/// Services `bad`, with these keys, and `good`.
+fn beside(keys: &str) -> (Project, Vec<Finding>) {
+    read(&format!("services:\n  bad: {{{keys}}}\n  good: {{image: a}}\n"))
+}
+
+#[test]
+fn a_key_that_is_not_honoured_refuses_its_service_and_no_other() {
+    for keys in [
+        "image: a, env_file: x",
+        "image: a, secrets: [x]",
+        "image: a, configs: [x]",
+        "image: a, profiles: [x]",
+        "image: a, extends: {service: good}",
+        "image: a, develop: {watch: []}",
+        "image: a, deploy: {resources: {limits: {memory: 1m}}}",
+        "image: a, deploy: {replicas: 2}",
+        "image: a, scale: 2",
+        "image: a, network_mode: 'service:good'",
+        "image: a, network_mode: 'container:x'",
+        "image: a, pid: 'service:good'",
+        "image: a, runtime: runsc",
+        "image: a, gpus: all",
+        "image: a, userns_mode: host",
+        "image: a, mac_address: 'x'",
+        "image: a, volumes_from: [good]",
+        "image: a, volumes: [{type: bind, source: /a, target: /b, bind: {recursive: disabled}}]",
+        "image: a, networks: {default: {mac_address: x}}",
+    ] {
+        let (project, findings) = beside(keys);
+        let [refused] = &project.refused[..] else {
+            panic!("{keys}: {findings:?}");
+        };
+        assert_eq!(refused.name, "bad", "{keys}");
+        assert_eq!(refused.finding.code, "E-CFG-COMPOSE-KEY", "{keys}: {findings:?}");
+        assert_eq!(refused.finding.at.map(|at| at.line), Some(2), "{keys}");
+        assert!(findings.contains(&refused.finding));
+        assert_eq!(project.services.len(), 1, "{keys}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_used_refuses_its_service() {
+    for (keys, code) in [
+        ("ports: ['80:80']", "IMAGE"),
+        ("build: .", "BUILD"),
+        ("image: a, network_mode: host, ports: ['80:80']", "CLASH"),
+        ("image: a, network_mode: host, networks: [default]", "CLASH"),
+        ("image: a, volumes: ['/a:/x', '/b:/x']", "CLASH"),
+        ("image: a, depends_on: [bad]", "CLASH"),
+        ("image: a, depends_on: [absent]", "VALUE"),
+        ("image: a, links: ['absent:x']", "VALUE"),
+        ("image: a, networks: [absent]", "VALUE"),
+        ("image: a, volumes: ['absent:/x']", "VALUE"),
+        ("image: a, volumes: ['~/a:/x']", "VALUE"),
+        ("image: a, volumes: ['/a:x']", "VALUE"),
+        ("image: a, volumes: ['/a:/x:wo']", "VALUE"),
+        ("image: a, volumes: ['/a:/']", "VALUE"),
+        ("image: a, volumes: /a", "VALUE"),
+        ("image: a, ports: ['x']", "VALUE"),
+        ("image: a, ports: '80:80'", "VALUE"),
+        ("image: a, restart: sometimes", "VALUE"),
+        ("image: a, pull_policy: sometimes", "VALUE"),
+        ("image: a, privileged: perhaps", "VALUE"),
+        ("image: a, container_name: 'a b'", "VALUE"),
+        ("image: a, command: 'echo \"'", "VALUE"),
+        ("image: a, healthcheck: {test: [x]}", "VALUE"),
+        ("image: a, healthcheck: {interval: 30}", "VALUE"),
+        ("image: a, mem_limit: much", "VALUE"),
+        ("image: a, depends_on: {good: {condition: x}}", "VALUE"),
+        ("image: [a]", "VALUE"),
+    ] {
+        let (project, findings) = beside(keys);
+        let [refused] = &project.refused[..] else {
+            panic!("{keys}: {findings:?}");
+        };
+        assert_eq!(
+            refused.finding.code,
+            format!("E-CFG-COMPOSE-{code}"),
+            "{keys}: {findings:?}"
+        );
+        assert_eq!(project.services.len(), 1, "{keys}");
+    }
+    for shape in ["services:\n  bad:\n  good: {image: a}", "services: {bad: x, good: {image: a}}"] {
+        let (project, _) = read(shape);
+        assert_eq!((project.refused.len(), project.services.len()), (1, 1), "{shape}");
+    }
+}
+
+#[test]
+fn what_is_only_mentioned() {
+    for (keys, code) in [
+        ("image: a, x-mine: 1", "UNKNOWN"),
+        ("image: a, comand: x", "UNKNOWN"),
+        ("image: a, build: .", "BUILD"),
+        ("image: a, deploy: {replicas: 1}", "IGNORED"),
+        ("image: a, pull_policy: always", "PULL"),
+        ("image: a, pull_policy: every_12h", "PULL"),
+        ("image: a, command: echo $HOME", "VARIABLE"),
+        ("image: a, volumes: ['./a:/x']", "RELATIVE"),
+    ] {
+        let (project, findings) = beside(keys);
+        let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, [format!("E-CFG-COMPOSE-{code}")], "{keys}");
+        assert_eq!(findings[0].severity, Severity::Warning);
+        assert_eq!(project.services.len(), 2, "{keys}");
+    }
+    for keys in ["image: a, pull_policy: never", "image: a, ports: , command: ~", "image: a, scale: 1"] {
+        let (project, findings) = beside(keys);
+        assert_eq!((project.services.len(), findings.len()), (2, 0), "{keys}: {findings:?}");
+    }
+}
+
+#[test]
+fn findings_say_where() {
+    let (_, findings) = read("services:\n  kiwix:\n    image: a\n    ports:\n      - 80:80\n      - x\n");
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    let at = finding.at.map(|at| (at.line, at.column));
+    assert_eq!(
+        (finding.key.as_str(), at),
+        ("containers.services.kiwix.ports[1]", Some((6, 9)))
+    );
+}
+
+#[test]
+fn values_keep_their_text() {
+    let (project, findings) = read(
+        "
+name: offspot
+services:
+  a:
+    image: a
+    command: /bin/sh -c \"echo $$HOME {fqdn} *.zim\"
+    environment: {NO: no, OCTAL: 0755, FLOAT: 1.0, NUM: 1e3, NULL_: , TEXT: 'a  b', TPL: '//x.{fqdn}/{y}', TIME: 22:22}
+    restart: no
+    ports: [22:22, 8080:22, 53:53/udp]
+    volumes: ['/a/../b//c:/x/:ro', {type: bind, source: /var/run/internet, target: /i, bind: {create_host_path: false}}]
+    entrypoint: []
+    healthcheck: {test: curl $$URL, interval: 1m30s}
+",
+    );
+    assert!(findings.is_empty(), "{findings:?}");
+    let service = &project.services[0];
+    let process = &service.process;
+    let words = ["/bin/sh", "-c", "echo $HOME {fqdn} *.zim"].map(str::to_owned);
+    assert_eq!(process.command.as_deref(), Some(&words[..]));
+    assert_eq!(process.entrypoint, Some(vec![]));
+    let environment: Vec<String> = process
+        .environment
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("<none>")))
+        .collect();
+    assert_eq!(
+        environment,
+        ["FLOAT=1.0", "NO=no", "NULL_=<none>", "NUM=1e3", "OCTAL=0755", "TEXT=a  b", "TIME=22:22", "TPL=//x.{fqdn}/{y}"]
+    );
+    assert_eq!(service.restart, Restart::No);
+    assert_eq!(service.ports[1].published, "8080");
+    assert_eq!((service.mounts[0].target.as_str(), service.mounts[0].read_only), ("/x", true));
+    let MountKind::Bind { source, create, .. } = &service.mounts[0].kind else {
+        panic!("{:?}", service.mounts)
+    };
+    assert_eq!((source.as_str(), *create), ("/b/c", true));
+    assert!(matches!(service.mounts[1].kind, MountKind::Bind { create: false, .. }));
+    let test = service.healthcheck.as_ref().and_then(|health| health.test.clone());
+    assert_eq!(test, Some(vec!["CMD-SHELL".to_owned(), "curl $URL".to_owned()]));
+    assert_eq!(service.container("offspot"), "offspot-a-1");
+    assert!(!project.publishes(80));
+}
+
+#[test]
+fn the_project_takes_its_name_from_the_folder_as_compose_does() {
+    let (project, _) = read("version: '3.9'\nservices: {a: {image: a}}");
+    assert_eq!(project.name, "docker");
+    let Wiring::Joined(joined) = &project.services[0].wiring else {
+        panic!()
+    };
+    assert_eq!(joined[0].network, "default");
+    assert_eq!(project.networks[0].name, "docker_default");
+    let (project, findings) = read("name: Not Good\nservices: {a: {image: a}}");
+    assert_eq!((project.name.as_str(), findings.len()), ("docker", 1));
+}
+
+#[test]
+fn services_come_after_those_they_need() {
+    let (project, _) = read(
+        "services: {c: {image: a, links: ['b:x']}, b: {image: a, depends_on: {a: {condition: service_healthy}}}, a: {image: a}}",
+    );
+    let names: Vec<&str> = project.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(project.services[1].depends_on[0].condition, Condition::Healthy);
+    assert_eq!(project.services[2].depends_on[0].service, "b");
+}
+
+#[test]
+fn merge_keys_and_anchors() {
+    let (project, findings) = read(
+        "x-base: &base {restart: always, image: a}\nservices: {a: {<<: *base, image: b}, c: *base}",
+    );
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!((project.services[0].image.as_str(), project.services[0].restart), ("b", Restart::Always));
+    assert_eq!(project.services[1].image, "a");
+}
+
+#[test]
+fn the_real_recipe_has_nothing_to_mention() {
+    let text = include_str!("../../../tests/data/compose/tuto.offspot.yaml");
+    let reading = yaml::read(text.as_bytes());
+    let containers = reading.root.as_ref().and_then(|root| root.get("containers")).expect("containers");
+    let (project, findings) = compose::read(containers);
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!((project.services.len(), project.refused.len()), (9, 0));
+    assert!(project.publishes(80) && project.publishes(443));
+}
+
+#[test]
+fn hostile_files_stay_small() {
+    let many: String = (0..20_000).map(|i| format!("  s{i}: {{image: a, container_name: n{i}}}\n")).collect();
+    let (project, findings) = read(&format!("services:\n{many}"));
+    assert!(project.services.len() <= 200 && findings.len() <= 1200);
+    assert_eq!(project.services.len() + project.refused.len(), 20_000);
+    let ports = "'1-999:1-999', ".repeat(5_000);
+    let (project, _) = beside(&format!("image: a, ports: [{ports}]"));
+    assert_eq!(project.refused.len(), 1);
+}

@@ -1,0 +1,190 @@
+//! A box to bring services up on: a private engine, a root, tiny images.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use offspot_agent::engine::Engine;
+use offspot_agent::host::Host;
+use offspot_agent::problem::Problem;
+use offspot_agent::report::Reporter;
+use offspot_agent::services::{self, Running, ServiceState};
+use offspot_config::compose;
+
+use crate::engine::PrivateEngine;
+
+/// A private engine, a root for the box, and the tiny image `tiny:1`.
+#[derive(Debug)]
+pub struct Rig {
+    /// None only while it is taken down.
+    pub engine: Option<PrivateEngine>,
+    folder: PathBuf,
+}
+
+/// What one run gave.
+#[derive(Debug)]
+pub struct Run {
+    /// The token.
+    pub running: Running,
+    /// What was reported.
+    pub problems: Vec<Problem>,
+    /// From call to answer.
+    pub took: Duration,
+}
+
+impl Run {
+    /// How a service stands.
+    pub fn state(&self, name: &str) -> ServiceState {
+        let found = self.running.services.iter().find(|(known, _)| known == name);
+        found.unwrap_or_else(|| panic!("{name} in {:?}", self.running)).1
+    }
+
+    /// Panics where there was a problem.
+    pub fn all_well(self) -> Run {
+        let text: Vec<String> = self.problems.iter().map(Problem::to_string).collect();
+        assert!(text.is_empty(), "{text:?}");
+        self
+    }
+}
+
+impl Rig {
+    /// All of it, in a folder of its own.
+    pub fn new(name: &str) -> Rig {
+        let folder = std::env::temp_dir().join(format!("o-svc-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let engine = PrivateEngine::start(&folder.join("e"), &folder.join("d"));
+        let this = Rig {
+            engine: Some(engine),
+            folder,
+        };
+        std::fs::create_dir_all(this.root()).unwrap();
+        let tar = this.folder.join("busybox.tar");
+        rootfs(&tar);
+        this.image("tiny:1", &[]);
+        this
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &PrivateEngine {
+        self.engine.as_ref().expect("a running engine")
+    }
+
+    /// Root of the box.
+    pub fn root(&self) -> PathBuf {
+        self.folder.join("r")
+    }
+
+    /// The tiny image again, with changes in Dockerfile's words.
+    pub fn image(&self, name: &str, changes: &[&str]) {
+        let tar = self.folder.join("busybox.tar");
+        let mut arguments = vec!["import", "-c", "CMD [\"sleep\",\"1000\"]", "-c", "ENV PATH=/bin"];
+        for change in changes {
+            arguments.extend(["-c", change]);
+        }
+        arguments.extend([tar.to_str().unwrap(), name]);
+        self.engine().docker(&arguments);
+    }
+
+    /// Brings the services up within a minute.
+    pub fn up(&self, yaml: &str) -> Run {
+        self.up_within(yaml, 60)
+    }
+
+    /// The same within a limit.
+    pub fn up_within(&self, yaml: &str, seconds: u64) -> Run {
+        self.up_with(yaml, seconds, &[])
+    }
+
+    /// The same where some images could not be loaded.
+    pub fn up_with(&self, yaml: &str, seconds: u64, failed: &[&str]) -> Run {
+        let project = project(yaml);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let socket = self.engine().socket();
+        let failed: BTreeSet<String> = failed.iter().map(|name| (*name).to_owned()).collect();
+        runtime.block_on(async {
+            let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30))
+                .await
+                .unwrap();
+            let (report, status) = Reporter::new();
+            let (host, limit, began) = (Host::new(self.root()), Duration::from_secs(seconds), Instant::now());
+            let running = services::up(&engine, &host, project, &failed, limit, &report).await;
+            let problems = status.borrow().problems.clone();
+            Run {
+                running,
+                problems,
+                took: began.elapsed(),
+            }
+        })
+    }
+
+    /// `docker inspect` with a format.
+    pub fn inspect(&self, name: &str, format: &str) -> String {
+        self.engine().docker(&["inspect", "-f", format, name]).trim().to_owned()
+    }
+
+    /// Id and start of a container.
+    pub fn id(&self, name: &str) -> String {
+        self.inspect(name, "{{.Id}} {{.State.StartedAt}}")
+    }
+
+    /// What a command in a container prints.
+    pub fn exec(&self, arguments: &[&str]) -> String {
+        self.engine().docker(&[&["exec"], arguments].concat()).trim().to_owned()
+    }
+
+    /// All containers by name.
+    pub fn names(&self) -> Vec<String> {
+        let listed = self.engine().docker(&["ps", "-a", "--format", "{{.Names}}"]);
+        let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        drop(self.engine.take());
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The services of a compose file, which end at once when told to.
+pub fn project(yaml: &str) -> compose::Project {
+    let reading = offspot_config::yaml::read(yaml.as_bytes());
+    let mut project = compose::read(&reading.root.expect("a document")).0;
+    // The programs of busybox do not end on SIGTERM as first process.
+    for service in &mut project.services {
+        service.process.stop_signal.get_or_insert("SIGKILL".to_owned());
+    }
+    project
+}
+
+/// A root filesystem of busybox and links to it.
+fn rootfs(path: &Path) {
+    let busybox = std::fs::read("/bin/busybox").expect("apt-get install busybox-static");
+    let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(busybox.len() as u64);
+    header.set_mode(0o755);
+    tar.append_data(&mut header, "bin/busybox", &busybox[..]).unwrap();
+    for applet in [
+        "sh", "sleep", "httpd", "wget", "cat", "touch", "ls", "ping", "nslookup", "env", "true", "false", "echo",
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, format!("bin/{applet}"), "busybox")
+            .unwrap();
+    }
+    for folder in ["tmp", "etc", "data"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        header.set_mode(0o777);
+        tar.append_data(&mut header, folder, std::io::empty()).unwrap();
+    }
+    tar.finish().unwrap();
+}
