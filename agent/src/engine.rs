@@ -1,9 +1,6 @@
 //! The few verbs of the Docker API that the story uses, over the engine's Unix socket.
 
 use std::path::Path;
-mod containers;
-mod images;
-
 use std::time::Duration;
 
 use bollard::Docker;

@@ -15,13 +15,12 @@ pub mod image_build;
 pub mod image_tarball;
 pub mod lab_engine;
 pub mod library;
+pub mod loop_card;
 pub mod packages;
 pub mod progress;
+pub mod rig;
 pub mod snapshot;
 pub mod stages;
 pub mod suite;
 pub mod tool;
 pub mod zim;
-//! Test harness.
-pub mod loop_card;
-pub mod rig;

@@ -6,8 +6,6 @@
 pub mod check;
 pub mod choose;
 pub mod code;
-pub mod emit;
-pub mod compose;
 pub mod compose;
 pub mod emit;
 mod excerpt;
