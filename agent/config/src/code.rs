@@ -32,3 +32,14 @@ codes! {
     LAST_GOOD = "E-CFG-LAST-GOOD": "The record of the settings in force is damaged.";
     FILE_NAME = "E-CFG-FILE-NAME": "More than one settings file.";
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn codes_are_unique_and_look_alike() {
+        let codes: std::collections::BTreeSet<&str> =
+            super::ALL.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes.len(), super::ALL.len());
+        assert!(codes.iter().all(|code| code.starts_with("E-CFG-")));
+    }
+}
