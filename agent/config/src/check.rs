@@ -1,7 +1,5 @@
 //! A whole file against the rules: every problem at once, and what of it can be used.
 
-use std::fmt;
-
 use crate::code;
 use crate::finding::{Complaint, Finding, Findings, Refused, Severity};
 use crate::keys::{ap, image, top};
@@ -159,20 +157,12 @@ fn lost_services(given: &Node, kept: &Node) -> Vec<String> {
 }
 
 /// An image.yaml that has been checked.
+#[derive(Debug)]
 pub struct CheckedImage {
     /// What of it can be used.
     pub recipe: Recipe,
     /// Everything wrong or odd, in the order of the file.
     pub findings: Vec<Finding>,
-}
-
-impl fmt::Debug for CheckedImage {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("CheckedImage")
-            .field("recipe", &self.recipe)
-            .field("findings", &self.findings)
-            .finish()
-    }
 }
 
 /// Checks an image.yaml; its `offspot` by the same rules as an offspot.yaml. Unknown keys are errors there, warnings below `offspot`.

@@ -54,8 +54,8 @@ pub fn is_secret(key: &str) -> bool {
         "pwd",
         "psk",
         "apikey",
-        "api_key",
-        "private_key",
+        "_key",
+        "-key",
         "credential",
     ]
     .iter()
@@ -104,25 +104,35 @@ fn secret_value(line: &str) -> Option<usize> {
     })
 }
 
-/// Whether the line goes on with the value of a secret key: the nearest line above that is indented less, or the one just above, has
-/// such a key.
+/// Whether the line goes on with the value of a secret key: the nearest key above that is indented less, beyond list items, or the
+/// line just above, has such a name.
 fn lies_in_secret(before: &str, line: &str) -> bool {
-    let indent = |line: &str| line.len() - line.trim_start().len();
     let mut above = before
         .rsplit('\n')
         .filter(|line| !line.trim().is_empty())
-        .map(|line| line.get(..LONGEST).unwrap_or(line));
-    let Some(last) = above.next() else {
-        return false;
-    };
-    let parent = if indent(last) < indent(line) {
-        Some(last)
-    } else {
-        above.take(FAR).find(|above| indent(above) < indent(line))
-    };
+        .map(|line| line.get(..LONGEST).unwrap_or(line))
+        .take(FAR)
+        .peekable();
     let opens = |rest: &str| rest.is_empty() || rest.starts_with(['|', '>', '&', '!', '#']);
-    secret_value(last).is_some_and(|at| opens(last[at..].trim()))
-        || parent.is_some_and(|parent| secret_value(parent).is_some())
+    let last = above.peek().copied().unwrap_or_default();
+    if secret_value(last).is_some_and(|at| opens(last[at..].trim())) {
+        return true;
+    }
+    let mut inner = depth(line);
+    let parents = above.filter(|above| {
+        let outer = depth(above) < inner;
+        inner = inner.min(depth(above));
+        outer
+    });
+    let mut keys = parents
+        .filter(|parent| secret_value(parent).is_some() || !parent.trim_start().starts_with('-'));
+    keys.next().is_some_and(|key| secret_value(key).is_some())
+}
+
+/// How deep a line is nested; an item is deeper than the key above it, even where it is indented alike.
+fn depth(line: &str) -> usize {
+    let body = line.trim_start();
+    2 * (line.len() - body.len()) + usize::from(body.starts_with('-'))
 }
 
 /// The line with what stands before the `@` of an address hidden.

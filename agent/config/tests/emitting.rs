@@ -138,6 +138,7 @@ fn strings() -> Vec<String> {
     ]
     .map(String::from)
     .into();
+    strings.extend(generated(600));
     strings.push("a long command line with spaces ".repeat(20));
     strings.push(format!(
         "{}\n{}\n",
@@ -146,6 +147,28 @@ fn strings() -> Vec<String> {
     ));
     strings.push("k".repeat(2000));
     strings
+}
+
+/// Strings put together from what YAML cares about, the same ones each time.
+fn generated(count: usize) -> impl Iterator<Item = String> {
+    let pieces = [
+        " ", "\n", "\t", "-", ":", "?", "#", "'", "\"", "\\", "|", ">", "[", "]", "{", "}", ",",
+        "&", "*", "!", "%", "@", "`", "~", "=", "<", ".", "+", "_", "0", "1", "7", "9", "e", "x",
+        "o", "b", "a", "no", "on", "null", "true", "é", "\u{85}", "\u{a0}", "\u{2028}", "\r",
+        "\u{1}", "😀", "\n\n", "  ", ": ", " #", "- ", "---", "...",
+    ];
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    (0..count).map(move |_| {
+        (0..1 + random(7))
+            .map(|_| pieces[random(pieces.len())])
+            .collect()
+    })
 }
 
 fn all_real_files() -> Vec<Node> {

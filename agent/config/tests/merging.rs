@@ -239,3 +239,51 @@ fn refused_where_upstream_let_it_pass() {
         assert!(check(given.as_bytes()).has_errors(), "{given}");
     }
 }
+
+#[test]
+fn null_in_an_access_point_is_the_default_but_never_takes_the_name() {
+    let point = after("ap: {ssid: ~, tld: ''}\n").settings.ap.unwrap();
+    assert_eq!(
+        (point.ssid.as_str(), point.tld.as_str()),
+        ("Old name", "offspot")
+    );
+    assert!(after("ap: {ssid: }\n").changed.is_empty());
+}
+
+#[test]
+fn capabilities_are_kept_for_readers_of_yaml_11() {
+    let now = after("capabilities: {change_ssid: no, other: 'no'}\n");
+    assert_eq!(
+        now.tree
+            .0
+            .get("capabilities")
+            .unwrap()
+            .to_json()
+            .to_string(),
+        r#"{"change_ssid":false,"other":"no"}"#
+    );
+}
+
+#[test]
+fn no_finding_shows_a_secret() {
+    for given in [
+        "ap: {ssid: x, passphrase: hunter2}\n",
+        "ap:\n  passphrase:\n    hunter2\n",
+        "ap:\n  passphrase: |\n    hunter2\n    hunter2\n  ssid: [x\n",
+        "ap:\n  passphrase: \"hunter2\n  ssid: x\n",
+        "ap:\n  passphrase: hunter2: hunter2\n",
+        "ap:\n\tpassphrase: hunter2hunter2\n",
+        "ap:\n  passphrase: “hunter2hunter2”\n  passphrase: hunter2\n",
+        "ap:\n  passphrase: [hunter2]\n",
+        "ap:\n  passphrase: {hunter2: hunter2}\n",
+        "ap:\n  passphrase:\n  - hunter2\n  - hunter2: x: y\n",
+        "files:\n- to: /data/a\n  url: ftp://me:hunter2@host/\n",
+        "containers:\n  services:\n    a:\n      image: a\n      environment:\n        DB_PASSWORD: hunter2: x\n",
+        "containers:\n  services:\n    a:\n      image: a\n      environment: [\"DB_PASSWORD=hunter2\", b: c: d]\n",
+    ] {
+        let now = in_force(None, Some(given.as_bytes()));
+        let shown = offspot_config::render(&now.findings, "offspot.yaml") + &format!("{now:?}");
+        assert!(!shown.contains("hunter2"), "{given}\n{shown}");
+        assert!(!now.findings.is_empty(), "{given}");
+    }
+}
