@@ -27,9 +27,7 @@ impl Checked {
 
 /// Whether any of these is an error.
 pub fn has_errors(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error)
+    findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
 /// Checks an offspot.yaml for itself. What depends on the settings of the box it is for is a warning, or left to `in_force`.
@@ -87,12 +85,7 @@ pub(crate) fn report_conflicts(
 pub(crate) fn without(node: Node, key: &str) -> Node {
     match node.value {
         Value::Mapping(entries) => Node {
-            value: Value::Mapping(
-                entries
-                    .into_iter()
-                    .filter(|(name, _)| name.key_text() != key)
-                    .collect(),
-            ),
+            value: Value::Mapping(entries.into_iter().filter(|(name, _)| name.key_text() != key).collect()),
             ..node
         },
         value => Node { value, ..node },

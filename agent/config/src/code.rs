@@ -47,8 +47,7 @@ codes! {
 mod tests {
     #[test]
     fn codes_are_unique_and_look_alike() {
-        let codes: std::collections::BTreeSet<&str> =
-            super::ALL.iter().map(|(code, _)| *code).collect();
+        let codes: std::collections::BTreeSet<&str> = super::ALL.iter().map(|(code, _)| *code).collect();
         assert_eq!(codes.len(), super::ALL.len());
         assert!(codes.iter().all(|code| code.starts_with("E-CFG-")));
     }

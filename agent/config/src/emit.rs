@@ -106,9 +106,7 @@ fn inline(scalar: &Scalar) -> String {
 
 /// Texts that no reader can take for anything else, and that break no syntax.
 fn is_plain(text: &str) -> bool {
-    let safe_first = |letter: char| {
-        letter.is_alphanumeric() || matches!(letter, '/' | '_' | '.' | '+' | '(' | '$')
-    };
+    let safe_first = |letter: char| letter.is_alphanumeric() || matches!(letter, '/' | '_' | '.' | '+' | '(' | '$');
     let safe = |letter: char| letter.is_alphanumeric() || " /_.+-:()$=@;~^<>".contains(letter);
     let breaks = text.contains(": ") || text.ends_with([':', ' ']) || text.starts_with("...");
     text.starts_with(safe_first)
@@ -151,9 +149,7 @@ fn is_literal(scalar: &Scalar) -> bool {
     let text = scalar.text.strip_suffix('\n').unwrap_or(&scalar.text);
     let odd = |letter: char| needs_escape(letter) && letter != '\t';
     let blank = |line: &str| !line.is_empty() && line.trim().is_empty();
-    let lines_fit = !text.split('\n').any(blank)
-        && !text.starts_with(['\n', ' ', '\t'])
-        && !text.ends_with('\n');
+    let lines_fit = !text.split('\n').any(blank) && !text.starts_with(['\n', ' ', '\t']) && !text.ends_with('\n');
     scalar.kind() == Kind::Text && text.contains('\n') && lines_fit && !scalar.text.contains(odd)
 }
 

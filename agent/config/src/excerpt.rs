@@ -75,10 +75,7 @@ fn is_direction_mark(letter: char) -> bool {
 }
 
 fn mask_all(line: &str) -> String {
-    let indent: String = line
-        .chars()
-        .take_while(|letter| letter.is_whitespace())
-        .collect();
+    let indent: String = line.chars().take_while(|letter| letter.is_whitespace()).collect();
     format!("{indent}{MASK}")
 }
 
@@ -124,8 +121,7 @@ fn lies_in_secret(before: &str, line: &str) -> bool {
         inner = inner.min(depth(above));
         outer
     });
-    let mut keys = parents
-        .filter(|parent| secret_value(parent).is_some() || !parent.trim_start().starts_with('-'));
+    let mut keys = parents.filter(|parent| secret_value(parent).is_some() || !parent.trim_start().starts_with('-'));
     keys.next().is_some_and(|key| secret_value(key).is_some())
 }
 
@@ -186,20 +182,14 @@ mod tests {
             "“passphrase”: hunter2",
         ] {
             let masked = shown(line, 1, 1);
-            assert!(
-                !masked.contains("hunter2") && masked.contains(MASK),
-                "{masked}"
-            );
+            assert!(!masked.contains("hunter2") && masked.contains(MASK), "{masked}");
         }
         assert!(!shown("passphrase: >\n  hunter2", 2, 3).contains("hunter2"));
         assert_eq!(
             shown("passphrase: >\n  one\n  hunter2\nssid: x", 3, 3),
             "  ********\n  ^"
         );
-        assert_eq!(
-            shown("passphrase: >\n  one\n  hunter2\nssid: x", 4, 1),
-            "ssid: x\n^"
-        );
+        assert_eq!(shown("passphrase: >\n  one\n  hunter2\nssid: x", 4, 1), "ssid: x\n^");
         assert_eq!(shown("ssid: pass the salt", 1, 1), "ssid: pass the salt\n^");
     }
 }

@@ -45,11 +45,7 @@ pub struct Complaint {
 
 impl Complaint {
     /// A complaint with this code.
-    pub fn new(
-        code: &'static str,
-        message: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Complaint {
+    pub fn new(code: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Complaint {
         Complaint {
             code,
             message: message.into(),
@@ -196,10 +192,7 @@ impl<'t> Findings<'t> {
         self.list.sort_by_key(|finding| finding.at);
         if self.refused.unlisted > 0 {
             let message = format!("{} more problems are not listed", self.refused.unlisted);
-            let (severity, advice) = (
-                Severity::Warning,
-                "Repair the ones above first.".to_string(),
-            );
+            let (severity, advice) = (Severity::Warning, "Repair the ones above first.".to_string());
             self.list.push(Finding {
                 code: code::MORE,
                 severity,
@@ -220,11 +213,7 @@ impl<'t> Findings<'t> {
         }
         let secret = key.rsplit('.').next().is_some_and(excerpt::is_secret);
         let excerpt = at.and_then(|at| excerpt::excerpt(self.text, at, secret));
-        let Complaint {
-            code,
-            message,
-            advice,
-        } = complaint;
+        let Complaint { code, message, advice } = complaint;
         self.list.push(Finding {
             code,
             severity,

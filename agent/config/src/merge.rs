@@ -63,12 +63,11 @@ pub fn in_force(last_good: Option<&[u8]>, given: Option<&[u8]>) -> InForce {
 
 /// The usable part of the record of the settings in force, and what is said if that is not all of it.
 fn recall(bytes: &[u8]) -> (Node, Option<Complaint>) {
-    let File {
-        mut kept, findings, ..
-    } = read_file(bytes);
-    if kept.get("ap").is_some_and(|point| {
-        ap::resolve(point).is_none() || !ap::conflicts(point, Some(ap::ADDRESS)).is_empty()
-    }) {
+    let File { mut kept, findings, .. } = read_file(bytes);
+    if kept
+        .get("ap")
+        .is_some_and(|point| ap::resolve(point).is_none() || !ap::conflicts(point, Some(ap::ADDRESS)).is_empty())
+    {
         kept = without(kept, "ap");
     }
     let advice = "Nothing to do if this file names every setting; otherwise put the full settings on the card.";
@@ -136,9 +135,7 @@ fn overlay_by(under: &Node, over: &Node, join: impl Fn(&str, &Node, &Node) -> No
 /// Where each key stands in a mapping, which may be large.
 fn places(node: &Node) -> HashMap<&str, usize> {
     let entries = node.as_mapping().unwrap_or_default().iter().enumerate();
-    entries
-        .map(|(place, (name, _))| (name.key_text(), place))
-        .collect()
+    entries.map(|(place, (name, _))| (name.key_text(), place)).collect()
 }
 
 /// The new compose file, with the last good definition of each service that is refused in it.
@@ -154,9 +151,7 @@ fn with_refused_services(before: &Node, given: &Node, refused: &[String]) -> Nod
         .collect();
     let mut merged = given.clone();
     if let Value::Mapping(entries) = &mut merged.value
-        && let Some((_, services)) = entries
-            .iter_mut()
-            .find(|(name, _)| name.key_text() == "services")
+        && let Some((_, services)) = entries.iter_mut().find(|(name, _)| name.key_text() == "services")
         && let Value::Mapping(services) = &mut services.value
     {
         services.extend(kept);
@@ -166,11 +161,7 @@ fn with_refused_services(before: &Node, given: &Node, refused: &[String]) -> Nod
 
 fn changed(before: &Node, after: &Node) -> Vec<String> {
     let (old, places) = (before.as_mapping().unwrap_or_default(), places(before));
-    let same = |name: &str, value: &Node| {
-        places
-            .get(name)
-            .is_some_and(|&place| old[place].1.same(value))
-    };
+    let same = |name: &str, value: &Node| places.get(name).is_some_and(|&place| old[place].1.same(value));
     let entries = after
         .as_mapping()
         .unwrap_or_default()

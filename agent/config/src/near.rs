@@ -27,10 +27,7 @@ const MEANT: &[(&str, &str)] = &[
 ];
 
 /// The candidate closest to this word, if any is close.
-pub fn nearest<'c>(
-    word: &str,
-    candidates: impl Iterator<Item = &'c str> + Clone,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
     let folded = fold(word);
     let meant = MEANT
         .iter()
@@ -64,12 +61,7 @@ fn distance(one: &str, two: &str) -> usize {
             } else {
                 usize::MAX
             };
-            row.push(
-                replaced
-                    .min(rows[i][j + 1] + 1)
-                    .min(row[j] + 1)
-                    .min(swapped),
-            );
+            row.push(replaced.min(rows[i][j + 1] + 1).min(row[j] + 1).min(swapped));
         }
         rows.push(row);
     }
@@ -82,13 +74,7 @@ mod tests {
 
     #[test]
     fn what_was_meant() {
-        let known = [
-            "ssid",
-            "passphrase",
-            "as-gateway",
-            "channel_24",
-            "rootfs_size",
-        ];
+        let known = ["ssid", "passphrase", "as-gateway", "channel_24", "rootfs_size"];
         for (word, meant) in [
             ("sid", Some("ssid")),
             ("SSID", Some("ssid")),

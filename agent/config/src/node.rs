@@ -127,19 +127,14 @@ impl Node {
     pub fn as_int(&self) -> Option<i64> {
         let scalar = self.as_scalar().filter(|scalar| scalar.plain)?;
         let digits = scalar.text.strip_prefix('-').unwrap_or(&scalar.text);
-        let well_formed = digits.bytes().all(|byte| byte.is_ascii_digit())
-            && (digits == "0" || !digits.starts_with('0'));
-        if well_formed {
-            scalar.text.parse().ok()
-        } else {
-            None
-        }
+        let well_formed =
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+        if well_formed { scalar.text.parse().ok() } else { None }
     }
 
     /// Null, `~` or nothing at all.
     pub fn is_null(&self) -> bool {
-        self.as_scalar()
-            .is_some_and(|scalar| scalar.kind() == Kind::Null)
+        self.as_scalar().is_some_and(|scalar| scalar.kind() == Kind::Null)
     }
 
     /// Says nothing: null, `""`, `{}` or `[]`.
@@ -158,9 +153,7 @@ impl Node {
 
     /// Key and value of this key of the mapping; the key's place is where to point.
     pub fn entry(&self, key: &str) -> Option<&(Node, Node)> {
-        self.as_mapping()?
-            .iter()
-            .find(|(name, _)| name.key_text() == key)
+        self.as_mapping()?.iter().find(|(name, _)| name.key_text() == key)
     }
 
     /// Its text where it is a key: null is the empty text.
@@ -220,9 +213,7 @@ impl Node {
     pub fn from_json(json: &serde_json::Value) -> Node {
         match json {
             serde_json::Value::String(text) => Node::text(text),
-            serde_json::Value::Array(items) => {
-                Value::Sequence(items.iter().map(Node::from_json).collect()).into()
-            }
+            serde_json::Value::Array(items) => Value::Sequence(items.iter().map(Node::from_json).collect()).into(),
             serde_json::Value::Object(entries) => Node::mapping(
                 entries
                     .iter()

@@ -24,10 +24,7 @@ fn paragraph(finding: &Finding, file: &str) -> String {
     } else {
         format!("{}: ", finding.key)
     };
-    let mut text = format!(
-        "{file}{place}: {severity} {}: {key}{}\n",
-        finding.code, finding.message
-    );
+    let mut text = format!("{file}{place}: {severity} {}: {key}{}\n", finding.code, finding.message);
     for line in finding.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
         text += &format!("    {line}\n");
     }

@@ -28,8 +28,7 @@ pub fn kind(text: &str) -> Kind {
 
 /// The boolean that a YAML 1.1 reader sees in this word, in lower, upper or title case.
 pub fn boolean(text: &str) -> Option<bool> {
-    let one_case =
-        text == text.to_ascii_lowercase() || text == text.to_ascii_uppercase() || is_title(text);
+    let one_case = text == text.to_ascii_lowercase() || text == text.to_ascii_uppercase() || is_title(text);
     match text.to_ascii_lowercase().as_str() {
         _ if !one_case => None,
         "true" | "yes" | "on" | "y" => Some(true),
@@ -40,10 +39,7 @@ pub fn boolean(text: &str) -> Option<bool> {
 
 fn is_title(text: &str) -> bool {
     let mut letters = text.chars();
-    letters
-        .next()
-        .is_some_and(|first| first.is_ascii_uppercase())
-        && letters.all(|letter| letter.is_ascii_lowercase())
+    letters.next().is_some_and(|first| first.is_ascii_uppercase()) && letters.all(|letter| letter.is_ascii_lowercase())
 }
 
 fn unsigned(text: &str) -> &str {
@@ -88,10 +84,7 @@ pub fn surprises_yaml_11(text: &str) -> bool {
         .trim_start_matches('.')
         .starts_with(|first: char| first.is_ascii_digit());
     let stranger = |letter: char| !letter.is_ascii_hexdigit() && !"_+-.: oOxXtTzZ".contains(letter);
-    let dotted = text.matches('.').count() >= 2
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let dotted = text.matches('.').count() >= 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     number_like && !dotted && !text.contains(stranger)
 }
 

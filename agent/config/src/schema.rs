@@ -15,17 +15,14 @@ pub fn schema() -> Value {
 
 /// The schema of image.yaml (draft 2020-12).
 pub fn image_schema() -> Value {
-    let mut schema = document(
-        "image.yaml",
-        "Recipe of a card.",
-        mapping(image::KEYS, &["base"]),
-    );
+    let mut schema = document("image.yaml", "Recipe of a card.", mapping(image::KEYS, &["base"]));
     schema["additionalProperties"] = false.into();
     schema
 }
 
 fn document(title: &str, description: &str, body: Value) -> Value {
-    let mut schema = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, "description": description});
+    let mut schema =
+        json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, "description": description});
     if let (Some(schema), Value::Object(body)) = (schema.as_object_mut(), body) {
         schema.extend(body);
     }
@@ -34,10 +31,7 @@ fn document(title: &str, description: &str, body: Value) -> Value {
 
 /// The schema of a mapping with these keys.
 pub fn mapping(keys: &[Key], required: &[&str]) -> Value {
-    let properties: Map<String, Value> = keys
-        .iter()
-        .map(|key| (key.name.to_string(), property(key)))
-        .collect();
+    let properties: Map<String, Value> = keys.iter().map(|key| (key.name.to_string(), property(key))).collect();
     json!({"type": ["object", "null"], "properties": properties, "required": required})
 }
 

@@ -28,10 +28,7 @@ fn py_yaml(documents: &[String]) -> Vec<serde_json::Value> {
     let feeder = std::thread::spawn(move || stdin.write_all(joined.as_bytes()));
     let output = child.wait_with_output().unwrap();
     feeder.join().unwrap().unwrap();
-    assert!(
-        output.status.success(),
-        "PyYAML is needed here (Debian: python3-yaml)"
-    );
+    assert!(output.status.success(), "PyYAML is needed here (Debian: python3-yaml)");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -140,11 +137,7 @@ fn strings() -> Vec<String> {
     .into();
     strings.extend(generated(600));
     strings.push("a long command line with spaces ".repeat(20));
-    strings.push(format!(
-        "{}\n{}\n",
-        "x y ".repeat(50).trim(),
-        "z ".repeat(100).trim()
-    ));
+    strings.push(format!("{}\n{}\n", "x y ".repeat(50).trim(), "z ".repeat(100).trim()));
     strings.push("k".repeat(2000));
     strings
 }
@@ -152,10 +145,9 @@ fn strings() -> Vec<String> {
 /// Strings put together from what YAML cares about, the same ones each time.
 fn generated(count: usize) -> impl Iterator<Item = String> {
     let pieces = [
-        " ", "\n", "\t", "-", ":", "?", "#", "'", "\"", "\\", "|", ">", "[", "]", "{", "}", ",",
-        "&", "*", "!", "%", "@", "`", "~", "=", "<", ".", "+", "_", "0", "1", "7", "9", "e", "x",
-        "o", "b", "a", "no", "on", "null", "true", "é", "\u{85}", "\u{a0}", "\u{2028}", "\r",
-        "\u{1}", "😀", "\n\n", "  ", ": ", " #", "- ", "---", "...",
+        " ", "\n", "\t", "-", ":", "?", "#", "'", "\"", "\\", "|", ">", "[", "]", "{", "}", ",", "&", "*", "!", "%",
+        "@", "`", "~", "=", "<", ".", "+", "_", "0", "1", "7", "9", "e", "x", "o", "b", "a", "no", "on", "null",
+        "true", "é", "\u{85}", "\u{a0}", "\u{2028}", "\r", "\u{1}", "😀", "\n\n", "  ", ": ", " #", "- ", "---", "...",
     ];
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = move |below: usize| {
@@ -164,22 +156,13 @@ fn generated(count: usize) -> impl Iterator<Item = String> {
         state ^= state << 17;
         (state % below as u64) as usize
     };
-    (0..count).map(move |_| {
-        (0..1 + random(7))
-            .map(|_| pieces[random(pieces.len())])
-            .collect()
-    })
+    (0..count).map(move |_| (0..1 + random(7)).map(|_| pieces[random(pieces.len())]).collect())
 }
 
 fn all_real_files() -> Vec<Node> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let yaml = files.filter(|file| {
-        file.extension()
-            .is_some_and(|end| end == "yaml" || end == "yml")
-    });
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let yaml = files.filter(|file| file.extension().is_some_and(|end| end == "yaml" || end == "yml"));
     let read_one = |file: std::path::PathBuf| {
         let text = std::fs::read_to_string(&file).unwrap();
         read(text.as_bytes()).root.unwrap()
@@ -195,10 +178,7 @@ fn every_string_survives_both_kinds_of_reader() {
         Node::mapping([
             ("value", Node::text(text)),
             ("list", list),
-            (
-                if text == "value" { "" } else { text.as_str() },
-                Node::word("1.10"),
-            ),
+            (if text == "value" { "" } else { text.as_str() }, Node::word("1.10")),
         ])
     };
     let trees: Vec<Node> = strings
@@ -214,13 +194,9 @@ fn every_string_survives_both_kinds_of_reader() {
             "{text}\n{:?}",
             again.findings
         );
-        let wanted = serde_json::from_str::<serde_json::Value>(
-            &tree
-                .to_json()
-                .to_string()
-                .replace(":1.1", r#":"float 1.1""#),
-        )
-        .unwrap();
+        let wanted =
+            serde_json::from_str::<serde_json::Value>(&tree.to_json().to_string().replace(":1.1", r#":"float 1.1""#))
+                .unwrap();
         assert_eq!(seen, wanted, "{text}");
     }
 }
@@ -231,12 +207,7 @@ fn every_real_file_survives() {
     assert!(trees.len() > 15);
     let written: Vec<String> = trees.iter().map(to_yaml).collect();
     for ((tree, text), seen) in trees.iter().zip(&written).zip(py_yaml(&written)) {
-        assert!(
-            read(text.as_bytes())
-                .root
-                .is_some_and(|root| root.same(tree)),
-            "{text}"
-        );
+        assert!(read(text.as_bytes()).root.is_some_and(|root| root.same(tree)), "{text}");
         assert_eq!(seen, tree.to_json(), "{text}");
     }
 }

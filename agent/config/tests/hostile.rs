@@ -27,11 +27,7 @@ fn on_a_small_stack(name: String, work: impl FnOnce() + Send + 'static) {
         .unwrap()
         .join()
         .unwrap_or_else(|_| panic!("{name}"));
-    assert!(
-        started.elapsed().as_secs() < 120,
-        "{name} took {:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed().as_secs() < 120, "{name} took {:?}", started.elapsed());
 }
 
 #[test]
@@ -95,18 +91,11 @@ fn hostile_files_cost_neither_time_nor_memory() {
             )
         })
         .collect();
-    let text_bomb = format!(
-        "a: &a {}\nb: [{}]\n",
-        "x".repeat(1 << 20),
-        vec!["*a"; 10_000].join(",")
-    );
+    let text_bomb = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 10_000].join(","));
     let chain: String = (1..5000)
         .map(|level| format!("a{level}: &a{level} {{b: *a{}}}\n", level - 1))
         .collect();
-    files.push((
-        "billion laughs".into(),
-        format!("a0: &a0 lol\n{lol}").into_bytes(),
-    ));
+    files.push(("billion laughs".into(), format!("a0: &a0 lol\n{lol}").into_bytes()));
     files.push(("large text, many aliases".into(), text_bomb.into_bytes()));
     files.push((
         "deep chain of aliases".into(),
@@ -114,11 +103,7 @@ fn hostile_files_cost_neither_time_nor_memory() {
     ));
     files.push((
         "merge bomb".into(),
-        format!(
-            "a0: &a0 {{k: v}}\n{}",
-            lol.replace('[', "{<<: [").replace(']', "]}")
-        )
-        .into_bytes(),
+        format!("a0: &a0 {{k: v}}\n{}", lol.replace('[', "{<<: [").replace(']', "]}")).into_bytes(),
     ));
     files.push((
         "nested anchors".into(),
@@ -127,10 +112,7 @@ fn hostile_files_cost_neither_time_nor_memory() {
             .collect::<String>()
             .into_bytes(),
     ));
-    files.push((
-        "flow, wide".into(),
-        format!("[{}]", fill("a,")).into_bytes(),
-    ));
+    files.push(("flow, wide".into(), format!("[{}]", fill("a,")).into_bytes()));
     files.push((
         "many keys twice".into(),
         (0..400_000)
@@ -142,9 +124,7 @@ fn hostile_files_cost_neither_time_nor_memory() {
         "a long line of mistakes".into(),
         format!(
             "ap: {{{}}}",
-            (0..90_000)
-                .map(|key| format!("k{key}: 1, "))
-                .collect::<String>()
+            (0..90_000).map(|key| format!("k{key}: 1, ")).collect::<String>()
         )
         .into_bytes(),
     ));
@@ -152,19 +132,13 @@ fn hostile_files_cost_neither_time_nor_memory() {
         "many bad services".into(),
         format!(
             "containers: {{services: {{{}}}}}",
-            (0..60_000)
-                .map(|key| format!("k{key}: 1, "))
-                .collect::<String>()
+            (0..60_000).map(|key| format!("k{key}: 1, ")).collect::<String>()
         )
         .into_bytes(),
     ));
     files.push((
         "many bad files".into(),
-        format!(
-            "files:\n{}",
-            "- {to: /etc, checksum: {algo: x}}\n".repeat(30_000)
-        )
-        .into_bytes(),
+        format!("files:\n{}", "- {to: /etc, checksum: {algo: x}}\n".repeat(30_000)).into_bytes(),
     ));
     files.push((
         "many files of one target".into(),
@@ -172,12 +146,7 @@ fn hostile_files_cost_neither_time_nor_memory() {
     ));
     files.push((
         "long key".into(),
-        format!(
-            "{}: 1\nap:\n  ? {}\n  : 2\n",
-            "k".repeat(900),
-            "k".repeat(1 << 20)
-        )
-        .into_bytes(),
+        format!("{}: 1\nap:\n  ? {}\n  : 2\n", "k".repeat(900), "k".repeat(1 << 20)).into_bytes(),
     ));
     files.push((
         "long values".into(),

@@ -50,11 +50,7 @@ fn nothing_given_is_nothing_changed() {
         "ap: {}\nhostname:\ncontainers: ''\ntimezone: ~\nethernet: false\n",
     ] {
         let now = after(given);
-        assert!(
-            now.changed.is_empty() && errors(&now).is_empty(),
-            "{:?}",
-            now.changed
-        );
+        assert!(now.changed.is_empty() && errors(&now).is_empty(), "{:?}", now.changed);
         assert_eq!(now.settings.hostname.as_deref(), Some("box"));
     }
 }
@@ -73,11 +69,10 @@ fn a_partial_access_point_changes_only_what_it_names() {
         ("toto", Some("hunter2hunter2"), "hotspot", true)
     );
     assert_eq!(now.changed, ["ap"]);
-    let open =
-        after("ap: {passphrase: null, profile: coverage, spoof: no, hide: on, channel_24: 6}\n")
-            .settings
-            .ap
-            .unwrap();
+    let open = after("ap: {passphrase: null, profile: coverage, spoof: no, hide: on, channel_24: 6}\n")
+        .settings
+        .ap
+        .unwrap();
     assert_eq!(
         (
             open.ssid.as_str(),
@@ -93,8 +88,7 @@ fn a_partial_access_point_changes_only_what_it_names() {
 
 #[test]
 fn a_refused_key_leaves_the_last_good_one() {
-    let now =
-        after("ap: {ssid: New name, passphrase: short}\nhostname: new-name\ntimezone: Nowhere\n");
+    let now = after("ap: {ssid: New name, passphrase: short}\nhostname: new-name\ntimezone: Nowhere\n");
     assert_eq!(errors(&now), ["ap.passphrase", "timezone"]);
     assert_eq!(
         (
@@ -111,7 +105,12 @@ fn a_refused_key_leaves_the_last_good_one() {
 fn an_access_point_must_hold_together_once_merged() {
     let now = after("ap: {network: 10.1.0.0/24}\n");
     assert_eq!((errors(&now), now.changed.len()), (vec!["ap.network"], 0));
-    assert!(errors(&after("ap: {network: 10.1.0.0/24, address: 10.1.0.1, dhcp-range: '10.1.0.9,10.1.0.99,255.255.255.0,1h'}\n")).is_empty());
+    assert!(
+        errors(&after(
+            "ap: {network: 10.1.0.0/24, address: 10.1.0.1, dhcp-range: '10.1.0.9,10.1.0.99,255.255.255.0,1h'}\n"
+        ))
+        .is_empty()
+    );
     assert_eq!(
         errors(&after(
             "ap: {dhcp-range: '192.168.144.1,192.168.144.99,255.255.255.0,1h'}\n"
@@ -128,9 +127,7 @@ fn an_access_point_must_hold_together_once_merged() {
 
 #[test]
 fn ethernet_and_containers_are_replaced_whole() {
-    let now = after(
-        "ethernet: {type: dhcp}\ncontainers: {services: {web: {image: web, ports: ['80:80']}}}\n",
-    );
+    let now = after("ethernet: {type: dhcp}\ncontainers: {services: {web: {image: web, ports: ['80:80']}}}\n");
     assert_eq!(now.settings.ethernet, Some(Ethernet::Dhcp));
     assert!(
         now.tree
@@ -139,44 +136,28 @@ fn ethernet_and_containers_are_replaced_whole() {
             .is_some_and(|ethernet| ethernet.get("address").is_none())
     );
     assert_eq!(
-        (
-            image(&now, "web"),
-            image(&now, "kiwix"),
-            now.changed.clone()
-        ),
-        (
-            Some("web"),
-            None,
-            vec!["ethernet".to_string(), "containers".into()]
-        )
+        (image(&now, "web"), image(&now, "kiwix"), now.changed.clone()),
+        (Some("web"), None, vec!["ethernet".to_string(), "containers".into()])
     );
 }
 
 #[test]
 fn a_refused_service_stays_as_it_was() {
-    let now =
-        after("containers: {services: {kiwix: {imag: kiwix:2}, new: {image: new}, worse: 3}}\n");
-    assert_eq!(
-        errors(&now),
-        ["containers.services.kiwix", "containers.services.worse"]
-    );
+    let now = after("containers: {services: {kiwix: {imag: kiwix:2}, new: {image: new}, worse: 3}}\n");
+    assert_eq!(errors(&now), ["containers.services.kiwix", "containers.services.worse"]);
     assert_eq!(
         ["kiwix", "new", "worse", "files"].map(|name| image(&now, name)),
         [Some("kiwix:1"), Some("new"), None, None]
     );
     let now = after("containers: {services: {kiwix: 3}}\n");
-    assert_eq!(
-        (image(&now, "files"), now.changed.len()),
-        (Some("files:1"), 0)
-    );
+    assert_eq!((image(&now, "files"), now.changed.len()), (Some("files:1"), 0));
 }
 
 #[test]
 fn unknown_keys_and_capabilities_are_kept() {
     let now = after("theme: dark\n");
     assert!(
-        now.tree.0.get("capabilities").is_some()
-            && now.tree.0.get("theme").and_then(Node::as_text) == Some("dark")
+        now.tree.0.get("capabilities").is_some() && now.tree.0.get("theme").and_then(Node::as_text) == Some("dark")
     );
 }
 
@@ -219,10 +200,7 @@ fn words_are_texts_where_texts_are_meant() {
         (Some("10"), Some("Etc/GMT+1"))
     );
     let tree = check(b"ap: {ssid: 1234, country: NO, hide: yes}\n").given.0;
-    assert_eq!(
-        to_yaml(&tree),
-        "ap:\n  ssid: '1234'\n  country: 'NO'\n  hide: true\n"
-    );
+    assert_eq!(to_yaml(&tree), "ap:\n  ssid: '1234'\n  country: 'NO'\n  hide: true\n");
 }
 
 #[test]
@@ -243,10 +221,7 @@ fn refused_where_upstream_let_it_pass() {
 #[test]
 fn null_in_an_access_point_is_the_default_but_never_takes_the_name() {
     let point = after("ap: {ssid: ~, tld: ''}\n").settings.ap.unwrap();
-    assert_eq!(
-        (point.ssid.as_str(), point.tld.as_str()),
-        ("Old name", "offspot")
-    );
+    assert_eq!((point.ssid.as_str(), point.tld.as_str()), ("Old name", "offspot"));
     assert!(after("ap: {ssid: }\n").changed.is_empty());
 }
 
@@ -254,12 +229,7 @@ fn null_in_an_access_point_is_the_default_but_never_takes_the_name() {
 fn capabilities_are_kept_for_readers_of_yaml_11() {
     let now = after("capabilities: {change_ssid: no, other: 'no'}\n");
     assert_eq!(
-        now.tree
-            .0
-            .get("capabilities")
-            .unwrap()
-            .to_json()
-            .to_string(),
+        now.tree.0.get("capabilities").unwrap().to_json().to_string(),
         r#"{"change_ssid":false,"other":"no"}"#
     );
 }

@@ -18,9 +18,7 @@ fn codes(reading: &Reading) -> Vec<String> {
             format!(
                 "{}@{}",
                 finding.code,
-                finding
-                    .at
-                    .map_or("-".into(), |at| format!("{}:{}", at.line, at.column))
+                finding.at.map_or("-".into(), |at| format!("{}:{}", at.line, at.column))
             )
         })
         .collect()
@@ -81,31 +79,15 @@ fn tabs_cost_only_the_key_that_holds_them() {
         .unwrap();
     assert_eq!((hide.at.line, hide.at.column), (3, 8));
     assert!(reading.refused.touches("ap") && !reading.refused.touches("hostname"));
-    reads(
-        "a:\n  b: c\n\td: e\n",
-        r#"{"a":{"b":"c","d":"e"}}"#,
-        &["E-CFG-TAB@3:1"],
-    );
+    reads("a:\n  b: c\n\td: e\n", r#"{"a":{"b":"c","d":"e"}}"#, &["E-CFG-TAB@3:1"]);
     reads("a: |\n  b\n  \tc\n", r#"{"a":"b\n\tc\n"}"#, &[]);
 }
 
 #[test]
 fn typographic_quotes_are_quotes() {
-    reads(
-        "ssid: “My box”\n",
-        r#"{"ssid":"My box"}"#,
-        &["E-CFG-QUOTES@1:7"],
-    );
-    reads(
-        "ssid: “My: box”\n",
-        r#"{"ssid":"My: box"}"#,
-        &["E-CFG-QUOTES@1:1"],
-    );
-    reads(
-        "ssid: \"My box”\n",
-        r#"{"ssid":"My box"}"#,
-        &["E-CFG-QUOTES@1:1"],
-    );
+    reads("ssid: “My box”\n", r#"{"ssid":"My box"}"#, &["E-CFG-QUOTES@1:7"]);
+    reads("ssid: “My: box”\n", r#"{"ssid":"My: box"}"#, &["E-CFG-QUOTES@1:1"]);
+    reads("ssid: \"My box”\n", r#"{"ssid":"My box"}"#, &["E-CFG-QUOTES@1:1"]);
     reads(
         "“ssid”: it’s “mine” here\n",
         r#"{"ssid":"it’s “mine” here"}"#,
@@ -135,11 +117,7 @@ fn aliases_and_merge_keys_are_followed() {
         r#"{"x":{"a":1,"b":2},"y":{"a":1,"b":3},"z":{"a":1,"b":2,"c":4}}"#,
         &[],
     );
-    reads(
-        "a: &a [*a]\nb: 1",
-        r#"{"a":[null],"b":1}"#,
-        &["E-CFG-ALIAS@1:8"],
-    );
+    reads("a: &a [*a]\nb: 1", r#"{"a":[null],"b":1}"#, &["E-CFG-ALIAS@1:8"]);
     reads("a: *nobody\nb: 1", r#"{"b":1}"#, &["E-CFG-ALIAS@1:4"]);
     reads("a: {<<: 3}", r#"{"a":{}}"#, &["E-CFG-MERGE@1:9"]);
 }
@@ -151,11 +129,7 @@ fn one_broken_key_leaves_the_others() {
         r#"{"b":1,"g":[1,2]}"#,
         &["E-CFG-SYNTAX@1:4", "E-CFG-SYNTAX@4:7"],
     );
-    assert!(
-        reading.refused.touches("a")
-            && reading.refused.touches("c")
-            && !reading.refused.touches("b")
-    );
+    assert!(reading.refused.touches("a") && reading.refused.touches("c") && !reading.refused.touches("b"));
     reads("a: 1\n---\nb: 2\n", r#"{"a":1}"#, &["E-CFG-DOCUMENTS@3:1"]);
     reads("---\n---\nb: 2\n", r#"{"b":2}"#, &[]);
 }

@@ -6,11 +6,7 @@ use offspot_config::{check, check_image, render};
 
 fn files(endings: &[&str]) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let wanted = |path: &PathBuf| {
-        endings
-            .iter()
-            .any(|ending| path.to_string_lossy().ends_with(ending))
-    };
+    let wanted = |path: &PathBuf| endings.iter().any(|ending| path.to_string_lossy().ends_with(ending));
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -33,8 +29,7 @@ fn compare(file: &Path, found: &str) {
         std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
         std::fs::write(&golden, found).unwrap();
     }
-    let wanted = std::fs::read_to_string(&golden)
-        .unwrap_or_else(|error| panic!("{}: {error}", golden.display()));
+    let wanted = std::fs::read_to_string(&golden).unwrap_or_else(|error| panic!("{}: {error}", golden.display()));
     assert_eq!(found, wanted, "{name}");
 }
 
@@ -64,11 +59,7 @@ fn recipes() {
         let checked = check_image(&std::fs::read(&file).unwrap());
         compare(
             &file,
-            &format!(
-                "{}\n{:#?}\n",
-                render(&checked.findings, "image.yaml"),
-                checked.recipe
-            ),
+            &format!("{}\n{:#?}\n", render(&checked.findings, "image.yaml"), checked.recipe),
         );
     }
 }

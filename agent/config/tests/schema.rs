@@ -35,18 +35,13 @@ fn validate(schema: &Value, documents: &[Value]) -> Vec<Vec<String>> {
 
 fn real(ending: &str) -> Vec<(String, Value)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let wanted = files.filter(|file| file.to_string_lossy().ends_with(ending));
     wanted
         .map(|file| {
             (
                 file.display().to_string(),
-                yaml::read(&std::fs::read(&file).unwrap())
-                    .root
-                    .unwrap()
-                    .to_json(),
+                yaml::read(&std::fs::read(&file).unwrap()).root.unwrap().to_json(),
             )
         })
         .collect()
@@ -60,20 +55,12 @@ fn real_files_are_valid() {
         assert!(errors.is_empty(), "{file}: {errors:#?}");
     }
     let recipes = real(".image.yaml");
-    let documents: Vec<Value> = recipes
-        .iter()
-        .map(|(_, document)| document.clone())
-        .collect();
+    let documents: Vec<Value> = recipes.iter().map(|(_, document)| document.clone()).collect();
     let errors = validate(&image_schema(), &documents);
     for ((file, _), errors) in recipes.iter().zip(errors) {
-        let wanted = if file.contains("sample") {
-            "wite_config"
-        } else {
-            ""
-        };
+        let wanted = if file.contains("sample") { "wite_config" } else { "" };
         assert!(
-            errors.iter().all(|error| error.contains(wanted))
-                && errors.is_empty() == wanted.is_empty(),
+            errors.iter().all(|error| error.contains(wanted)) && errors.is_empty() == wanted.is_empty(),
             "{file}: {errors:#?}"
         );
     }
@@ -100,9 +87,6 @@ fn what_the_schema_refuses_the_rules_refuse_too() {
     ];
     for (document, errors) in documents.iter().zip(validate(&schema(), &documents)) {
         assert!(!errors.is_empty(), "{document}");
-        assert!(
-            check(document.to_string().as_bytes()).has_errors(),
-            "{document}"
-        );
+        assert!(check(document.to_string().as_bytes()).has_errors(), "{document}");
     }
 }

@@ -19,10 +19,7 @@ fn passes<T>(verdict: Result<T, Complaint>) -> bool {
 
 /// The text that a key's rule sees: any scalar's.
 fn text(input: &Value, key: &str) -> String {
-    Node::from_json(&input[key])
-        .as_text()
-        .unwrap_or_default()
-        .to_string()
+    Node::from_json(&input[key]).as_text().unwrap_or_default().to_string()
 }
 
 fn number(input: &Value, rule: fn(i64) -> Result<(), Complaint>) -> bool {
@@ -40,11 +37,7 @@ fn ethernet(input: &Value) -> bool {
     ];
     let mapping = Node::mapping(keys.map(|(ours, theirs)| (ours, Node::from_json(&input[theirs]))));
     let checked = check(to_yaml(&Node::mapping([("ethernet", mapping)])).as_bytes());
-    assert_eq!(
-        checked.has_errors(),
-        checked.settings.ethernet.is_none(),
-        "{input}"
-    );
+    assert_eq!(checked.has_errors(), checked.settings.ethernet.is_none(), "{input}");
     !checked.has_errors()
 }
 
@@ -66,10 +59,7 @@ fn outcome(group: &str, input: &Value) -> bool {
         "test_ipv4" if input["usable"] == true => passes(network::usable_ipv4(&of("address"))),
         "test_ipv4" => passes(network::ipv4(&of("address"))),
         "test_is_valid_ethernet_config" => ethernet(input),
-        "test_is_valid_dhcp_range" => passes(network::dhcp_range(
-            &of("range_str"),
-            Some(&of("with_address")),
-        )),
+        "test_is_valid_dhcp_range" => passes(network::dhcp_range(&of("range_str"), Some(&of("with_address")))),
         "test_is_valid_network" => passes(network::network_of(&of("network"), &of("with_address"))),
         "test_is_valid_interface_name" => passes(network::interface(&of("name"))),
         "test_is_valid_ssid" => passes(wifi::ssid(&of("ssid"))),
@@ -80,10 +70,7 @@ fn outcome(group: &str, input: &Value) -> bool {
         "test_is_valid_tld" => passes(names::tld(&of("tld"))),
         "test_is_valid_domain" => passes(names::hostname(&of("domain"))),
         "test_is_valid_wifi_country_code" => passes(names::country(&of("country_code"))),
-        "test_port_in_range" => ports::port_in_range(
-            &of("range_or_port"),
-            input["expected"].as_u64().unwrap() as u16,
-        ),
+        "test_port_in_range" => ports::port_in_range(&of("range_or_port"), input["expected"].as_u64().unwrap() as u16),
         "test_is_valid_compose_ports" => compose_ports(input),
         other => panic!("{other} is not known here"),
     }

@@ -46,9 +46,7 @@ pub fn conflicts(ap: &Node, default: Option<&str>) -> Vec<(&'static str, Complai
             .and_then(|value| rule(value, address).err())
             .map(|complaint| (key, complaint))
     };
-    let range = check("dhcp-range", |range, address| {
-        network::dhcp_range(range, Some(address))
-    });
+    let range = check("dhcp-range", |range, address| network::dhcp_range(range, Some(address)));
     let within = check("network", |network, address| {
         network::network_of(network, address).map(drop)
     });

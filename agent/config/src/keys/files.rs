@@ -101,21 +101,13 @@ fn check_source(checked: &Node, given: &Node, here: &str, findings: &mut Finding
         (None, None) => findings.error(
             here,
             Some(checked.at),
-            Complaint::new(
-                code::MISSING,
-                "it has neither content nor url",
-                "Add one of the two.",
-            ),
+            Complaint::new(code::MISSING, "it has neither content nor url", "Add one of the two."),
         ),
         (Some(_), Some(url)) => {
             findings.error(
                 &path::below(here, "url"),
                 Some(url.at),
-                Complaint::new(
-                    code::CONFLICT,
-                    "it has both content and url",
-                    "Keep one of the two.",
-                ),
+                Complaint::new(code::CONFLICT, "it has both content and url", "Keep one of the two."),
             );
         }
         (Some(content), None) => match content.as_text() {
@@ -164,21 +156,13 @@ pub fn check_checksum(entry: &Node, here: &str, findings: &mut Findings) {
 }
 
 fn algorithm(text: &str) -> Verdict<crate::settings::Algorithm> {
-    one_of(
-        text,
-        content::ALGORITHMS
-            .iter()
-            .map(|(word, algo, _)| (*word, *algo)),
-    )
+    one_of(text, content::ALGORITHMS.iter().map(|(word, algo, _)| (*word, *algo)))
 }
 
 /// What a `checksum` mapping means; none where a part of it is missing or refused.
 fn checksum(node: &Node) -> Verdict<Option<Checksum>> {
     let text = |key: &str| node.get(key).and_then(Node::as_text);
-    let Some((algo, value)) = text("algo")
-        .and_then(|algo| algorithm(algo).ok())
-        .zip(text("value"))
-    else {
+    let Some((algo, value)) = text("algo").and_then(|algo| algorithm(algo).ok()).zip(text("value")) else {
         return Ok(None);
     };
     let value = match text("kind") {
@@ -190,9 +174,7 @@ fn checksum(node: &Node) -> Verdict<Option<Checksum>> {
 
 /// The checksum of a checked entry.
 pub fn resolve_checksum(entry: &Node) -> Option<Checksum> {
-    entry
-        .get("checksum")
-        .and_then(|node| checksum(node).ok().flatten())
+    entry.get("checksum").and_then(|node| checksum(node).ok().flatten())
 }
 
 /// Bytes; none for `-1`, which stands for unknown.

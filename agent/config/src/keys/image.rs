@@ -1,9 +1,7 @@
 //! The keys of image.yaml, the recipe of a card.
 
 use super::files::{CHECKSUM_TAKES, SIZE_TAKES, check_checksum, resolve_checksum, resolve_size};
-use super::{
-    Form, Key, Takes, check_keys, files, oci_images, require, text_of, top, unknown, wrong_shape,
-};
+use super::{Form, Key, Takes, check_keys, files, oci_images, require, text_of, top, unknown, wrong_shape};
 use crate::finding::{Complaint, Findings};
 use crate::node::{Node, Value};
 use crate::rules::{Verdict, amounts, content};
@@ -45,9 +43,9 @@ fn base_source(text: &str) -> Verdict {
         .count()
         == 3;
     let version = digits
-        && text.chars().all(|letter| {
-            letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-._".contains(letter)
-        });
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-._".contains(letter));
     if version {
         return Ok(());
     }
@@ -132,9 +130,7 @@ fn check_base(node: &Node, here: &str, findings: &mut Findings) -> Option<Node> 
 /// What a checked mapping means.
 pub fn resolve(node: &Node) -> Recipe {
     let base = node.get("base").and_then(|base| {
-        let source = base
-            .as_text()
-            .or_else(|| base.get("source").and_then(Node::as_text))?;
+        let source = base.as_text().or_else(|| base.get("source").and_then(Node::as_text))?;
         Some(Base {
             source: source.into(),
             rootfs_size: resolve_size(base, "rootfs_size"),
@@ -143,18 +139,10 @@ pub fn resolve(node: &Node) -> Recipe {
     });
     Recipe {
         base,
-        output_size: node
-            .get("output")
-            .and_then(|output| resolve_size(output, "size")),
-        oci_images: node
-            .get("oci_images")
-            .map(oci_images::resolve)
-            .unwrap_or_default(),
+        output_size: node.get("output").and_then(|output| resolve_size(output, "size")),
+        oci_images: node.get("oci_images").map(oci_images::resolve).unwrap_or_default(),
         files: node.get("files").map(files::resolve).unwrap_or_default(),
-        write_config: node
-            .get("write_config")
-            .and_then(Node::as_bool)
-            .unwrap_or(false),
+        write_config: node.get("write_config").and_then(Node::as_bool).unwrap_or(false),
         offspot: node.get("offspot").cloned().map(Tree),
     }
 }

@@ -60,12 +60,7 @@ pub enum Form {
 
 /// Checks a mapping against its table and returns it with the values in their plainest form: texts as texts, flags as `true` and
 /// `false`, lists as lists. Refused keys are left out, unknown ones kept with a warning.
-pub fn check_keys(
-    node: &Node,
-    place: &str,
-    keys: &'static [Key],
-    findings: &mut Findings,
-) -> Option<Node> {
+pub fn check_keys(node: &Node, place: &str, keys: &'static [Key], findings: &mut Findings) -> Option<Node> {
     let Some(entries) = node.as_mapping() else {
         findings.error(place, Some(node.at), wrong_shape("a mapping", node));
         return None;
@@ -115,10 +110,7 @@ pub fn unknown_key(name: &str, keys: &[Key]) -> Complaint {
         Some(near) => format!("Did you mean {near}?"),
         None => format!(
             "Known here: {}.",
-            keys.iter()
-                .map(|key| key.name)
-                .collect::<Vec<_>>()
-                .join(", ")
+            keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
         ),
     };
     Complaint::new(code::UNKNOWN, "nothing reads this key", advice)
@@ -126,20 +118,14 @@ pub fn unknown_key(name: &str, keys: &[Key]) -> Complaint {
 
 /// Adds an error for each of these keys that is missing or empty; whether none is.
 pub fn require(node: &Node, place: &str, names: &[&str], findings: &mut Findings) -> bool {
-    let missing = names
-        .iter()
-        .filter(|name| node.get(name).is_none_or(Node::is_empty));
+    let missing = names.iter().filter(|name| node.get(name).is_none_or(Node::is_empty));
     let complaints: Vec<&&str> = missing.collect();
     for name in &complaints {
         let message = format!("{name} is missing");
         findings.error(
             place,
             Some(node.at),
-            Complaint::new(
-                code::MISSING,
-                message,
-                format!("Add a line with {name} and its value."),
-            ),
+            Complaint::new(code::MISSING, message, format!("Add a line with {name} and its value.")),
         );
     }
     complaints.is_empty()
@@ -154,11 +140,7 @@ pub fn wrong_shape(wanted: &str, node: &Node) -> Complaint {
         "a whole number" => "Write the number without quotes.",
         _ => "Write it on one line behind the colon, in straight quotes if in doubt.",
     };
-    Complaint::new(
-        code::TYPE,
-        format!("this is {}, not {wanted}", node.shape()),
-        advice,
-    )
+    Complaint::new(code::TYPE, format!("this is {}, not {wanted}", node.shape()), advice)
 }
 
 fn plainest(node: &Node, takes: Takes) -> Verdict<Node> {
@@ -171,16 +153,11 @@ fn plainest(node: &Node, takes: Takes) -> Verdict<Node> {
         Takes::Text(rule, _) => text_of(node, rule).map(|text| plain(Node::text(text))),
         Takes::Flag => flag(node).map(plain),
         Takes::FlagOrAuto if node.as_text() == Some("auto") => Ok(plain(Node::text("auto"))),
-        Takes::FlagOrAuto => flag(node).map(plain).map_err(|_| {
-            Complaint::value(
-                "this is neither auto nor true nor false",
-                "Write auto, true or false.",
-            )
-        }),
+        Takes::FlagOrAuto => flag(node)
+            .map(plain)
+            .map_err(|_| Complaint::value("this is neither auto nor true nor false", "Write auto, true or false.")),
         Takes::Number(rule, _) => {
-            let number = node
-                .as_int()
-                .ok_or_else(|| wrong_shape("a whole number", node))?;
+            let number = node.as_int().ok_or_else(|| wrong_shape("a whole number", node))?;
             rule(number).map(|()| plain(Node::word(number.to_string())))
         }
         Takes::List(rule) => list(node, rule),
@@ -195,9 +172,7 @@ pub fn text_of(node: &Node, rule: fn(&str) -> Verdict) -> Verdict<&str> {
 }
 
 fn flag(node: &Node) -> Verdict<Node> {
-    let flag = node
-        .as_bool()
-        .ok_or_else(|| wrong_shape("true or false", node))?;
+    let flag = node.as_bool().ok_or_else(|| wrong_shape("true or false", node))?;
     Ok(Node::word(if flag { "true" } else { "false" }))
 }
 
@@ -206,10 +181,7 @@ fn list(node: &Node, rule: fn(&str) -> Verdict) -> Verdict<Node> {
         Value::Sequence(items) => items.clone(),
         Value::Scalar(scalar) => {
             one_line(&scalar.text)?;
-            let words = scalar
-                .text
-                .split([' ', ','])
-                .filter(|word| !word.is_empty());
+            let words = scalar.text.split([' ', ',']).filter(|word| !word.is_empty());
             words
                 .map(|word| Node {
                     at: node.at,
@@ -232,10 +204,7 @@ fn list(node: &Node, rule: fn(&str) -> Verdict) -> Verdict<Node> {
 }
 
 /// The position of the word in a table of words, or what is wrong with it.
-pub fn one_of<T: Copy>(
-    text: &str,
-    words: impl Iterator<Item = (&'static str, T)> + Clone,
-) -> Verdict<T> {
+pub fn one_of<T: Copy>(text: &str, words: impl Iterator<Item = (&'static str, T)> + Clone) -> Verdict<T> {
     words
         .clone()
         .find(|(word, _)| *word == text)
@@ -252,11 +221,7 @@ pub fn one_of<T: Copy>(
 /// The items of a list of texts that has been checked.
 pub fn texts(node: Option<&Node>) -> Vec<String> {
     let items = node.and_then(Node::as_sequence).unwrap_or_default();
-    items
-        .iter()
-        .filter_map(Node::as_text)
-        .map(String::from)
-        .collect()
+    items.iter().filter_map(Node::as_text).map(String::from).collect()
 }
 
 /// A rule for texts that need none beyond being one line.

@@ -1,8 +1,6 @@
 //! `oci_images`: container images the card is to hold.
 
-use super::files::{
-    CHECKSUM_TAKES, SIZE_TAKES, check_checksum, check_list, resolve_checksum, resolve_size,
-};
+use super::files::{CHECKSUM_TAKES, SIZE_TAKES, check_checksum, check_list, resolve_checksum, resolve_size};
 use super::{Form, Key, Takes, check_keys, require, text_of};
 use crate::finding::Findings;
 use crate::node::Node;
@@ -49,10 +47,7 @@ pub fn resolve(node: &Node) -> Vec<OciImage> {
 fn resolve_entry(entry: &Node) -> Option<OciImage> {
     let text = |key: &str| entry.get(key).and_then(Node::as_text).map(String::from);
     Some(OciImage {
-        ident: entry
-            .as_text()
-            .map(String::from)
-            .or_else(|| text("ident"))?,
+        ident: entry.as_text().map(String::from).or_else(|| text("ident"))?,
         url: text("url"),
         filesize: resolve_size(entry, "filesize"),
         fullsize: resolve_size(entry, "fullsize"),

@@ -1,8 +1,8 @@
 //! The keys of offspot.yaml itself.
 
 use super::{
-    Form, Key, Takes, ap, check_keys, containers, ethernet, files, firmware, oci_images, status,
-    text_of, unknown, wrong_shape,
+    Form, Key, Takes, ap, check_keys, containers, ethernet, files, firmware, oci_images, status, text_of, unknown,
+    wrong_shape,
 };
 use crate::code;
 use crate::finding::{Complaint, Findings};
@@ -42,11 +42,7 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Node {
                     findings.warning(
                         &here,
                         Some(name.at),
-                        Complaint::new(
-                            code::UNKNOWN,
-                            "services stands outside of containers",
-                            advice,
-                        ),
+                        Complaint::new(code::UNKNOWN, "services stands outside of containers", advice),
                     );
                 }
                 _ => unknown(name, &here, KEYS, findings),
@@ -131,12 +127,7 @@ fn plain_flags(node: &Node) -> Node {
     }
 }
 
-fn text(
-    node: &Node,
-    here: &str,
-    rule: fn(&str) -> Verdict,
-    findings: &mut Findings,
-) -> Option<Node> {
+fn text(node: &Node, here: &str, rule: fn(&str) -> Verdict, findings: &mut Findings) -> Option<Node> {
     let verdict = text_of(node, rule).map(|text| Node {
         at: node.at,
         ..Node::text(text)
@@ -148,21 +139,13 @@ fn text(
 }
 
 /// A mapping whose keys are independent: a refused one leaves the others.
-fn each_for_itself(
-    node: &Node,
-    here: &str,
-    keys: &'static [Key],
-    findings: &mut Findings,
-) -> Option<Node> {
+fn each_for_itself(node: &Node, here: &str, keys: &'static [Key], findings: &mut Findings) -> Option<Node> {
     let checked = check_keys(node, here, keys, findings)?;
     let Value::Mapping(entries) = checked.value else {
         return None;
     };
     let stands = |(name, value): &(Node, Node)| {
-        !value.is_null()
-            && !findings
-                .refused()
-                .touches(&path::below(here, name.key_text()))
+        !value.is_null() && !findings.refused().touches(&path::below(here, name.key_text()))
     };
     let kept: Vec<(Node, Node)> = entries.into_iter().filter(stands).collect();
     (!kept.is_empty()).then_some(Node {
@@ -177,10 +160,7 @@ pub fn resolve(node: &Node) -> Settings {
     let firmware = |chipset: &Key| {
         Some((
             chipset.name.to_string(),
-            node.get("firmware")?
-                .get(chipset.name)?
-                .as_text()?
-                .to_string(),
+            node.get("firmware")?.get(chipset.name)?.as_text()?.to_string(),
         ))
     };
     Settings {
@@ -190,10 +170,7 @@ pub fn resolve(node: &Node) -> Settings {
         ethernet: node.get("ethernet").and_then(ethernet::resolve),
         containers: node.get("containers").map(containers::resolve),
         ap: node.get("ap").and_then(ap::resolve),
-        oci_images: node
-            .get("oci_images")
-            .map(oci_images::resolve)
-            .unwrap_or_default(),
+        oci_images: node.get("oci_images").map(oci_images::resolve).unwrap_or_default(),
         files: node.get("files").map(files::resolve).unwrap_or_default(),
         status: node.get("status").map(status::resolve).unwrap_or_default(),
     }

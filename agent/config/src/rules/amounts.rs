@@ -25,23 +25,18 @@ fn unit(name: &str) -> Option<u64> {
         .strip_suffix('i')
         .filter(|letter| !letter.is_empty())
         .map_or((name, 1000u64), |letter| (letter, 1024));
-    let power = ["", "k", "m", "g", "t", "p"]
-        .iter()
-        .position(|unit| *unit == letter)?;
+    let power = ["", "k", "m", "g", "t", "p"].iter().position(|unit| *unit == letter)?;
     Some(base.pow(power as u32))
 }
 
 /// `number` times `unit`, with a decimal point, exactly and rounded down.
 fn scaled(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let digits = |text: &str| {
-        !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
+    let digits = |text: &str| !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
         return None;
     }
-    let part =
-        fraction.parse::<u128>().ok()? * u128::from(unit) / 10u128.pow(fraction.len() as u32);
+    let part = fraction.parse::<u128>().ok()? * u128::from(unit) / 10u128.pow(fraction.len() as u32);
     let all = whole
         .parse::<u128>()
         .ok()?
@@ -63,14 +58,12 @@ pub fn seconds(text: &str) -> Verdict<u64> {
         .ok()
         .filter(|_| !number.starts_with('+'))
         .map(|number| u64::from(number) * factor);
-    seconds
-        .filter(|seconds| (1..=86_400).contains(seconds))
-        .ok_or_else(|| {
-            Complaint::value(
-                format!("{} is not a time limit", shown(text)),
-                "Write seconds, or a number and s, m or h: 180, 3m; a day at most.",
-            )
-        })
+    seconds.filter(|seconds| (1..=86_400).contains(seconds)).ok_or_else(|| {
+        Complaint::value(
+            format!("{} is not a time limit", shown(text)),
+            "Write seconds, or a number and s, m or h: 180, 3m; a day at most.",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -42,10 +42,7 @@ pub fn target(text: &str) -> Verdict<String> {
         return refuse("is not an absolute path");
     }
     let mut parts: Vec<&str> = Vec::new();
-    for part in text
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-    {
+    for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {
         match part {
             ".." => drop(parts.pop()),
             name => parts.push(name),
@@ -68,14 +65,10 @@ pub fn target(text: &str) -> Verdict<String> {
 /// Where bytes can come from: `http(s)://…`, `file:///…` or an absolute path on the card. The message never repeats it, it may hold a password.
 pub fn source(text: &str) -> Verdict {
     one_line(text)?;
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.is_some_and(|rest| !rest.starts_with(['/', '?', '#', ':']) && !rest.is_empty());
     let local = text.strip_prefix("file://").unwrap_or(text);
-    if !text.contains(char::is_whitespace) && host
-        || rest.is_none() && local.starts_with('/') && local.len() > 1
-    {
+    if !text.contains(char::is_whitespace) && host || rest.is_none() && local.starts_with('/') && local.len() > 1 {
         return Ok(());
     }
     Err(Complaint::value(
@@ -101,10 +94,7 @@ pub fn digest(algo: Algorithm, text: &str) -> Verdict<String> {
 
 /// Standard base64 with padding; white space does not count.
 pub fn base64(text: &str) -> Verdict {
-    let letters: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
+    let letters: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let body = letters
         .iter()
         .rposition(|byte| *byte != b'=')
@@ -135,9 +125,7 @@ pub fn image_name(text: &str) -> Verdict {
     let part = |part: &str| {
         !part.is_empty()
             && part.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && part
-                .chars()
-                .all(|letter| word(letter) && !letter.is_ascii_uppercase())
+            && part.chars().all(|letter| word(letter) && !letter.is_ascii_uppercase())
     };
     let registry = |part: &str| {
         let host = part
@@ -148,13 +136,10 @@ pub fn image_name(text: &str) -> Verdict {
     };
     let parts: Vec<&str> = path.split('/').collect();
     let (first, rest) = parts.split_first().unwrap_or((&"", &[]));
-    let path_fits =
-        (part(first) || registry(first) && !rest.is_empty()) && rest.iter().all(|rest| part(rest));
-    let tag_fits = tag.is_none_or(|tag| {
-        !tag.is_empty() && tag.len() <= 128 && tag.chars().all(word) && !tag.starts_with(['.', '-'])
-    });
-    let hex =
-        |digits: &str| digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let path_fits = (part(first) || registry(first) && !rest.is_empty()) && rest.iter().all(|rest| part(rest));
+    let tag_fits = tag
+        .is_none_or(|tag| !tag.is_empty() && tag.len() <= 128 && tag.chars().all(word) && !tag.starts_with(['.', '-']));
+    let hex = |digits: &str| digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let digest_fits = digest.is_none_or(|digest| {
         digest
             .split_once(':')
@@ -234,11 +219,7 @@ mod tests {
             digest(Algorithm::Sha1, "747fd0841b56d2d5158e0e65646b1be1").is_err()
                 && digest(Algorithm::Adler32, "zzzzzzzz").is_err()
         );
-        assert!(
-            ["", "YQ==", "YWI=", "YW\nJj"]
-                .iter()
-                .all(|text| base64(text).is_ok())
-        );
+        assert!(["", "YQ==", "YWI=", "YW\nJj"].iter().all(|text| base64(text).is_ok()));
         assert!(
             ["YQ", "YQ=", "Y===", "Y=Q=", "YQ-_", "hello world!"]
                 .iter()
@@ -260,8 +241,7 @@ mod tests {
             assert!(image_name(text).is_ok(), "{text}");
         }
         for text in [
-            "", ":", "a:", "/a", "a//b", "A/b", "a b", "a@b", "a:-x", "ghcr.io", "a\n", "-a",
-            "../a",
+            "", ":", "a:", "/a", "a//b", "A/b", "a b", "a@b", "a:-x", "ghcr.io", "a\n", "-a", "../a",
         ] {
             assert!(image_name(text).is_err() || text == "ghcr.io", "{text}");
         }

@@ -16,9 +16,7 @@ pub type Verdict<T = ()> = Result<T, Complaint>;
 
 /// Refuses control characters, line ends and tabs included, and invisible marks of direction.
 pub fn one_line(text: &str) -> Verdict {
-    let odd = |letter: char| {
-        letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}')
-    };
+    let odd = |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}');
     match text.chars().find(|letter| odd(*letter)) {
         None => Ok(()),
         Some(letter) => {

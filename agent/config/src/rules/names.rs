@@ -32,23 +32,15 @@ pub fn timezone(text: &str) -> Verdict {
         Some(near) => format!("Did you mean {near}?"),
         None => "Use a name of the tz database, such as Africa/Bamako or UTC.".into(),
     };
-    Err(Complaint::value(
-        format!("{} is not a time zone", shown(text)),
-        advice,
-    ))
+    Err(Complaint::value(format!("{} is not a time zone", shown(text)), advice))
 }
 
 /// Letters, digits and hyphens in parts of 1 to 63 between dots; no part starts or ends with a hyphen.
 pub fn hostname(text: &str) -> Verdict {
     let labels: Vec<&str> = text.split('.').take(65).collect();
     let fits = |label: &&str| {
-        let letters = label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        (1..=63).contains(&label.len())
-            && letters
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (1..=63).contains(&label.len()) && letters && !label.starts_with('-') && !label.ends_with('-')
     };
     if text.len() <= 255 && labels.len() <= 64 && labels.iter().all(fits) {
         return Ok(());
@@ -61,21 +53,13 @@ pub fn hostname(text: &str) -> Verdict {
 
 /// A letter, then letters, digits and hyphens; not one of the reserved names.
 pub fn tld(text: &str) -> Verdict {
-    if RESERVED_TLDS
-        .iter()
-        .any(|reserved| reserved.eq_ignore_ascii_case(text))
-    {
+    if RESERVED_TLDS.iter().any(|reserved| reserved.eq_ignore_ascii_case(text)) {
         return Err(Complaint::value(
-            format!(
-                "{} is reserved and cannot be a top-level domain",
-                shown(text)
-            ),
+            format!("{} is reserved and cannot be a top-level domain", shown(text)),
             "Use another word, such as hotspot.",
         ));
     }
-    let letters = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if letters && text.len() <= 63 && text.starts_with(|first: char| first.is_ascii_alphabetic()) {
         return Ok(());
     }

@@ -36,11 +36,7 @@ pub fn usable_ipv4(text: &str) -> Verdict<Ipv4Addr> {
 
 fn is_special(address: Ipv4Addr) -> bool {
     let reserved = address.octets()[0] >= 240;
-    address.is_link_local()
-        || address.is_loopback()
-        || address.is_multicast()
-        || reserved
-        || address.is_unspecified()
+    address.is_link_local() || address.is_loopback() || address.is_multicast() || reserved || address.is_unspecified()
 }
 
 /// An IPv4 network: its first address and its mask.
@@ -134,9 +130,7 @@ pub fn dhcp_range(text: &str, address: Option<&str>) -> Verdict {
     } else if !network.contains(last) {
         return Err(wrong("its addresses are not in one network"));
     } else if !is_lease(lease) {
-        return Err(wrong(
-            "its last part is not a time such as 1h, 30m or infinite",
-        ));
+        return Err(wrong("its last part is not a time such as 1h, 30m or infinite"));
     }
     let Some(address) = address else {
         return Ok(());
@@ -162,9 +156,7 @@ pub fn dhcp_range(text: &str, address: Option<&str>) -> Verdict {
 }
 
 fn is_lease(text: &str) -> bool {
-    let number = text
-        .strip_suffix(['s', 'm', 'h', 'd', 'w'])
-        .unwrap_or_default();
+    let number = text.strip_suffix(['s', 'm', 'h', 'd', 'w']).unwrap_or_default();
     text == "infinite" || !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 

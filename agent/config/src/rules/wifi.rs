@@ -27,17 +27,15 @@ pub fn ssid(text: &str) -> Verdict {
     } else if let Some(letter) = text.chars().find(|letter| "+]/\"".contains(*letter)) {
         return wrong(format!("it holds {letter}"), "Leave out + ] / and \".");
     } else if text.starts_with(['!', '#', ';']) {
-        return wrong(
-            "it starts with ! # or ;".into(),
-            "Start with a letter or digit.",
-        );
+        return wrong("it starts with ! # or ;".into(), "Start with a letter or digit.");
     }
     Ok(())
 }
 
 /// 8 to 63 printable ASCII characters. Never repeats them.
 pub fn passphrase(text: &str) -> Verdict {
-    let advice = "Use 8 to 63 plain letters, digits, spaces and signs, without accents; leave it empty for an open network.";
+    let advice =
+        "Use 8 to 63 plain letters, digits, spaces and signs, without accents; leave it empty for an open network.";
     if !text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
         return Err(Complaint::value(
             "the passphrase holds characters other than plain ASCII",

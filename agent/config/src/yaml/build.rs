@@ -124,9 +124,7 @@ impl<'f, 't> Builder<'f, 't> {
                     anchor,
                 )
             }
-            Event::SequenceStart(anchor, tag) => {
-                self.begin(at, anchor, Kind::Sequence(Vec::new()), tag.as_deref())
-            }
+            Event::SequenceStart(anchor, tag) => self.begin(at, anchor, Kind::Sequence(Vec::new()), tag.as_deref()),
             Event::MappingStart(anchor, tag) => {
                 let kind = Kind::Mapping {
                     entries: Vec::new(),
@@ -142,20 +140,14 @@ impl<'f, 't> Builder<'f, 't> {
         }
     }
 
-    fn begin(
-        &mut self,
-        at: Position,
-        anchor: usize,
-        kind: Kind,
-        tag: Option<&Tag>,
-    ) -> Result<(), Overflow> {
+    fn begin(&mut self, at: Position, anchor: usize, kind: Kind, tag: Option<&Tag>) -> Result<(), Overflow> {
         self.budget.spend(1, 0)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(Overflow("it is nested more than 64 levels deep"));
         }
-        if let Some(tag) = tag.filter(|tag| {
-            !(tag.is_yaml_core_schema() && matches!(tag.suffix.as_str(), "map" | "seq"))
-        }) {
+        if let Some(tag) =
+            tag.filter(|tag| !(tag.is_yaml_core_schema() && matches!(tag.suffix.as_str(), "map" | "seq")))
+        {
             self.ignored_tag(tag, at);
         }
         self.open.push(Open { at, anchor, kind });
@@ -174,14 +166,8 @@ impl<'f, 't> Builder<'f, 't> {
                 merged,
                 ..
             } => {
-                for (key, value) in merged
-                    .into_iter()
-                    .flat_map(|merged| self.merge_entries(merged))
-                {
-                    if seen
-                        .insert(key.key_text().to_string(), key.at.line)
-                        .is_none()
-                    {
+                for (key, value) in merged.into_iter().flat_map(|merged| self.merge_entries(merged)) {
+                    if seen.insert(key.key_text().to_string(), key.at.line).is_none() {
                         entries.push((key, value));
                     }
                 }
@@ -198,11 +184,7 @@ impl<'f, 't> Builder<'f, 't> {
             self.findings.error(
                 &key,
                 Some(at),
-                Complaint::new(
-                    code::ALIAS,
-                    "this alias refers to the value it is part of",
-                    advice,
-                ),
+                Complaint::new(code::ALIAS, "this alias refers to the value it is part of", advice),
             );
             return self.complete(
                 Node {
@@ -306,13 +288,7 @@ impl<'f, 't> Builder<'f, 't> {
         }
     }
 
-    fn scalar(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        at: Position,
-    ) -> Scalar {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Scalar {
         if self.lossy && text.contains(char::REPLACEMENT_CHARACTER) {
             let key = self.path();
             let complaint = Complaint::new(
@@ -358,22 +334,17 @@ impl<'f, 't> Builder<'f, 't> {
                 .take(40)
                 .collect::<String>()
         );
-        self.findings.warning(
-            &key,
-            Some(at),
-            Complaint::new(code::TAG, message, "Remove the tag."),
-        );
+        self.findings
+            .warning(&key, Some(at), Complaint::new(code::TAG, message, "Remove the tag."));
     }
 
     /// The dotted name of the value that is being read.
     fn path(&self) -> String {
-        self.open
-            .iter()
-            .fold(String::new(), |parent, open| match &open.kind {
-                Kind::Sequence(items) => path::item(&parent, items.len()),
-                Kind::Mapping { key: Some(key), .. } => path::below(&parent, key.key_text()),
-                Kind::Mapping { .. } => parent,
-            })
+        self.open.iter().fold(String::new(), |parent, open| match &open.kind {
+            Kind::Sequence(items) => path::item(&parent, items.len()),
+            Kind::Mapping { key: Some(key), .. } => path::below(&parent, key.key_text()),
+            Kind::Mapping { .. } => parent,
+        })
     }
 }
 
@@ -411,10 +382,6 @@ fn size(node: &Node) -> Size {
             depth: 0,
         },
         Value::Sequence(items) => children(&mut items.iter().map(size)),
-        Value::Mapping(entries) => children(
-            &mut entries
-                .iter()
-                .flat_map(|(key, value)| [size(key), size(value)]),
-        ),
+        Value::Mapping(entries) => children(&mut entries.iter().flat_map(|(key, value)| [size(key), size(value)])),
     }
 }

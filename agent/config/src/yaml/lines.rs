@@ -33,8 +33,7 @@ impl Literal {
 
 fn opens_literal(body: &str) -> bool {
     let code = body.split(" #").next().unwrap_or(body).trim_end();
-    let head = code
-        .trim_end_matches(|letter: char| letter.is_ascii_digit() || matches!(letter, '+' | '-'));
+    let head = code.trim_end_matches(|letter: char| letter.is_ascii_digit() || matches!(letter, '+' | '-'));
     head.strip_suffix(['|', '>'])
         .is_some_and(|before| before.ends_with([' ', '\t']) || before.is_empty())
 }
@@ -56,26 +55,19 @@ pub fn straightened(text: &str, width: usize, repairs: &mut Repairs) -> String {
                 .tabs
                 .push((number, fixed.chars().count() - line.chars().count()))
         });
-        let quoted = straight_quotes(untabbed.as_deref().unwrap_or(line))
-            .inspect(|_| repairs.quotes.push(number));
+        let quoted = straight_quotes(untabbed.as_deref().unwrap_or(line)).inspect(|_| repairs.quotes.push(number));
         quoted.or(untabbed)
     })
 }
 
 fn rewrite(text: &str, mut fix: impl FnMut(usize, &str) -> Option<String>) -> String {
-    let mut literal = Literal {
-        parent_indent: None,
-    };
+    let mut literal = Literal { parent_indent: None };
     let mut fixed = String::with_capacity(text.len());
     for (number, line) in text.split('\n').enumerate() {
         if number > 0 {
             fixed.push('\n');
         }
-        let repaired = if literal.holds(line) {
-            None
-        } else {
-            fix(number, line)
-        };
+        let repaired = if literal.holds(line) { None } else { fix(number, line) };
         fixed.push_str(repaired.as_deref().unwrap_or(line));
     }
     fixed
@@ -132,9 +124,7 @@ fn straight_quotes(line: &str) -> Option<String> {
     let start = line.len() - body[key_end..].trim_start().len();
     let value = line[start..].trim_end();
     let inner = inside_quotes(value)?;
-    let straight = ['"', '\'']
-        .into_iter()
-        .find(|quote| !inner.contains([*quote, '\\']))?;
+    let straight = ['"', '\''].into_iter().find(|quote| !inner.contains([*quote, '\\']))?;
     Some(format!(
         "{}{straight}{inner}{straight}{}",
         &line[..start],
@@ -150,8 +140,7 @@ fn inside_quotes(value: &str) -> Option<&str> {
     let is_pair = |kind: fn(char) -> bool| pair.into_iter().all(kind);
     let inner = letters.as_str();
     let typographic = !matches!(pair, ['"', '"'] | ['\'', '\'']);
-    let whole = is_pair(is_double) && !inner.contains(is_double)
-        || is_pair(is_single) && !inner.contains(is_single);
+    let whole = is_pair(is_double) && !inner.contains(is_double) || is_pair(is_single) && !inner.contains(is_single);
     (typographic && whole).then_some(inner)
 }
 
@@ -182,10 +171,7 @@ mod tests {
             &mut repairs,
         )
         .unwrap();
-        assert_eq!(
-            fixed,
-            "ap:\n  ssid: My\u{a0}box \n  content: |\n   \u{a0}x\n"
-        );
+        assert_eq!(fixed, "ap:\n  ssid: My\u{a0}box \n  content: |\n   \u{a0}x\n");
         assert_eq!(repairs.spaces, [1]);
         assert!(without_nbsp("plain", &mut repairs).is_none());
     }

@@ -72,15 +72,10 @@ pub fn read(bytes: &[u8]) -> Reading {
         findings.warning(
             "",
             None,
-            Complaint::new(
-                code::NULS,
-                "the file ends in zero bytes, as after a cut write",
-                advice,
-            ),
+            Complaint::new(code::NULS, "the file ends in zero bytes, as after a cut write", advice),
         );
     }
-    let root =
-        read_text(&decoded.text, decoded.lossy, &mut findings).filter(|root| !root.is_null());
+    let root = read_text(&decoded.text, decoded.lossy, &mut findings).filter(|root| !root.is_null());
     let (findings, refused) = findings.finish();
     Reading {
         root,
@@ -91,12 +86,7 @@ pub fn read(bytes: &[u8]) -> Reading {
 }
 
 fn read_text(text: &str, lossy: bool, findings: &mut Findings) -> Option<Node> {
-    if text
-        .bytes()
-        .filter(|byte| b",[]{}?*&!\"':".contains(byte))
-        .count()
-        > MAX_INDICATORS
-    {
+    if text.bytes().filter(|byte| b",[]{}?*&!\"':".contains(byte)).count() > MAX_INDICATORS {
         findings.error(
             "",
             None,
@@ -209,11 +199,7 @@ enum Trouble {
 }
 
 /// The first document of the text that holds something; a second one is reported and not read.
-fn parse(
-    source: &Source,
-    budget: &mut Budget,
-    findings: &mut Findings,
-) -> Result<Option<Node>, Trouble> {
+fn parse(source: &Source, budget: &mut Budget, findings: &mut Findings) -> Result<Option<Node>, Trouble> {
     let place = |line, column| source.place(line, column);
     let mut parser = Parser::new_from_str(source.text);
     let mut first = None;

@@ -34,9 +34,7 @@ pub fn read_parts(source: &Source, findings: &mut Findings, lost: &mut Vec<Lost>
             Ok(Some(Node {
                 value: Value::Mapping(more),
                 ..
-            })) => more
-                .into_iter()
-                .for_each(|entry| enter(entry, &mut entries, findings)),
+            })) => more.into_iter().for_each(|entry| enter(entry, &mut entries, findings)),
             Ok(Some(other)) => findings.error("", Some(other.at), explain("")),
             Err(Trouble::Syntax(at, complaint)) => {
                 let key = key_of(text);
@@ -96,10 +94,7 @@ fn starts_key(line: &str) -> bool {
 
 /// The key that a broken part is about, if it looks like one.
 fn key_of(text: &str) -> String {
-    let line = text
-        .lines()
-        .find(|line| starts_key(line))
-        .unwrap_or_default();
+    let line = text.lines().find(|line| starts_key(line)).unwrap_or_default();
     line.split_once(':').map_or(String::new(), |(key, _)| {
         path::below("", key.trim().trim_matches(['"', '\'']))
     })
@@ -122,11 +117,7 @@ pub fn explain(info: &str) -> Complaint {
             "Indent with spaces, two a level.",
         );
     } else if has(&["recursion limit"]) {
-        return Complaint::new(
-            code::TOO_BIG,
-            "this is nested too deep",
-            "Remove the surplus brackets.",
-        );
+        return Complaint::new(code::TOO_BIG, "this is nested too deep", "Remove the surplus brackets.");
     } else if has(&["mapping values are not allowed"]) {
         return syntax(
             "a second `: ` on this line, or a wrong indentation",

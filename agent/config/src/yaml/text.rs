@@ -25,13 +25,8 @@ pub fn decode(bytes: &[u8]) -> Result<Text, Complaint> {
         Encoding::Utf16(body, unit) => utf_16(body, unit),
     };
     if looks_binary(&text) {
-        let advice =
-            "Save the file as plain text (UTF-8) with a text editor, not a word processor.";
-        return Err(Complaint::new(
-            code::ENCODING,
-            "this is not a text file",
-            advice,
-        ));
+        let advice = "Save the file as plain text (UTF-8) with a text editor, not a word processor.";
+        return Err(Complaint::new(code::ENCODING, "this is not a text file", advice));
     }
     let text = if text.contains('\r') {
         text.replace("\r\n", "\n").replace('\r', "\n")
@@ -43,10 +38,7 @@ pub fn decode(bytes: &[u8]) -> Result<Text, Complaint> {
 
 /// A cut write leaves zero bytes; in UTF-16 the last one may be half of a letter.
 fn without_trailing_nuls(bytes: &[u8]) -> &[u8] {
-    let end = bytes
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .map_or(0, |last| last + 1);
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let half = matches!(encoding(bytes), Encoding::Utf16(..)) && end % 2 == 1 && end < bytes.len();
     &bytes[..end + usize::from(half)]
 }
@@ -107,16 +99,10 @@ mod tests {
         let big: Vec<u8> = utf_16.iter().flat_map(|unit| unit.to_be_bytes()).collect();
         assert_eq!(text("a: é\r\nb: 😀".as_bytes()), wanted);
         assert_eq!(text("\u{feff}a: é\rb: 😀".as_bytes()), wanted);
-        assert_eq!(
-            (text(&little), text(&big)),
-            (wanted.clone(), wanted.clone())
-        );
+        assert_eq!((text(&little), text(&big)), (wanted.clone(), wanted.clone()));
         assert_eq!(text(&[&[0xFF, 0xFE], &little[..]].concat()), wanted);
         assert_eq!(text(&[&[0xFE, 0xFF], &big[..]].concat()), wanted);
-        assert_eq!(
-            text(&[&[0xFF, 0xFE], &little[..], &[0; 6]].concat()),
-            wanted
-        );
+        assert_eq!(text(&[&[0xFF, 0xFE], &little[..], &[0; 6]].concat()), wanted);
     }
 
     #[test]
@@ -126,9 +112,6 @@ mod tests {
         assert_eq!(text(b""), Some(String::new()));
         assert_eq!(text(b"\x7fELF\x02\x01\x01\0\0\0\x01"), None);
         assert_eq!(text(&[0xFF, 0xFE, b'a', 0, b'b']).as_deref(), Some("a"));
-        assert!(
-            decode(b"ssid: caf\xe9")
-                .is_ok_and(|text| text.lossy && text.text == "ssid: caf\u{fffd}")
-        );
+        assert!(decode(b"ssid: caf\xe9").is_ok_and(|text| text.lossy && text.text == "ssid: caf\u{fffd}"));
     }
 }
