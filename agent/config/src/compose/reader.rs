@@ -161,7 +161,8 @@ impl<'a> Reader<'a> {
         }
         for dependency in service.depends_on.iter().filter(|dependency| dependency.required) {
             if entries.iter().all(|(name, _)| *name != dependency.service) {
-                place.refuse(format!("it depends on {}, which is no service", dependency.service));
+                let message = format!("it depends on {}, and there is no such service", dependency.service);
+                place.refuse(message);
             }
         }
         self.tie_networks(service, place);
