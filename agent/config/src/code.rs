@@ -42,3 +42,14 @@ codes! {
     COMPOSE_RELATIVE = "E-CFG-COMPOSE-RELATIVE": "A relative bind source.";
     COMPOSE_VARIABLE = "E-CFG-COMPOSE-VARIABLE": "A variable, which is not replaced.";
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn codes_are_unique_and_look_alike() {
+        let codes: std::collections::BTreeSet<&str> =
+            super::ALL.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes.len(), super::ALL.len());
+        assert!(codes.iter().all(|code| code.starts_with("E-CFG-")));
+    }
+}

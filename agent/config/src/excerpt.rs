@@ -5,13 +5,32 @@ use crate::node::Position;
 const MASK: &str = "********";
 const BEFORE_CARET: usize = 70;
 const WIDTH: usize = 110;
+/// No person writes longer lines than this; what stands further right is not shown.
+const LONGEST: usize = 8192;
+/// How many lines up a key is looked for.
+const FAR: usize = 2000;
 
 /// The line at this place and a caret below it; `secret` hides the whole line.
 pub fn excerpt(text: &str, at: Position, secret: bool) -> Option<String> {
-    let line = text.split('\n').nth(at.line.checked_sub(1)?)?;
-    let hidden =
-        secret || at.line > 1 && text.split('\n').nth(at.line - 2).is_some_and(opens_secret);
-    let shown = if hidden { mask_all(line) } else { mask(line) };
+    let number = at.line.checked_sub(1)?;
+    let start = if number == 0 {
+        0
+    } else {
+        text.match_indices('\n').nth(number - 1)?.0 + 1
+    };
+    let line = text[start..].split('\n').next()?;
+    let line = if line.len() > LONGEST {
+        line.get(..LONGEST).filter(|_| at.column < LONGEST / 4)?
+    } else {
+        line
+    };
+    let inside = lies_in_secret(&text[..start], line);
+    let named = secret_value(line).is_some();
+    let shown = if inside || secret && !named {
+        mask_all(line)
+    } else {
+        mask(line)
+    };
     let shown: Vec<char> = shown.chars().map(visible).collect();
     let column = at.column.clamp(1, shown.len() + 1);
     let first = column.saturating_sub(BEFORE_CARET);
@@ -35,8 +54,8 @@ pub fn is_secret(key: &str) -> bool {
         "pwd",
         "psk",
         "apikey",
-        "api_key",
-        "private_key",
+        "_key",
+        "-key",
         "credential",
     ]
     .iter()
@@ -85,12 +104,35 @@ fn secret_value(line: &str) -> Option<usize> {
     })
 }
 
-/// A line that ends with a secret key: its value stands on the next one.
-fn opens_secret(line: &str) -> bool {
-    secret_value(line).is_some_and(|at| {
-        let rest = line[at..].trim();
-        rest.is_empty() || rest.starts_with(['|', '>', '&', '!', '#'])
-    })
+/// Whether the line goes on with the value of a secret key: the nearest key above that is indented less, beyond list items, or the
+/// line just above, has such a name.
+fn lies_in_secret(before: &str, line: &str) -> bool {
+    let mut above = before
+        .rsplit('\n')
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.get(..LONGEST).unwrap_or(line))
+        .take(FAR)
+        .peekable();
+    let opens = |rest: &str| rest.is_empty() || rest.starts_with(['|', '>', '&', '!', '#']);
+    let last = above.peek().copied().unwrap_or_default();
+    if secret_value(last).is_some_and(|at| opens(last[at..].trim())) {
+        return true;
+    }
+    let mut inner = depth(line);
+    let parents = above.filter(|above| {
+        let outer = depth(above) < inner;
+        inner = inner.min(depth(above));
+        outer
+    });
+    let mut keys = parents
+        .filter(|parent| secret_value(parent).is_some() || !parent.trim_start().starts_with('-'));
+    keys.next().is_some_and(|key| secret_value(key).is_some())
+}
+
+/// How deep a line is nested; an item is deeper than the key above it, even where it is indented alike.
+fn depth(line: &str) -> usize {
+    let body = line.trim_start();
+    2 * (line.len() - body.len()) + usize::from(body.starts_with('-'))
 }
 
 /// The line with what stands before the `@` of an address hidden.
@@ -150,6 +192,14 @@ mod tests {
             );
         }
         assert!(!shown("passphrase: >\n  hunter2", 2, 3).contains("hunter2"));
+        assert_eq!(
+            shown("passphrase: >\n  one\n  hunter2\nssid: x", 3, 3),
+            "  ********\n  ^"
+        );
+        assert_eq!(
+            shown("passphrase: >\n  one\n  hunter2\nssid: x", 4, 1),
+            "ssid: x\n^"
+        );
         assert_eq!(shown("ssid: pass the salt", 1, 1), "ssid: pass the salt\n^");
     }
 }

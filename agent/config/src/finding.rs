@@ -74,30 +74,33 @@ const FINE_REFUSALS: usize = 1000;
 pub struct Findings<'t> {
     text: &'t str,
     list: Vec<Finding>,
-    unlisted: usize,
     refused: Refused,
     refuses_unknown: bool,
 }
 
-/// The keys, services and entries that are refused, by path.
+/// What findings leave behind beside their list: the keys, services and entries that are refused, by path.
 #[derive(Debug, Clone, Default)]
-pub struct Refused(std::collections::BTreeSet<String>);
+pub struct Refused {
+    paths: std::collections::BTreeSet<String>,
+    /// Findings beyond the limit of the list.
+    unlisted: usize,
+}
 
 impl Refused {
     /// Refuses what this path belongs to; false if it was refused already.
     pub fn insert(&mut self, path: &str) -> bool {
-        let coarse = self.0.len() >= FINE_REFUSALS;
+        let coarse = self.paths.len() >= FINE_REFUSALS;
         let end = if coarse {
             path.find(['.', '[']).unwrap_or(path.len())
         } else {
             path.len()
         };
-        self.0.insert(path[..end].to_string())
+        self.paths.insert(path[..end].to_string())
     }
 
     /// Whether this path, something below it or something it lies in is refused.
     pub fn touches(&self, path: &str) -> bool {
-        self.0
+        self.paths
             .iter()
             .any(|refused| path::is_within(refused, path) || path::is_within(path, refused))
     }
@@ -105,7 +108,7 @@ impl Refused {
     /// Whether `parent` is refused for something that is not below `children`, a path in it.
     pub fn touches_beside(&self, parent: &str, children: &str) -> bool {
         let within = |refused: &&String| path::is_within(refused, parent);
-        self.0
+        self.paths
             .iter()
             .filter(within)
             .any(|refused| refused == children || !path::is_within(refused, children))
@@ -118,18 +121,17 @@ impl<'t> Findings<'t> {
         Findings {
             text,
             list: Vec::new(),
-            unlisted: 0,
             refused: Refused::default(),
             refuses_unknown: false,
         }
     }
 
     /// Goes on from what reading has found.
-    pub fn resume(text: &'t str, list: Vec<Finding>, refused: Refused) -> Findings<'t> {
+    pub fn resume(text: &'t str, mut list: Vec<Finding>, refused: Refused) -> Findings<'t> {
+        list.retain(|finding| finding.code != code::MORE);
         Findings {
             text,
             list,
-            unlisted: 0,
             refused,
             refuses_unknown: false,
         }
@@ -150,6 +152,11 @@ impl<'t> Findings<'t> {
         self.refuses_unknown
     }
 
+    /// Whether further findings are counted, not listed: no need to find the best words.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= LIMIT
+    }
+
     /// A separate list about the same text, for an attempt that may come to nothing.
     pub fn fork(&self) -> Findings<'t> {
         Findings::new(self.text)
@@ -157,13 +164,13 @@ impl<'t> Findings<'t> {
 
     /// Takes over what an attempt has found.
     pub fn adopt(&mut self, attempt: Findings<'t>) {
-        self.refused.0.extend(attempt.refused.0);
-        self.unlisted += attempt.unlisted;
+        self.refused.paths.extend(attempt.refused.paths);
+        self.refused.unlisted += attempt.refused.unlisted;
         for finding in attempt.list {
             if self.list.len() < LIMIT {
                 self.list.push(finding)
             } else {
-                self.unlisted += 1
+                self.refused.unlisted += 1
             }
         }
     }
@@ -187,8 +194,8 @@ impl<'t> Findings<'t> {
     /// The findings in the order of the file, and what they refuse.
     pub fn finish(mut self) -> (Vec<Finding>, Refused) {
         self.list.sort_by_key(|finding| finding.at);
-        if self.unlisted > 0 {
-            let message = format!("{} more problems are not listed", self.unlisted);
+        if self.refused.unlisted > 0 {
+            let message = format!("{} more problems are not listed", self.refused.unlisted);
             let (severity, advice) = (
                 Severity::Warning,
                 "Repair the ones above first.".to_string(),
@@ -208,7 +215,7 @@ impl<'t> Findings<'t> {
 
     fn push(&mut self, severity: Severity, key: &str, at: Option<Position>, complaint: Complaint) {
         if self.list.len() >= LIMIT {
-            self.unlisted += 1;
+            self.refused.unlisted += 1;
             return;
         }
         let secret = key.rsplit('.').next().is_some_and(excerpt::is_secret);

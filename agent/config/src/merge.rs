@@ -1,5 +1,7 @@
 //! What is in force: the last good settings, changed by what a new file names and by nothing else.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::check::{File, has_errors, read_file, report_conflicts, without};
 use crate::code;
 use crate::finding::{Complaint, Finding, Findings};
@@ -107,50 +109,49 @@ fn judge_access_point(before: &Node, kept: &Node, findings: &mut Findings) -> bo
 
 /// The last good tree with what the new one names. Services that the new file names but that are refused stay as they were.
 pub fn merge(before: &Node, given: &Node, refused_services: &[String]) -> Node {
-    let mut merged: Vec<(Node, Node)> = before.as_mapping().unwrap_or_default().to_vec();
-    for (name, value) in given.as_mapping().unwrap_or_default() {
-        let known = merged
-            .iter_mut()
-            .find(|(known, _)| known.key_text() == name.key_text());
-        match known {
-            None => merged.push((name.clone(), value.clone())),
-            Some((_, old)) => {
-                *old = match name.key_text() {
-                    key if ENTRY_BY_ENTRY.contains(&key) => overlay(old, value),
-                    "containers" => with_refused_services(old, value, refused_services),
-                    _ => value.clone(),
-                }
-            }
-        }
-    }
-    Value::Mapping(merged).into()
+    overlay_by(before, given, |name, old, new| match name {
+        _ if ENTRY_BY_ENTRY.contains(&name) => overlay(old, new),
+        "containers" => with_refused_services(old, new, refused_services),
+        _ => new.clone(),
+    })
 }
 
 /// The entries of `over` in place of those of `under` with the same names.
 fn overlay(under: &Node, over: &Node) -> Node {
-    let over = over.as_mapping().unwrap_or_default();
+    overlay_by(under, over, |_, _, new| new.clone())
+}
+
+fn overlay_by(under: &Node, over: &Node, join: impl Fn(&str, &Node, &Node) -> Node) -> Node {
     let mut entries: Vec<(Node, Node)> = under.as_mapping().unwrap_or_default().to_vec();
-    for (name, value) in over {
-        match entries
-            .iter_mut()
-            .find(|(known, _)| known.key_text() == name.key_text())
-        {
-            Some((_, old)) => *old = value.clone(),
+    let places = places(under);
+    for (name, value) in over.as_mapping().unwrap_or_default() {
+        match places.get(name.key_text()) {
+            Some(&place) => entries[place].1 = join(name.key_text(), &entries[place].1, value),
             None => entries.push((name.clone(), value.clone())),
         }
     }
     Value::Mapping(entries).into()
 }
 
+/// Where each key stands in a mapping, which may be large.
+fn places(node: &Node) -> HashMap<&str, usize> {
+    let entries = node.as_mapping().unwrap_or_default().iter().enumerate();
+    entries
+        .map(|(place, (name, _))| (name.key_text(), place))
+        .collect()
+}
+
 /// The new compose file, with the last good definition of each service that is refused in it.
 fn with_refused_services(before: &Node, given: &Node, refused: &[String]) -> Node {
-    let old = |name: &String| {
-        before
-            .get("services")
-            .and_then(|services| services.entry(name))
-            .cloned()
+    let Some(old) = before.get("services") else {
+        return given.clone();
     };
-    let kept: Vec<(Node, Node)> = refused.iter().filter_map(old).collect();
+    let refused: HashSet<&str> = refused.iter().map(String::as_str).collect();
+    let old = old.as_mapping().unwrap_or_default().iter();
+    let kept: Vec<(Node, Node)> = old
+        .filter(|(name, _)| refused.contains(name.key_text()))
+        .cloned()
+        .collect();
     let mut merged = given.clone();
     if let Value::Mapping(entries) = &mut merged.value
         && let Some((_, services)) = entries
@@ -164,15 +165,20 @@ fn with_refused_services(before: &Node, given: &Node, refused: &[String]) -> Nod
 }
 
 fn changed(before: &Node, after: &Node) -> Vec<String> {
-    let entries = after.as_mapping().unwrap_or_default().iter();
-    let differs = |(name, value): &&(Node, Node)| {
-        !before
-            .get(name.key_text())
-            .is_some_and(|old| old.same(value))
+    let (old, places) = (before.as_mapping().unwrap_or_default(), places(before));
+    let same = |name: &str, value: &Node| {
+        places
+            .get(name)
+            .is_some_and(|&place| old[place].1.same(value))
     };
+    let entries = after
+        .as_mapping()
+        .unwrap_or_default()
+        .iter()
+        .map(|(name, value)| (name.key_text(), value));
     entries
-        .filter(differs)
-        .map(|(name, _)| name.key_text().to_string())
+        .filter(|(name, value)| !same(name, value))
+        .map(|(name, _)| name.to_string())
         .collect()
 }
 

@@ -97,7 +97,11 @@ pub fn check_keys(
 
 /// Reports a key that nothing reads: kept with a warning in offspot.yaml, an error in image.yaml.
 pub fn unknown(name: &Node, here: &str, keys: &[Key], findings: &mut Findings) {
-    let complaint = unknown_key(name.key_text(), keys);
+    let complaint = if findings.is_full() {
+        Complaint::new(code::UNKNOWN, "", "")
+    } else {
+        unknown_key(name.key_text(), keys)
+    };
     if findings.refuses_unknown() {
         findings.error(here, Some(name.at), complaint)
     } else {
@@ -127,7 +131,7 @@ pub fn require(node: &Node, place: &str, names: &[&str], findings: &mut Findings
         .filter(|name| node.get(name).is_none_or(Node::is_empty));
     let complaints: Vec<&&str> = missing.collect();
     for name in &complaints {
-        let message = format!("{} is missing", path::below(place, name));
+        let message = format!("{name} is missing");
         findings.error(
             place,
             Some(node.at),

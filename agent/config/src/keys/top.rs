@@ -4,7 +4,8 @@ use super::{
     Form, Key, Takes, ap, check_keys, containers, ethernet, files, firmware, oci_images, status,
     text_of, unknown, wrong_shape,
 };
-use crate::finding::Findings;
+use crate::code;
+use crate::finding::{Complaint, Findings};
 use crate::node::{Node, Value};
 use crate::rules::{Verdict, names};
 use crate::settings::Settings;
@@ -35,7 +36,21 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Node {
     for (name, value) in entries {
         let here = path::below(place, name.key_text());
         if !KEYS.iter().any(|key| key.name == name.key_text()) {
-            unknown(name, &here, KEYS, findings);
+            match name.key_text() {
+                "services" => {
+                    let advice = "Put it, indented by two spaces, below a line `containers:`.";
+                    findings.warning(
+                        &here,
+                        Some(name.at),
+                        Complaint::new(
+                            code::UNKNOWN,
+                            "services stands outside of containers",
+                            advice,
+                        ),
+                    );
+                }
+                _ => unknown(name, &here, KEYS, findings),
+            }
             kept.push((name.clone(), value.clone()));
         } else if let Some(value) = Some(value)
             .filter(|value| !says_nothing(value))
@@ -63,13 +78,56 @@ fn check_one(name: &str, value: &Node, here: &str, findings: &mut Findings) -> O
         "hostname" => text(value, here, names::hostname, findings),
         "ethernet" => ethernet::check(value, here, findings),
         "containers" => containers::check(value, here, findings),
-        "ap" => check_keys(value, here, ap::KEYS, findings)
-            .filter(|_| !findings.refused().touches(here)),
+        "ap" => access_point(value, here, findings),
+        "capabilities" => Some(plain_flags(value)).filter(|_| !findings.refused().touches(here)),
         "oci_images" => oci_images::check(value, here, findings),
         "files" => files::check(value, here, findings),
         "firmware" => each_for_itself(value, here, firmware::KEYS, findings),
         "status" => each_for_itself(value, here, status::KEYS, findings),
         _ => Some(value.clone()).filter(|_| !findings.refused().touches(here)),
+    }
+}
+
+/// Stands or falls as a whole. A key that is null goes back to its default, but for `ssid`, which has none and stays.
+fn access_point(node: &Node, here: &str, findings: &mut Findings) -> Option<Node> {
+    let checked = check_keys(node, here, ap::KEYS, findings)?;
+    let Value::Mapping(entries) = checked.value else {
+        return None;
+    };
+    let stands = |(name, value): &(Node, Node)| name.key_text() != "ssid" || !value.is_null();
+    let kept: Vec<(Node, Node)> = entries.into_iter().filter(stands).collect();
+    let complete = !kept.is_empty() && !findings.refused().touches(here);
+    complete.then_some(Node {
+        value: Value::Mapping(kept),
+        at: checked.at,
+    })
+}
+
+/// `yes` and `off` as `true` and `false`: who reads this mapping reads YAML 1.1.
+fn plain_flags(node: &Node) -> Node {
+    let flag = |node: &Node| {
+        node.as_scalar()
+            .filter(|scalar| scalar.plain)
+            .and_then(|scalar| crate::scalar::boolean(&scalar.text))
+    };
+    let plain = |value: &Node| match flag(value) {
+        Some(flag) => Node {
+            at: value.at,
+            ..Node::word(flag.to_string())
+        },
+        None => value.clone(),
+    };
+    match node.as_mapping() {
+        None => node.clone(),
+        Some(entries) => Node {
+            value: Value::Mapping(
+                entries
+                    .iter()
+                    .map(|(name, value)| (name.clone(), plain(value)))
+                    .collect(),
+            ),
+            at: node.at,
+        },
     }
 }
 

@@ -140,11 +140,11 @@ pub fn image_name(text: &str) -> Verdict {
                 .all(|letter| word(letter) && !letter.is_ascii_uppercase())
     };
     let registry = |part: &str| {
-        part.contains(['.', ':'])
-            && part
-                .chars()
-                .all(|letter| word(letter) || matches!(letter, ':' | '[' | ']'))
-            || part == "localhost"
+        let host = part
+            .chars()
+            .all(|letter| word(letter) || matches!(letter, ':' | '[' | ']'));
+        let start = part.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[');
+        part.contains(['.', ':']) && host && start || part == "localhost"
     };
     let parts: Vec<&str> = path.split('/').collect();
     let (first, rest) = parts.split_first().unwrap_or((&"", &[]));
