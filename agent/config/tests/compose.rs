@@ -91,7 +91,10 @@ fn a_value_that_cannot_be_used_refuses_its_service() {
         );
         assert_eq!(project.services.len(), 1, "{keys}");
     }
-    for shape in ["services:\n  bad:\n  good: {image: a}", "services: {bad: x, good: {image: a}}"] {
+    for shape in [
+        "services:\n  bad:\n  good: {image: a}",
+        "services: {bad: x, good: {image: a}}",
+    ] {
         let (project, _) = read(shape);
         assert_eq!((project.refused.len(), project.services.len()), (1, 1), "{shape}");
     }
@@ -115,7 +118,11 @@ fn what_is_only_mentioned() {
         assert_eq!(findings[0].severity, Severity::Warning);
         assert_eq!(project.services.len(), 2, "{keys}");
     }
-    for keys in ["image: a, pull_policy: never", "image: a, ports: , command: ~", "image: a, scale: 1"] {
+    for keys in [
+        "image: a, pull_policy: never",
+        "image: a, ports: , command: ~",
+        "image: a, scale: 1",
+    ] {
         let (project, findings) = beside(keys);
         assert_eq!((project.services.len(), findings.len()), (2, 0), "{keys}: {findings:?}");
     }
@@ -124,7 +131,9 @@ fn what_is_only_mentioned() {
 #[test]
 fn findings_say_where() {
     let (_, findings) = read("services:\n  kiwix:\n    image: a\n    ports:\n      - 80:80\n      - x\n");
-    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}")
+    };
     let at = finding.at.map(|at| (at.line, at.column));
     assert_eq!(
         (finding.key.as_str(), at),
@@ -162,11 +171,23 @@ services:
         .collect();
     assert_eq!(
         environment,
-        ["FLOAT=1.0", "NO=no", "NULL_=<none>", "NUM=1e3", "OCTAL=0755", "TEXT=a  b", "TIME=22:22", "TPL=//x.{fqdn}/{y}"]
+        [
+            "FLOAT=1.0",
+            "NO=no",
+            "NULL_=<none>",
+            "NUM=1e3",
+            "OCTAL=0755",
+            "TEXT=a  b",
+            "TIME=22:22",
+            "TPL=//x.{fqdn}/{y}"
+        ]
     );
     assert_eq!(service.restart, Restart::No);
     assert_eq!(service.ports[1].published, "8080");
-    assert_eq!((service.mounts[0].target.as_str(), service.mounts[0].read_only), ("/x", true));
+    assert_eq!(
+        (service.mounts[0].target.as_str(), service.mounts[0].read_only),
+        ("/x", true)
+    );
     let MountKind::Bind { source, create, .. } = &service.mounts[0].kind else {
         panic!("{:?}", service.mounts)
     };
@@ -204,11 +225,13 @@ fn services_come_after_those_they_need() {
 
 #[test]
 fn merge_keys_and_anchors() {
-    let (project, findings) = read(
-        "x-base: &base {restart: always, image: a}\nservices: {a: {<<: *base, image: b}, c: *base}",
-    );
+    let (project, findings) =
+        read("x-base: &base {restart: always, image: a}\nservices: {a: {<<: *base, image: b}, c: *base}");
     assert_eq!(findings.len(), 1, "{findings:?}");
-    assert_eq!((project.services[0].image.as_str(), project.services[0].restart), ("b", Restart::Always));
+    assert_eq!(
+        (project.services[0].image.as_str(), project.services[0].restart),
+        ("b", Restart::Always)
+    );
     assert_eq!(project.services[1].image, "a");
 }
 
@@ -216,7 +239,11 @@ fn merge_keys_and_anchors() {
 fn the_real_recipe_has_nothing_to_mention() {
     let text = include_str!("../../../tests/data/compose/tuto.offspot.yaml");
     let reading = yaml::read(text.as_bytes());
-    let containers = reading.root.as_ref().and_then(|root| root.get("containers")).expect("containers");
+    let containers = reading
+        .root
+        .as_ref()
+        .and_then(|root| root.get("containers"))
+        .expect("containers");
     let (project, findings) = compose::read(containers);
     assert!(findings.is_empty(), "{findings:?}");
     assert_eq!((project.services.len(), project.refused.len()), (9, 0));
@@ -225,7 +252,9 @@ fn the_real_recipe_has_nothing_to_mention() {
 
 #[test]
 fn hostile_files_stay_small() {
-    let many: String = (0..20_000).map(|i| format!("  s{i}: {{image: a, container_name: n{i}}}\n")).collect();
+    let many: String = (0..20_000)
+        .map(|i| format!("  s{i}: {{image: a, container_name: n{i}}}\n"))
+        .collect();
     let (project, findings) = read(&format!("services:\n{many}"));
     assert!(project.services.len() <= 200 && findings.len() <= 1200);
     assert_eq!(project.services.len() + project.refused.len(), 20_000);

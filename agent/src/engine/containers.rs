@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings,
-    NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, NetworkConnectRequest,
+    NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions, ListContainersOptions,

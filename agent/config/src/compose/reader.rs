@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
         }
         let mut targets: Vec<&str> = service.mounts.iter().map(|mount| mount.target.as_str()).collect();
         targets.sort_unstable();
-        if let Some([target, _]) = targets.array_windows().find(|[a, b]| a == b) {
+        if let Some([target, ..]) = targets.windows(2).find(|pair| pair.first() == pair.last()) {
             clash(place, &format!("two volumes have the target {target}"), "leave one out");
         }
     }
