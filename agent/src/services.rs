@@ -3,7 +3,6 @@
 //! Unchanged services are left alone, changed ones made anew, vanished ones removed. One service that fails costs itself, and those
 //! that cannot do without it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use offspot_config::compose::Project;
@@ -18,7 +17,6 @@ pub mod create;
 pub mod found;
 mod health;
 pub mod labels;
-mod names;
 mod networks;
 mod replace;
 mod run;
@@ -53,13 +51,13 @@ impl Running {
     }
 }
 
-/// Brings the project up and waits at most `limit` for the health of its services. `failed` names the images that are on the card and
-/// could not be loaded. Problems are reported by the name of their service.
+/// Brings the project up from these images and waits at most `limit` for the health of its services. Problems are reported by the
+/// name of their service.
 pub async fn up(
     engine: &Engine,
     host: &Host,
     project: Project,
-    failed: &BTreeSet<String>,
+    images: &Loaded,
     limit: Duration,
     report: &Reporter,
 ) -> Running {
@@ -80,7 +78,7 @@ pub async fn up(
         engine,
         host,
         project: &project,
-        failed,
+        images,
         report,
         deadline: tokio::time::Instant::now() + limit,
         limit,

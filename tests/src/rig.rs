@@ -1,15 +1,17 @@
 //! A box to bring services up on: a private engine, a root, tiny images.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use offspot_agent::engine::Engine;
 use offspot_agent::host::Host;
+use offspot_agent::images::{self, Loaded};
 use offspot_agent::problem::Problem;
+use offspot_agent::receipts::Receipts;
 use offspot_agent::report::Reporter;
 use offspot_agent::services::{self, Running, ServiceState};
 use offspot_config::compose;
+use offspot_config::settings::OciImage;
 
 use crate::engine::PrivateEngine;
 
@@ -95,22 +97,13 @@ impl Rig {
         self.up_with(yaml, seconds, &[])
     }
 
-    /// The same where some images could not be loaded.
+    /// The same where the tarballs of some images are missing.
     pub fn up_with(&self, yaml: &str, seconds: u64, failed: &[&str]) -> Run {
-        let project = project(yaml);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let socket = self.engine().socket();
-        let failed: BTreeSet<String> = failed.iter().map(|name| (*name).to_owned()).collect();
-        runtime.block_on(async {
-            let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30))
-                .await
-                .unwrap();
+        runtime().block_on(async {
+            let (engine, images) = self.images(failed).await;
             let (report, status) = Reporter::new();
             let (host, limit, began) = (Host::new(self.root()), Duration::from_secs(seconds), Instant::now());
-            let running = services::up(&engine, &host, project, &failed, limit, &report).await;
+            let running = services::up(&engine, &host, project(yaml), &images, limit, &report).await;
             let problems = status.borrow().problems.clone();
             Run {
                 running,
@@ -118,6 +111,30 @@ impl Rig {
                 took: began.elapsed(),
             }
         })
+    }
+
+    /// Begins the same, and is cut off after some milliseconds.
+    pub fn cut(&self, yaml: &str, millis: u64) {
+        runtime().block_on(async {
+            let (engine, images) = self.images(&[]).await;
+            let (report, _status) = Reporter::new();
+            let (host, limit) = (Host::new(self.root()), Duration::from_secs(60));
+            let whole = services::up(&engine, &host, project(yaml), &images, limit, &report);
+            let _ = tokio::time::timeout(Duration::from_millis(millis), whole).await;
+        });
+    }
+
+    /// The step before.
+    async fn images(&self, failed: &[&str]) -> (Engine, Loaded) {
+        let socket = self.engine().socket();
+        let ready = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30));
+        let (engine, host) = (ready.await.unwrap(), Host::new(self.root()));
+        let (receipts, _) = Receipts::open(&host.state()).unwrap();
+        let wanted: Vec<OciImage> = failed.iter().map(|name| wanted(name)).collect();
+        let (report, _status) = Reporter::new();
+        let items = images::survey(&host, &wanted, &receipts);
+        let loaded = images::load(&engine, &host.data(), items, &receipts, &report, true).await;
+        (engine, loaded)
     }
 
     /// `docker inspect` with a format.
@@ -148,6 +165,23 @@ impl Drop for Rig {
     fn drop(&mut self) {
         drop(self.engine.take());
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn wanted(name: &str) -> OciImage {
+    OciImage {
+        ident: name.to_owned(),
+        url: None,
+        filesize: None,
+        fullsize: None,
+        checksum: None,
     }
 }
 

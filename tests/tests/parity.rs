@@ -269,7 +269,7 @@ fn networks(container: &Value, id: &str) -> Value {
         aliases.retain(|alias| !id.starts_with(alias.as_str()) && *alias != ours && alias != hostname);
         aliases.sort();
         aliases.dedup();
-        let links = list("Links").len() > 0;
+        let links = !list("Links").is_empty();
         (
             name.clone(),
             json!([aliases, links, network["IPAMConfig"]["IPv4Address"]]),

@@ -1,13 +1,9 @@
 //! `containers` on a real engine: what runs, what is left alone, what is made anew, what fails and what does not.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use offspot_agent::engine::Engine;
-use offspot_agent::host::Host;
-use offspot_agent::report::Reporter;
-use offspot_agent::services::{self, ServiceState};
-use offspot_tests::rig::{Rig, project};
+use offspot_agent::services::ServiceState;
+use offspot_tests::rig::Rig;
 
 #[test]
 fn names_resolve_ports_answer_and_a_second_run_changes_nothing() {
@@ -172,22 +168,9 @@ volumes: {kept: }
     assert_eq!(this.names(), ["aa"]);
     // Cut off after the new one was made, before it was started.
     let changed = yaml.replace("restart: always", "restart: always, user: '0'");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     for millis in [2u64, 10, 25, 50, 100, 200] {
         let changed = changed.replace("user: '0'", &format!("user: '0', hostname: h{millis}"));
-        let socket = this.engine().socket();
-        runtime.block_on(async {
-            let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30))
-                .await
-                .unwrap();
-            let (report, _status) = Reporter::new();
-            let (host, limit, none) = (Host::new(this.root()), Duration::from_secs(60), BTreeSet::new());
-            let whole = services::up(&engine, &host, project(&changed), &none, limit, &report);
-            let _ = tokio::time::timeout(Duration::from_millis(millis), whole).await;
-        });
+        this.cut(&changed, millis);
         let run = this.up(&changed).all_well();
         assert_eq!(run.state("a"), ServiceState::Running);
         this.engine().docker(&there);

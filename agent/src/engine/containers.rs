@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, ImageSummary,
-    NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, NetworkConnectRequest,
+    NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListImagesOptions,
+    CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions, ListContainersOptions,
     RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
     StopContainerOptions,
 };
@@ -65,11 +65,6 @@ impl Engine {
             ..Default::default()
         };
         Ok(self.docker.list_containers(Some(options)).await?)
-    }
-
-    /// Every image that has a name.
-    pub async fn named_images(&self) -> Result<Vec<ImageSummary>, Refusal> {
-        Ok(self.docker.list_images(None::<ListImagesOptions>).await?)
     }
 
     /// Id of the image that the engine finds under a name; none where it finds none.

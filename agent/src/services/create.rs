@@ -88,7 +88,7 @@ pub fn body(service: &Service, around: &Surroundings<'_>) -> ContainerCreateBody
         None => name.clone(),
     });
     ContainerCreateBody {
-        image: Some(service.image.clone()),
+        image: Some(reference(service, around.image).to_owned()),
         hostname: service.isolation.hostname.clone(),
         domainname: service.isolation.domainname.clone(),
         user: process.user.clone(),
@@ -108,6 +108,14 @@ pub fn body(service: &Service, around: &Surroundings<'_>) -> ContainerCreateBody
         host_config: Some(host_config(service, around)),
         networking_config: first_network(service, around.project),
         ..Default::default()
+    }
+}
+
+/// The engine finds an image by the digest of its registry only where it came from there.
+fn reference<'a>(service: &'a Service, id: &'a str) -> &'a str {
+    match service.image.contains('@') {
+        true => id,
+        false => &service.image,
     }
 }
 

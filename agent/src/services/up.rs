@@ -1,6 +1,6 @@
 //! The way of a project, in this order: what is there, what is to be made, what goes, what starts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::found::{Decision, Found, decide};
 use super::health::{Progress, Watch};
-use super::names::{Names, familiar};
 use super::{ServiceState, create, fail, labels, networks};
 use crate::engine::{Engine, Refusal};
 use crate::host::Host;
+use crate::images::Loaded;
 use crate::problem::{EngineProblem, ServiceProblem};
 use crate::report::{Kind, Reporter, State};
 
@@ -22,8 +22,7 @@ pub(super) struct Up<'a> {
     pub engine: &'a Engine,
     pub host: &'a Host,
     pub project: &'a Project,
-    /// Familiar names of images that could not be loaded.
-    pub failed: &'a BTreeSet<String>,
+    pub images: &'a Loaded,
     pub report: &'a Reporter,
     pub deadline: Instant,
     pub limit: Duration,
@@ -66,16 +65,14 @@ impl<'a> Up<'a> {
             .labelled(&label)
             .await
             .map_err(failed("listing containers"))?;
-        let images = self.engine.named_images().await.map_err(failed("listing images"))?;
-        let (images, listed) = (Names::of(images), listed.into_iter().filter_map(Found::read));
         let mut by_service: BTreeMap<String, Vec<Found>> = BTreeMap::new();
-        for found in listed {
+        for found in listed.into_iter().filter_map(Found::read) {
             by_service.entry(found.service.clone()).or_default().push(found);
         }
         let mut jobs = Vec::new();
         for service in &self.project.services {
             let found = by_service.remove(&service.name).unwrap_or_default();
-            jobs.push(self.job(service, found, &images).await);
+            jobs.push(self.job(service, found).await);
         }
         let refused = |name: &str| self.project.refused.iter().any(|refused| refused.name == name);
         by_service.retain(|name, _| !refused(name));
@@ -84,10 +81,10 @@ impl<'a> Up<'a> {
         Ok(self.run_all(jobs).await)
     }
 
-    async fn job(&self, service: &'a Service, found: Vec<Found>, images: &Names) -> Job<'a> {
-        let image = match images.id(&service.image) {
+    async fn job(&self, service: &'a Service, found: Vec<Found>) -> Job<'a> {
+        let image = match self.images.id(&service.image) {
             Some(id) => Some(id.to_owned()),
-            // The engine knows more ways to write a name than a listing shows.
+            // Not brought by us, or since.
             None => self.engine.image_id(&service.image).await.unwrap_or_default(),
         };
         let hash = create::hash(service, self.project, self.host.root());
@@ -112,8 +109,7 @@ impl<'a> Up<'a> {
 
     fn no_image(&self, service: &Service) -> ServiceProblem {
         let (item, image) = (service.name.clone(), service.image.clone());
-        let is_named = |name: &String| familiar(name) == familiar(&image);
-        match self.failed.iter().any(is_named) {
+        match self.images.failure(&image).is_some() {
             true => ServiceProblem::ImageFailed { item, image },
             false => ServiceProblem::NoImage { item, image },
         }

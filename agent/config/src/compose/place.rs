@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::node::{Node, Value};
-use crate::{Finding, Severity, code};
+use crate::{Finding, Severity, code, path};
 
 /// Most findings of one service that are kept: a hostile file has millions. Errors are kept longest, for they refuse.
 const MOST: usize = 100;
@@ -30,7 +30,7 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub fn under(&self, name: &str, node: &'a Node) -> Place<'a> {
-        self.at(format!("{}.{name}", self.key), node)
+        self.at(path::below(&self.key, name), node)
     }
 
     fn at(&self, key: String, node: &'a Node) -> Place<'a> {
@@ -146,7 +146,7 @@ impl<'a> Place<'a> {
             Value::Sequence(nodes) => nodes
                 .iter()
                 .enumerate()
-                .map(|(i, node)| self.at(format!("{}[{i}]", self.key), node))
+                .map(|(i, node)| self.at(path::item(&self.key, i), node))
                 .collect(),
             _ if self.is_null() => Vec::new(),
             _ => {

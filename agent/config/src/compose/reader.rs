@@ -161,7 +161,8 @@ impl<'a> Reader<'a> {
         }
         for dependency in service.depends_on.iter().filter(|dependency| dependency.required) {
             if entries.iter().all(|(name, _)| *name != dependency.service) {
-                place.refuse(format!("it depends on {}, which is no service", dependency.service));
+                let message = format!("it depends on {}, and there is no such service", dependency.service);
+                place.refuse(message);
             }
         }
         self.tie_networks(service, place);
@@ -203,7 +204,7 @@ impl<'a> Reader<'a> {
         }
         let mut targets: Vec<&str> = service.mounts.iter().map(|mount| mount.target.as_str()).collect();
         targets.sort_unstable();
-        if let Some([target, _]) = targets.array_windows().find(|[a, b]| a == b) {
+        if let Some([target, ..]) = targets.windows(2).find(|pair| pair.first() == pair.last()) {
             clash(place, &format!("two volumes have the target {target}"), "leave one out");
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{require, text_of, wrong_shape};
 use crate::code;
+use crate::compose;
 use crate::finding::{Complaint, Findings};
 use crate::node::{Node, Value};
 use crate::path;
@@ -33,28 +34,32 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
         return None;
     };
     warn_without_web(services_key, services, &services_place, findings);
-    let kept: Vec<(Node, Node)> = services
+    let mut kept: Vec<(Node, Node)> = services
         .iter()
         .filter(|(name, service)| check_service(name, service, &services_place, findings))
         .cloned()
         .collect();
-    if kept.is_empty() {
-        return None;
-    }
+    let given = with_services(node, entries, &kept);
+    let refused = compose::check(&given, place, findings);
+    kept.retain(|(name, _)| !refused.iter().any(|refused| refused == name.key_text()));
+    (!kept.is_empty()).then(|| with_services(node, entries, &kept))
+}
+
+fn with_services(node: &Node, entries: &[(Node, Node)], kept: &[(Node, Node)]) -> Node {
     let with_kept = |(key, value): &(Node, Node)| match key.key_text() {
         "services" => (
             key.clone(),
             Node {
-                value: Value::Mapping(kept.clone()),
+                value: Value::Mapping(kept.to_vec()),
                 at: value.at,
             },
         ),
         _ => (key.clone(), value.clone()),
     };
-    Some(Node {
+    Node {
         value: Value::Mapping(entries.iter().map(with_kept).collect()),
         at: node.at,
-    })
+    }
 }
 
 fn check_service(name: &Node, service: &Node, place: &str, findings: &mut Findings) -> bool {
