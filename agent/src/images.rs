@@ -9,6 +9,8 @@ mod contents;
 mod durable;
 mod fault;
 mod fetch;
+#[cfg(test)]
+mod hostile;
 pub mod load;
 pub mod loaded;
 mod members;

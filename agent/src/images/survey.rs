@@ -72,6 +72,11 @@ impl Tarball {
         wanted.chain(held).collect()
     }
 
+    /// Whether it is no tarball, but an entry of `oci_images` without one.
+    pub(super) fn is_absent(&self) -> bool {
+        self.remote || self.file.as_os_str().is_empty()
+    }
+
     /// What this image of it is to be called.
     pub(super) fn names_of(&self, index: &Index, image: &Image) -> BTreeSet<ImageName> {
         let alone = index.images.len() == 1;
