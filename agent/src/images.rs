@@ -18,6 +18,7 @@ pub mod name;
 mod oci;
 mod parcel;
 mod send;
+mod source;
 pub mod survey;
 
 pub use load::load;

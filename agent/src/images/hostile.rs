@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::archive::{Index, sha256};
 use super::fault::Fault;
-use super::members::Bytes;
 use super::parcel::Parcel;
+use super::source::Bytes;
 
 fn header(kind: u8, name: &str, link: &str, size: u64) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
