@@ -16,6 +16,7 @@ mod stage;
 mod standing;
 mod survey;
 mod trouble;
+mod witness;
 
 pub use place::place;
 pub use survey::survey;

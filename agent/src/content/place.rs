@@ -129,10 +129,11 @@ impl Run<'_> {
             }
         }
         let last = stager.stage(entry, key, standing.clone());
-        if let (Err(error), Source::Url(url)) = (&last, &entry.source) {
-            if trouble::again(error) && source::is_remote(url) {
+        match (&last, &entry.source) {
+            (Err(error), Source::Url(url)) if trouble::again(error) && source::is_remote(url) => {
                 stager.fetcher.give_up(url);
             }
+            _ => {}
         }
         last
     }

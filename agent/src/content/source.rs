@@ -82,9 +82,7 @@ fn open_url(host: &Host, fetcher: &Fetcher, url: &str) -> io::Result<Opened> {
 /// The path on the card that a URL names, or that a laptop's file of the same name stands in for; none: it has to be fetched.
 pub fn on_card(host: &Host, url: &str) -> Option<PathBuf> {
     if !is_remote(url) {
-        let path = url
-            .strip_prefix("file://")
-            .map_or_else(|| url.to_owned(), |path| unescape(path));
+        let path = url.strip_prefix("file://").map_or_else(|| url.to_owned(), unescape);
         return Some(PathBuf::from(path));
     }
     let path = url.split(['?', '#']).next()?;

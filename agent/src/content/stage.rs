@@ -13,11 +13,11 @@ use super::ours::{Intent, List};
 use super::source::{self, Opened};
 use super::standing::{Ground, Standing};
 use super::trouble::Trouble;
+use super::witness::{Expected, Witness};
 use super::{below_data, is_archive};
 use crate::receipts::Record;
 use crate::report::Reporter;
 use crate::stream::decode::decode;
-use crate::stream::digest::Digest;
 use crate::stream::fetch::Fetcher;
 use crate::stream::tree::{Member, Room, Tree, reserve};
 use crate::stream::untar::untar;
@@ -77,9 +77,6 @@ pub struct Stager<'a> {
     /// Whom to tell of each MiB.
     pub report: &'a Reporter,
 }
-
-/// The digest an entry's bytes must have.
-type Expected = Option<(Algorithm, String)>;
 
 impl Stager<'_> {
     /// Stages one entry; on failure nothing of it is left.
@@ -360,70 +357,5 @@ fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
         }
         .into()),
         (size, _) => Ok(size),
-    }
-}
-
-/// A reader that counts what passes, and takes its digest where one is asked for.
-struct Witness<R> {
-    inner: R,
-    digest: Option<Digest>,
-    length: u64,
-}
-
-impl<R: Read> Witness<R> {
-    fn new(inner: R, algorithm: Option<Algorithm>) -> Self {
-        Witness {
-            inner,
-            digest: algorithm.map(Digest::new),
-            length: 0,
-        }
-    }
-
-    fn hex(self) -> Option<String> {
-        self.digest.map(Digest::hex)
-    }
-
-    fn verify(self, wanted: Option<u64>, expected: &Expected) -> io::Result<()> {
-        if let Some(expected) = wanted.filter(|wanted| *wanted != self.length) {
-            let found = if self.length > expected {
-                format!("more than {expected}")
-            } else {
-                self.length.to_string()
-            };
-            return Err(Trouble::Size { expected, found }.into());
-        }
-        let found = self.hex();
-        match (expected, found) {
-            (Some((_, expected)), Some(found)) if *expected != found => Err(Trouble::Checksum {
-                expected: expected.clone(),
-                found,
-            }
-            .into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// What came of unpacking; an archive that could not be unpacked is better told to be another than asked for.
-    fn blame(mut self, unpacked: io::Result<u64>, wanted: Option<u64>, expected: &Expected) -> io::Result<u64> {
-        let Err(error) = unpacked else {
-            self.verify(wanted, expected)?;
-            return unpacked;
-        };
-        let archive_is_bad = error.raw_os_error().is_none() && super::trouble::of(&error).is_none();
-        if archive_is_bad && io::copy(&mut self, &mut io::sink()).is_ok() {
-            self.verify(wanted, expected)?;
-        }
-        Err(error)
-    }
-}
-
-impl<R: Read> Read for Witness<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        if let Some(digest) = &mut self.digest {
-            digest.update(buffer.get(..read).unwrap_or_default());
-        }
-        self.length += read as u64;
-        Ok(read)
     }
 }

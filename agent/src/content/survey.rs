@@ -92,7 +92,8 @@ fn cost(host: &Host, entry: &FileEntry) -> State {
         _ => (length, 1),
     };
     let part = if entry.via == Via::Zip && fetched { length } else { 0 };
-    let peak = (bytes + part).next_multiple_of(BLOCK) + inodes.saturating_sub(1).saturating_mul(BLOCK);
+    let blocks = bytes.saturating_add(part).div_ceil(BLOCK);
+    let peak = blocks.saturating_add(inodes.saturating_sub(1)).saturating_mul(BLOCK);
     State::ToPlace { bytes, peak, inodes }
 }
 

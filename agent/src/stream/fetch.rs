@@ -1,9 +1,9 @@
 //! Fetches over HTTP: with limits on every wait, no proxy, no packing in transit, and never from https down to http.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::http::Response;
@@ -12,6 +12,10 @@ use ureq::http::Response;
 const ANSWER: Duration = Duration::from_secs(15);
 /// Longest silence within a body.
 const STALL: Duration = Duration::from_secs(30);
+/// Bytes that must come within [`WINDOW`]: a server that drips is as good as silent.
+const LEAST: u64 = 16 << 10;
+/// The time within which they must come.
+const WINDOW: Duration = Duration::from_secs(120);
 /// Redirects followed.
 const REDIRECTS: u32 = 5;
 
@@ -131,8 +135,38 @@ fn judge(answer: Response<ureq::Body>) -> Result<Answer, (String, bool)> {
     let body = answer.into_body();
     Ok(Answer {
         length: body.content_length(),
-        body: Box::new(body.into_reader()),
+        body: Box::new(Paced::new(body.into_reader())),
     })
+}
+
+/// A body that fails once it comes too slowly.
+struct Paced<R> {
+    inner: R,
+    since: Instant,
+    bytes: u64,
+}
+
+impl<R: Read> Paced<R> {
+    fn new(inner: R) -> Self {
+        Paced {
+            inner,
+            since: Instant::now(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes += read as u64;
+        if self.bytes >= LEAST {
+            (self.since, self.bytes) = (Instant::now(), 0);
+        } else if read > 0 && self.since.elapsed() > WINDOW {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it comes too slowly"));
+        }
+        Ok(read)
+    }
 }
 
 /// An error in our words: the library's own may hold the whole URL.
