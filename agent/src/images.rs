@@ -9,6 +9,8 @@ mod contents;
 mod durable;
 mod fault;
 mod fetch;
+#[cfg(test)]
+mod hostile;
 pub mod load;
 pub mod loaded;
 mod members;
@@ -16,6 +18,7 @@ pub mod name;
 mod oci;
 mod parcel;
 mod send;
+mod source;
 pub mod survey;
 
 pub use load::load;

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod figures;
 pub mod http;
 pub mod image_build;
+pub mod image_card;
 pub mod image_tarball;
 pub mod lab_engine;
 pub mod library;

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 
 use super::contents::{Contents, Cost, Data, short};
 use super::fault::Fault;
-use super::members::Bytes;
 use super::name::{ImageName, is_digest, is_hex};
 use super::oci;
+use super::source::Bytes;
 use crate::stream::decode::Packing;
 
 /// Most images of one tarball, and most layers of one image.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use super::fault::Fault;
-use super::members::{Bytes, Kind, Member, Members, read_up_to};
+use super::members::{Kind, Member, Members, read_up_to};
+use super::source::Bytes;
 use crate::stream::decode::Packing;
 
 /// Longest JSON text that is kept, and most bytes of them together.

@@ -150,10 +150,31 @@ impl Loading<'_> {
         let total = items.iter().flat_map(ahead).map(|layer| layer.size).sum();
         self.report.phase(Phase::Images, total);
         for item in items {
+            for title in self.present(item) {
+                self.report.item(Kind::Image, &title, State::Done, "there already");
+            }
             for image in self.missing(item, claims) {
                 self.report
                     .item(Kind::Image, &title(item, image), State::Waiting, &item.path);
             }
+        }
+    }
+
+    /// What to call the images of an item that need no load.
+    fn present(&self, item: &Tarball) -> Vec<String> {
+        match &item.state {
+            TarballState::Archive(index) => {
+                let here = index.images.iter().filter(|image| self.is_present(&image.id));
+                here.map(|image| title(item, image)).collect()
+            }
+            TarballState::Known(ids) => {
+                let here = self.held.iter().filter(|image| ids.contains(&image.id));
+                here.filter_map(|image| image.names.first().cloned()).collect()
+            }
+            TarballState::Bad(_) if item.is_absent() && self.is_named(item) => {
+                item.names().first().map(ImageName::familiar).into_iter().collect()
+            }
+            TarballState::Bad(_) => Vec::new(),
         }
     }
 
@@ -220,8 +241,7 @@ impl Loading<'_> {
 
     /// One that is not here is missed only where the engine has no image of its names.
     fn bad(&self, item: &Tarball, problem: &Problem) -> Result<(), Stop> {
-        let absent = item.remote || item.file.as_os_str().is_empty();
-        if absent && self.is_named(item) {
+        if item.is_absent() && self.is_named(item) {
             return Ok(());
         }
         Err(problem.clone().into())

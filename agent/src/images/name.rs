@@ -41,7 +41,8 @@ impl ImageName {
             (None, tag) => Version::Tag(tag.unwrap_or("latest").to_owned()),
         };
         let (registry, path) = place(rest);
-        path.split('/').all(is_part).then_some(ImageName {
+        let sound = is_registry(&registry) && path.split('/').all(is_part);
+        sound.then_some(ImageName {
             registry,
             path,
             version,
@@ -134,6 +135,12 @@ fn place(name: &str) -> (String, String) {
         return (registry.to_owned(), format!("{OFFICIAL}{path}"));
     }
     (registry.to_owned(), path.to_owned())
+}
+
+fn is_registry(registry: &str) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric();
+    let bytes = registry.as_bytes();
+    bytes.first().is_some_and(word) && bytes.iter().all(|byte| word(byte) || b".-:".contains(byte))
 }
 
 fn is_part(part: &str) -> bool {

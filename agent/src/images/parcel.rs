@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::archive::{Image, Layer};
 use super::fault::Fault;
-use super::members::Bytes;
+use super::source::Bytes;
 use crate::stream::decode::{self, Packing};
 use crate::stream::digest::DigestReader;
 

@@ -52,7 +52,7 @@ pub async fn send(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> R
         reading.await.map_err(io::Error::other).map_err(Fault::from).flatten(),
         answer,
     ) {
-        (Err(fault), Err(error)) if matches!(fault, Fault::Unheard) => Err(Lost::Engine(error)),
+        (Err(Fault::Unheard), Err(error)) => Err(Lost::Engine(error)),
         (Err(fault), _) => Err(Lost::Tarball(fault)),
         (Ok(()), answer) => answer.map_err(Lost::Engine),
     }

@@ -11,8 +11,8 @@ use super::archive::{Image, Index};
 use super::contents::Cost;
 use super::fault::Fault;
 use super::fetch;
-use super::members::Bytes;
 use super::name::ImageName;
+use super::source::Bytes;
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Stamp};
@@ -70,6 +70,11 @@ impl Tarball {
             _ => Vec::new(),
         };
         wanted.chain(held).collect()
+    }
+
+    /// Whether it is no tarball, but an entry of `oci_images` without one.
+    pub(super) fn is_absent(&self) -> bool {
+        self.remote || self.file.as_os_str().is_empty()
     }
 
     /// What this image of it is to be called.
