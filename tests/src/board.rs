@@ -4,9 +4,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::card;
-use crate::tool::{self, Doing, Outcome, text};
+use crate::tool::{self, Doing, Failure, Outcome, text};
+
+/// Longest wait for the kernel to let go of a card.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A board: the folder that holds its card and its root.
 #[derive(Debug, Clone)]
@@ -51,6 +55,7 @@ impl Board {
 
     /// Plugs the card in and mounts boot and root partition.
     pub fn power_on(&self) -> Outcome<Powered> {
+        self.wait_for_the_card()?;
         let device = card::attach(&self.card())?;
         let has_vfat = kernel_has("vfat");
         let (root, boot) = (self.root(), self.boot());
@@ -88,7 +93,22 @@ impl Board {
         for device in card::attached_below(&self.folder) {
             card::detach(&device)?;
         }
-        Ok(())
+        self.wait_for_the_card()
+    }
+
+    /// The namespace of an engine that was just killed may still hold the data partition: plugged in again before the kernel has let
+    /// go, one filesystem would be mounted twice and ruined.
+    fn wait_for_the_card(&self) -> Outcome<()> {
+        let begun = Instant::now();
+        loop {
+            match card::attached_below(&self.folder) {
+                devices if devices.is_empty() => return Ok(()),
+                devices if begun.elapsed() > PATIENCE => {
+                    return Err(Failure::new(format!("something still uses {}", devices.join(", "))));
+                }
+                _ => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
     }
 }
 

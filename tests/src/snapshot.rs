@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::tool::{self, Doing, Outcome};
 
-/// Mounts, loop devices, network links, addresses, routes, namespaces, control groups, firewall.
+/// Mounts, loop devices, network links, routes, control groups of engines, firewall.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     lines: Vec<String>,
@@ -18,17 +18,10 @@ pub fn take() -> Outcome<Snapshot> {
         "loop",
         &tool::run("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"])?,
     ));
-    lines.extend(section(
-        "network",
-        &tool::run("ip", &["-oneline", "-brief", "address"])?,
-    ));
+    lines.extend(section("network", &links()));
     lines.extend(section(
         "route",
         &tool::run("ip", &["-4", "route", "show", "table", "all"])?,
-    ));
-    lines.extend(section(
-        "namespace",
-        &tool::run("lsns", &["--noheadings", "--output", "TYPE,COMMAND", "--type", "net"])?,
     ));
     lines.extend(section("control group", &control_groups().join("\n")));
     lines.extend(section("firewall", &firewall()));
@@ -54,6 +47,12 @@ impl Snapshot {
 
 fn section(name: &str, text: &str) -> Vec<String> {
     text.lines().map(|line| format!("{name}: {}", line.trim())).collect()
+}
+
+fn links() -> String {
+    let folder = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let names = folder.filter_map(|link| link.file_name().into_string().ok());
+    names.collect::<Vec<_>>().join("\n")
 }
 
 fn mounts() -> String {
