@@ -2,10 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::library::Library;
 use crate::tool::{self, Doing, Failure, Outcome, text};
 
+/// Longest wait for the kernel to let go of a partition.
+const PATIENCE: Duration = Duration::from_secs(20);
 const MIB: u64 = 1 << 20;
 const SECTOR: u64 = 512;
 /// Where the first partition starts, as on real cards.
@@ -131,10 +134,10 @@ pub fn attach(path: &Path) -> Outcome<String> {
     let device = tool::run("losetup", &["--find", "--show", text(path)?])?
         .trim()
         .to_owned();
+    // A loop device may still have the partitions of the card that was in it before.
+    let _ = tool::run("partx", &["--delete", &device]);
+    tool::run("partx", &["--add", &device])?;
     let third = format!("{device}p3");
-    if !Path::new(&third).exists() {
-        tool::run("partx", &["--add", &device])?;
-    }
     if Path::new(&third).exists() {
         return Ok(device);
     }
@@ -144,10 +147,21 @@ pub fn attach(path: &Path) -> Outcome<String> {
     )))
 }
 
-/// Unplugs a loop device and its partitions.
+/// Unplugs a loop device and its partitions, as soon as nothing uses them: a killed engine's namespace may hold one a moment longer.
 pub fn detach(device: &str) -> Outcome<()> {
-    let _ = tool::run("partx", &["--delete", device]);
+    let begun = Instant::now();
+    while has_partitions(device) {
+        let _ = tool::run("partx", &["--delete", device]);
+        if has_partitions(device) && begun.elapsed() > PATIENCE {
+            return Err(Failure::new(format!("something still uses a partition of {device}")));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     tool::run("losetup", &["--detach", device]).map(drop)
+}
+
+fn has_partitions(device: &str) -> bool {
+    (1..=3).any(|number| Path::new(&format!("{device}p{number}")).exists())
 }
 
 /// Loop devices whose file lies below `folder`.
