@@ -25,12 +25,7 @@ pub struct Sizes {
 }
 
 /// The demo's card: an image of 400 MiB on a card of 2 GiB.
-pub const DEMO: Sizes = Sizes {
-    boot: 96 * MIB,
-    root: 40 * MIB,
-    data: 256 * MIB,
-    card: 2048 * MIB,
-};
+pub const DEMO: Sizes = Sizes { boot: 96 * MIB, root: 40 * MIB, data: 256 * MIB, card: 2048 * MIB };
 
 impl Sizes {
     fn root_at(&self) -> u64 {
@@ -54,14 +49,7 @@ pub fn make(path: &Path, sizes: Sizes, library: &Library) -> Outcome<()> {
     partition(path, sizes)?;
     boot_partition(path, sizes, &library.boot)?;
     ext4(path, "rootfs", sizes.root_at(), sizes.root, &library.root, &[])?;
-    ext4(
-        path,
-        "data",
-        sizes.data_at(),
-        sizes.data,
-        &library.data,
-        &["-i", "65536"],
-    )?;
+    ext4(path, "data", sizes.data_at(), sizes.data, &library.data, &["-i", "65536"])?;
     let file = OpenOptions::new().write(true).open(path).doing(path.display())?;
     file.set_len(sizes.card).doing(path.display())
 }
@@ -80,12 +68,7 @@ fn partition(path: &Path, sizes: Sizes) -> Outcome<()> {
 fn boot_partition(path: &Path, sizes: Sizes, folder: &Path) -> Outcome<()> {
     let (offset, blocks) = ((START / SECTOR).to_string(), (sizes.boot / 1024).to_string());
     let card = text(path)?;
-    tool::run(
-        "mkfs.vfat",
-        &[
-            "-F", "32", "-s", "1", "-n", "bootfs", "--offset", &offset, card, &blocks,
-        ],
-    )?;
+    tool::run("mkfs.vfat", &["-F", "32", "-s", "1", "-n", "bootfs", "--offset", &offset, card, &blocks])?;
     fat_put(&format!("{card}@@{START}"), folder)
 }
 
@@ -109,18 +92,7 @@ pub fn fat_get(fat: &str, folder: &Path) -> Outcome<()> {
 fn ext4(path: &Path, label: &str, at: u64, size: u64, folder: &Path, more: &[&str]) -> Outcome<()> {
     let extended = format!("offset={at},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0");
     let size = format!("{}k", size / 1024);
-    let mut arguments = vec![
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-L",
-        label,
-        "-d",
-        text(folder)?,
-        "-E",
-        &extended,
-    ];
+    let mut arguments = vec!["-q", "-F", "-t", "ext4", "-L", label, "-d", text(folder)?, "-E", &extended];
     arguments.extend(more);
     arguments.extend([text(path)?, &size]);
     tool::run("mke2fs", &arguments).map(drop)
@@ -128,9 +100,7 @@ fn ext4(path: &Path, label: &str, at: u64, size: u64, folder: &Path, more: &[&st
 
 /// Plugs the card in: a loop device and its partitions. Gives the device, `/dev/loop7`.
 pub fn attach(path: &Path) -> Outcome<String> {
-    let device = tool::run("losetup", &["--find", "--show", text(path)?])?
-        .trim()
-        .to_owned();
+    let device = tool::run("losetup", &["--find", "--show", text(path)?])?.trim().to_owned();
     let third = format!("{device}p3");
     if !Path::new(&third).exists() {
         tool::run("partx", &["--add", &device])?;
@@ -139,9 +109,7 @@ pub fn attach(path: &Path) -> Outcome<String> {
         return Ok(device);
     }
     detach(&device)?;
-    Err(Failure::new(format!(
-        "{third} did not appear: the kernel shows no partitions of loop devices"
-    )))
+    Err(Failure::new(format!("{third} did not appear: the kernel shows no partitions of loop devices")))
 }
 
 /// Unplugs a loop device and its partitions.
