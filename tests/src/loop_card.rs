@@ -29,6 +29,8 @@ pub struct Recipe {
     pub card: u64,
     /// MiB of partition 3.
     pub data: u64,
+    /// Bytes of a block of its filesystem.
+    pub block: u32,
 }
 
 impl Default for Recipe {
@@ -39,6 +41,7 @@ impl Default for Recipe {
             image: 1024,
             card: 4096,
             data: 256,
+            block: 4096,
         }
     }
 }
@@ -90,7 +93,7 @@ impl LoopCard {
         card.resize(recipe.image);
         card.attach();
         card.partition(recipe);
-        card.format();
+        card.format(recipe.block);
         card.detach();
         card.resize(recipe.card);
         card.attach();
@@ -119,13 +122,26 @@ impl LoopCard {
         self.attach();
     }
 
-    fn format(&self) {
+    fn format(&self, block: u32) {
+        let block = block.to_string();
         run("mkfs.vfat", &["-F", "32", "-n", "bootfs", &self.part(1)]);
         for (number, label) in [(2, "rootfs"), (3, "data")] {
             let lazy = "lazy_itable_init=0,lazy_journal_init=0";
             run(
                 "mkfs.ext4",
-                &["-q", "-F", "-i", "65536", "-E", lazy, "-L", label, &self.part(number)],
+                &[
+                    "-q",
+                    "-F",
+                    "-b",
+                    &block,
+                    "-i",
+                    "65536",
+                    "-E",
+                    lazy,
+                    "-L",
+                    label,
+                    &self.part(number),
+                ],
             );
         }
     }
@@ -166,7 +182,15 @@ impl LoopCard {
 
     /// Unmounts the data partition, if it is mounted.
     pub fn unmount(&self) {
-        while nix::mount::umount(&self.host().data()).is_ok() {}
+        let data = self.host().data();
+        for _ in 0..100 {
+            match nix::mount::umount(&data) {
+                Ok(()) => {}
+                // A program that another test is just starting holds our files until it runs.
+                Err(nix::errno::Errno::EBUSY) => std::thread::sleep(std::time::Duration::from_millis(20)),
+                Err(_) => return,
+            }
+        }
     }
 
     /// The image file.

@@ -25,7 +25,7 @@ pub(crate) const BUSY: &str = "init_itable";
 /// A check reads every inode table: minutes on a large, full card.
 const CHECK: Duration = Duration::from_secs(60 * 60);
 const RESIZE: Duration = Duration::from_secs(30 * 60);
-/// So many repairs beyond what e2fsck does by itself can be undone; a card that needs more is worn out.
+/// So many undo files are kept: a cut in the middle of a repair makes another one, and both are needed to take it back.
 const UNDOS: u32 = 4;
 /// `CAP_SYS_RESOURCE`, which the kernel asks of whoever grows a mounted ext4.
 const SYS_RESOURCE: u32 = 24;
@@ -166,6 +166,20 @@ impl Filesystem<'_> {
         }
     }
 
+    /// A file for the next repair: one that is free, else the oldest, whose repair has long been written over.
+    fn undo_file(&self) -> io::Result<PathBuf> {
+        fs::create_dir_all(&self.undo)?;
+        let files: Vec<PathBuf> = (1..=UNDOS)
+            .map(|number| self.undo.join(format!("data-{number}.e2undo")))
+            .collect();
+        let age = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
+        let file = files.into_iter().min_by_key(age).ok_or(io::ErrorKind::NotFound)?;
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(file),
+        }
+    }
+
     /// What e2fsck dares not do by itself, with everything that it overwrites kept, so that it can be put back.
     fn repair(&self, superblock: &Superblock, refused: &Ended) -> Result<(), CardProblem> {
         let no_undo = |error: io::Error| {
@@ -174,14 +188,7 @@ impl Filesystem<'_> {
                 refused.gist()
             ))
         };
-        fs::create_dir_all(&self.undo).map_err(no_undo)?;
-        let files = (1..=UNDOS).map(|number| self.undo.join(format!("data-{number}.e2undo")));
-        let Some(file) = files.into_iter().find(|file| !file.exists()) else {
-            return Err(self.not_repaired(format!(
-                "{}; it has been repaired {UNDOS} times already",
-                refused.gist()
-            )));
-        };
+        let file = self.undo_file().map_err(no_undo)?;
         let ended = self
             .e2fsck("-fy", superblock, Some(&file))
             .map_err(|why| missing("e2fsck", &why))?;
