@@ -1,6 +1,5 @@
 //! The filesystem of the data partition: checked when it says that it needs it, grown, mounted.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -11,9 +10,10 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags};
 
+use super::check::missing;
 use super::find::Partition;
 use super::superblock::{self, Superblock};
-use super::tool::{self, Ended, NoResult};
+use super::tool;
 use super::{ioctl, mounted};
 use crate::problem::CardProblem;
 use crate::report::Reporter;
@@ -22,11 +22,7 @@ use crate::report::Reporter;
 pub(crate) const QUIET: &str = "noinit_itable";
 /// The kernel may fill them now.
 pub(crate) const BUSY: &str = "init_itable";
-/// A check reads every inode table: minutes on a large, full card.
-const CHECK: Duration = Duration::from_secs(60 * 60);
 const RESIZE: Duration = Duration::from_secs(30 * 60);
-/// So many undo files are kept: a cut in the middle of a repair makes another one, and both are needed to take it back.
-const UNDOS: u32 = 4;
 /// `CAP_SYS_RESOURCE`, which the kernel asks of whoever grows a mounted ext4.
 const SYS_RESOURCE: u32 = 24;
 
@@ -117,7 +113,7 @@ impl Filesystem<'_> {
         self.mount_checked(true)
     }
 
-    fn superblock(&self) -> Result<Superblock, CardProblem> {
+    pub(super) fn superblock(&self) -> Result<Superblock, CardProblem> {
         match read_superblock(self.partition) {
             Ok(Some(superblock)) => Ok(superblock),
             Ok(None) => Err(self.not_repaired("there is no ext4 on it".into())),
@@ -136,108 +132,6 @@ impl Filesystem<'_> {
             .custom_flags(libc::O_EXCL)
             .open(self.partition.node());
         exclusive.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
-    }
-
-    /// A filesystem that was not unmounted has its journal replayed; one marked as damaged is checked in full.
-    fn check(&self, superblock: &Superblock) -> Result<(), CardProblem> {
-        let name = &self.partition.name;
-        match self.e2fsck(if superblock.errors { "-fp" } else { "-p" }, superblock, None) {
-            Ok(ended) if ended.code < 4 && superblock.errors => {
-                self.report.note(format!(
-                    "the filesystem on {name} was damaged and has been repaired: {}",
-                    ended.gist()
-                ));
-                Ok(())
-            }
-            Ok(ended) if ended.code < 4 => {
-                self.report.note(format!(
-                    "{name} was not unmounted last time (power cut?): {}",
-                    ended.gist()
-                ));
-                Ok(())
-            }
-            Ok(ended) => self.repair(superblock, &ended),
-            Err(why) if superblock.errors => Err(missing("e2fsck", &why)),
-            Err(why) => {
-                // The kernel replays the journal as well.
-                self.report.problem(missing("e2fsck", &why));
-                Ok(())
-            }
-        }
-    }
-
-    /// A file for the next repair: one that is free, else the oldest, whose repair has long been written over.
-    fn undo_file(&self) -> io::Result<PathBuf> {
-        fs::create_dir_all(&self.undo)?;
-        let files: Vec<PathBuf> = (1..=UNDOS)
-            .map(|number| self.undo.join(format!("data-{number}.e2undo")))
-            .collect();
-        let age = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
-        let file = files.into_iter().min_by_key(age).ok_or(io::ErrorKind::NotFound)?;
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(file),
-        }
-    }
-
-    /// What e2fsck dares not do by itself, with everything that it overwrites kept, so that it can be put back.
-    fn repair(&self, superblock: &Superblock, refused: &Ended) -> Result<(), CardProblem> {
-        let no_undo = |error: io::Error| {
-            self.not_repaired(format!(
-                "{}; there is no room for an undo file: {error}",
-                refused.gist()
-            ))
-        };
-        let file = self.undo_file().map_err(no_undo)?;
-        let ended = self
-            .e2fsck("-fy", superblock, Some(&file))
-            .map_err(|why| missing("e2fsck", &why))?;
-        if ended.code >= 4 {
-            return Err(self.not_repaired(ended.gist()));
-        }
-        self.report.note(format!(
-            "the filesystem on {} was badly damaged and has been repaired; lost files may be in lost+found, and e2undo {} takes the repair back: {}",
-            self.partition.name,
-            file.display(),
-            ended.gist()
-        ));
-        Ok(())
-    }
-
-    /// A superblock that was half written makes e2fsck stop, unless it is told of the copy.
-    fn e2fsck(&self, how: &str, superblock: &Superblock, undo: Option<&Path>) -> Result<Ended, NoResult> {
-        let (node, copy, block) = (
-            self.partition.node(),
-            superblock.copy_at().to_string(),
-            superblock.block.to_string(),
-        );
-        let mut arguments: Vec<&OsStr> = vec![how.as_ref()];
-        if superblock.torn {
-            arguments.extend(["-b", &copy, "-B", &block].map(OsStr::new));
-        }
-        if let Some(undo) = undo {
-            arguments.extend([OsStr::new("-z"), undo.as_os_str()]);
-        }
-        arguments.push(node.as_os_str());
-        tool::run("e2fsck", &arguments, CHECK)
-    }
-
-    /// A check in full that the filesystem did not ask for itself.
-    fn check_in_full(&self) -> Result<(), CardProblem> {
-        let superblock = self.superblock()?;
-        let ended = self
-            .e2fsck("-fp", &superblock, None)
-            .map_err(|why| missing("e2fsck", &why))?;
-        match ended.code {
-            0 => {}
-            1..4 => self.report.note(format!(
-                "the filesystem on {} was repaired: {}",
-                self.partition.name,
-                ended.gist()
-            )),
-            _ => self.repair(&superblock, &ended)?,
-        }
-        Ok(())
     }
 
     /// One ioctl; the new inode tables stay as they are until the verdict. Without it before the ioctl: the kernel would fill them inside it.
@@ -347,7 +241,7 @@ impl Filesystem<'_> {
         }
     }
 
-    fn not_repaired(&self, why: String) -> CardProblem {
+    pub(super) fn not_repaired(&self, why: String) -> CardProblem {
         CardProblem::Filesystem {
             partition: self.partition.name.clone(),
             why,
@@ -359,13 +253,6 @@ impl Filesystem<'_> {
             partition: self.partition.name.clone(),
             why,
         }
-    }
-}
-
-fn missing(tool: &str, why: &NoResult) -> CardProblem {
-    CardProblem::Tool {
-        tool: tool.to_owned(),
-        why: why.to_string(),
     }
 }
 
