@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::problem::{CardProblem, Problem};
 use crate::report::Reporter;
 
+mod check;
 mod filesystem;
 mod find;
 mod gpt;

@@ -117,7 +117,7 @@ fn header_is_whole(header: &[u8], at: u64) -> bool {
         return false;
     }
     let entry = half(header, 84);
-    entry >= 128 && entry % 128 == 0 && header_sum(header) == half(header, 16)
+    entry >= 128 && entry.is_multiple_of(128) && header_sum(header) == half(header, 16)
 }
 
 /// The header's checksum, taken as if its own field were zero.
