@@ -35,14 +35,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Recipe {
-            table: Table::Mbr,
-            sector: 512,
-            image: 1024,
-            card: 4096,
-            data: 256,
-            block: 4096,
-        }
+        Recipe { table: Table::Mbr, sector: 512, image: 1024, card: 4096, data: 256, block: 4096 }
     }
 }
 
@@ -85,11 +78,7 @@ impl LoopCard {
     pub fn new(recipe: &Recipe) -> LoopCard {
         let folder = PathBuf::from(run("mktemp", &["-d", "--tmpdir", "offspot-card-XXXXXX"]).trim());
         std::fs::create_dir(folder.join("root")).unwrap();
-        let mut card = LoopCard {
-            folder,
-            device: None,
-            sector: recipe.sector,
-        };
+        let mut card = LoopCard { folder, device: None, sector: recipe.sector };
         card.resize(recipe.image);
         card.attach();
         card.partition(recipe);
@@ -106,15 +95,8 @@ impl LoopCard {
             Table::Gpt => "gpt",
         };
         let script = self.folder.join("sfdisk");
-        let id = if recipe.table == Table::Mbr {
-            "label-id: 0xdeadbeef\n"
-        } else {
-            ""
-        };
-        let parts = format!(
-            "start=4MiB, size=64MiB\nstart=72MiB, size=64MiB\nstart=136MiB, size={}MiB\n",
-            recipe.data
-        );
+        let id = if recipe.table == Table::Mbr { "label-id: 0xdeadbeef\n" } else { "" };
+        let parts = format!("start=4MiB, size=64MiB\nstart=72MiB, size=64MiB\nstart=136MiB, size={}MiB\n", recipe.data);
         std::fs::write(&script, format!("label: {label}\n{id}\n{parts}")).unwrap();
         let command = format!("sfdisk --no-reread -q {} < {}", self.device(), script.display());
         run("sh", &["-c", &command]);
@@ -127,32 +109,12 @@ impl LoopCard {
         run("mkfs.vfat", &["-F", "32", "-n", "bootfs", &self.part(1)]);
         for (number, label) in [(2, "rootfs"), (3, "data")] {
             let lazy = "lazy_itable_init=0,lazy_journal_init=0";
-            run(
-                "mkfs.ext4",
-                &[
-                    "-q",
-                    "-F",
-                    "-b",
-                    &block,
-                    "-i",
-                    "65536",
-                    "-E",
-                    lazy,
-                    "-L",
-                    label,
-                    &self.part(number),
-                ],
-            );
+            run("mkfs.ext4", &["-q", "-F", "-b", &block, "-i", "65536", "-E", lazy, "-L", label, &self.part(number)]);
         }
     }
 
     fn resize(&self, mebibytes: u64) {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.file())
-            .unwrap();
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.file()).unwrap();
         file.set_len(mebibytes << 20).unwrap();
     }
 
@@ -162,10 +124,7 @@ impl LoopCard {
     /// No loop device is to be had.
     pub fn attach(&mut self) {
         let (file, sector) = (self.file(), self.sector.to_string());
-        let device = run(
-            "losetup",
-            &["--sector-size", &sector, "-f", "--show", &file.to_string_lossy()],
-        );
+        let device = run("losetup", &["--sector-size", &sector, "-f", "--show", &file.to_string_lossy()]);
         let device = device.trim().to_owned();
         attempt("partx", &["-a", &device]);
         self.device = Some(device);
@@ -223,10 +182,7 @@ impl LoopCard {
     pub fn bytes(&self, at: u64, length: usize) -> Vec<u8> {
         run("blockdev", &["--flushbufs", self.device()]);
         let mut bytes = vec![0; length];
-        File::open(self.device())
-            .unwrap()
-            .read_exact_at(&mut bytes, at)
-            .unwrap();
+        File::open(self.device()).unwrap().read_exact_at(&mut bytes, at).unwrap();
         bytes
     }
 
@@ -242,9 +198,7 @@ impl LoopCard {
     pub fn written(&self) -> u64 {
         for held in [self.device().into(), self.host().data()] {
             if let Ok(open) = File::open(held) {
-                nix::unistd::syncfs(&open)
-                    .and_then(|()| nix::unistd::fsync(&open))
-                    .unwrap();
+                nix::unistd::syncfs(&open).and_then(|()| nix::unistd::fsync(&open)).unwrap();
             }
         }
         let name = Path::new(self.device()).file_name().unwrap().to_owned();

@@ -22,17 +22,12 @@ impl Filesystem<'_> {
         let name = &self.partition.name;
         match self.e2fsck(if superblock.errors { "-fp" } else { "-p" }, superblock, None) {
             Ok(ended) if ended.code < 4 && superblock.errors => {
-                self.report.note(format!(
-                    "the filesystem on {name} was damaged and has been repaired: {}",
-                    ended.gist()
-                ));
+                self.report
+                    .note(format!("the filesystem on {name} was damaged and has been repaired: {}", ended.gist()));
                 Ok(())
             }
             Ok(ended) if ended.code < 4 => {
-                self.report.note(format!(
-                    "{name} was not unmounted last time (power cut?): {}",
-                    ended.gist()
-                ));
+                self.report.note(format!("{name} was not unmounted last time (power cut?): {}", ended.gist()));
                 Ok(())
             }
             Ok(ended) => self.repair(superblock, &ended),
@@ -48,9 +43,7 @@ impl Filesystem<'_> {
     /// A file for the next repair: one that is free, else the oldest, whose repair has long been written over.
     fn undo_file(&self) -> io::Result<PathBuf> {
         fs::create_dir_all(&self.undo)?;
-        let files: Vec<PathBuf> = (1..=UNDOS)
-            .map(|number| self.undo.join(format!("data-{number}.e2undo")))
-            .collect();
+        let files: Vec<PathBuf> = (1..=UNDOS).map(|number| self.undo.join(format!("data-{number}.e2undo"))).collect();
         let age = |file: &PathBuf| fs::metadata(file).and_then(|about| about.modified()).ok();
         let file = files.into_iter().min_by_key(age).ok_or(io::ErrorKind::NotFound)?;
         match fs::remove_file(&file) {
@@ -62,15 +55,10 @@ impl Filesystem<'_> {
     /// What e2fsck dares not do by itself, with everything that it overwrites kept, so that it can be put back.
     fn repair(&self, superblock: &Superblock, refused: &Ended) -> Result<(), CardProblem> {
         let no_undo = |error: io::Error| {
-            self.not_repaired(format!(
-                "{}; there is no room for an undo file: {error}",
-                refused.gist()
-            ))
+            self.not_repaired(format!("{}; there is no room for an undo file: {error}", refused.gist()))
         };
         let file = self.undo_file().map_err(no_undo)?;
-        let ended = self
-            .e2fsck("-fy", superblock, Some(&file))
-            .map_err(|why| missing("e2fsck", &why))?;
+        let ended = self.e2fsck("-fy", superblock, Some(&file)).map_err(|why| missing("e2fsck", &why))?;
         if ended.code >= 4 {
             return Err(self.not_repaired(ended.gist()));
         }
@@ -85,11 +73,8 @@ impl Filesystem<'_> {
 
     /// A superblock that was half written makes e2fsck stop, unless it is told of the copy.
     fn e2fsck(&self, how: &str, superblock: &Superblock, undo: Option<&Path>) -> Result<Ended, NoResult> {
-        let (node, copy, block) = (
-            self.partition.node(),
-            superblock.copy_at().to_string(),
-            superblock.block.to_string(),
-        );
+        let (node, copy, block) =
+            (self.partition.node(), superblock.copy_at().to_string(), superblock.block.to_string());
         let mut arguments: Vec<&OsStr> = vec![how.as_ref()];
         if superblock.torn {
             arguments.extend(["-b", &copy, "-B", &block].map(OsStr::new));
@@ -104,16 +89,12 @@ impl Filesystem<'_> {
     /// A check in full that the filesystem did not ask for itself.
     pub(super) fn check_in_full(&self) -> Result<(), CardProblem> {
         let superblock = self.superblock()?;
-        let ended = self
-            .e2fsck("-fp", &superblock, None)
-            .map_err(|why| missing("e2fsck", &why))?;
+        let ended = self.e2fsck("-fp", &superblock, None).map_err(|why| missing("e2fsck", &why))?;
         match ended.code {
             0 => {}
-            1..4 => self.report.note(format!(
-                "the filesystem on {} was repaired: {}",
-                self.partition.name,
-                ended.gist()
-            )),
+            1..4 => {
+                self.report.note(format!("the filesystem on {} was repaired: {}", self.partition.name, ended.gist()))
+            }
             _ => self.repair(&superblock, &ended)?,
         }
         Ok(())
@@ -121,8 +102,5 @@ impl Filesystem<'_> {
 }
 
 pub(super) fn missing(tool: &str, why: &NoResult) -> CardProblem {
-    CardProblem::Tool {
-        tool: tool.to_owned(),
-        why: why.to_string(),
-    }
+    CardProblem::Tool { tool: tool.to_owned(), why: why.to_string() }
 }

@@ -44,9 +44,7 @@ impl Filesystem<'_> {
             Some(mount) if mount.device == self.partition.device => self.mounted()?,
             Some(_) => {
                 let (folder, name) = (self.folder.display(), &self.partition.name);
-                self.report.note(format!(
-                    "another device is mounted on {folder}, so {name} was left alone"
-                ));
+                self.report.note(format!("another device is mounted on {folder}, so {name} was left alone"));
             }
             None => self.unmounted(true)?,
         }
@@ -66,11 +64,7 @@ impl Filesystem<'_> {
         }
         if let Err(error) = nix::mount::umount2(self.folder, MntFlags::empty()) {
             let why = format!("it is in use: {}", error.desc());
-            self.report.problem(if superblock.errors {
-                self.not_repaired(why)
-            } else {
-                self.not_grown(why)
-            });
+            self.report.problem(if superblock.errors { self.not_repaired(why) } else { self.not_grown(why) });
             return Ok(());
         }
         self.unmounted(false)
@@ -117,20 +111,13 @@ impl Filesystem<'_> {
         match read_superblock(self.partition) {
             Ok(Some(superblock)) => Ok(superblock),
             Ok(None) => Err(self.not_repaired("there is no ext4 on it".into())),
-            Err(error) => Err(CardProblem::of_io(
-                &self.partition.name,
-                "reading its filesystem",
-                &error,
-            )),
+            Err(error) => Err(CardProblem::of_io(&self.partition.name, "reading its filesystem", &error)),
         }
     }
 
     /// Mounted elsewhere, perhaps in another namespace: no tool may touch it then.
     fn in_use(&self) -> bool {
-        let exclusive = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_EXCL)
-            .open(self.partition.node());
+        let exclusive = OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(self.partition.node());
         exclusive.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
     }
 
@@ -167,10 +154,7 @@ impl Filesystem<'_> {
 
     fn said_grown(&self) {
         let mebibytes = self.partition.bytes >> 20;
-        self.report.note(format!(
-            "the filesystem on {} grew to {mebibytes} MiB",
-            self.partition.name
-        ));
+        self.report.note(format!("the filesystem on {} grew to {mebibytes} MiB", self.partition.name));
     }
 
     /// Mounts; one that the kernel takes for damaged is checked in full once, if it has not been.
@@ -190,13 +174,7 @@ impl Filesystem<'_> {
         let options = format!("errors=remount-ro,{more}");
         let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
         let options = options.trim_end_matches(',');
-        nix::mount::mount(
-            Some(&self.partition.node()),
-            self.folder,
-            Some("ext4"),
-            flags,
-            Some(options),
-        )
+        nix::mount::mount(Some(&self.partition.node()), self.folder, Some("ext4"), flags, Some(options))
     }
 
     fn must_be_writable(&self) -> Result<(), CardProblem> {
@@ -212,47 +190,31 @@ impl Filesystem<'_> {
                     return Ok(());
                 }
                 let why = "the kernel has made the data partition read-only".into();
-                return Err(CardProblem::Failing {
-                    doing: "mounting the data partition".into(),
-                    why,
-                });
+                return Err(CardProblem::Failing { doing: "mounting the data partition".into(), why });
             }
             Err(error) => return Err(self.mount_failed(error)),
         }
-        Err(CardProblem::ReadOnly {
-            disk: self.partition.name.clone(),
-        })
+        Err(CardProblem::ReadOnly { disk: self.partition.name.clone() })
     }
 
     fn mount_failed(&self, error: Errno) -> CardProblem {
         match error {
             Errno::EIO => CardProblem::of_io(&self.partition.name, "mounting the data partition", &error.into()),
-            Errno::EROFS | Errno::EACCES => CardProblem::ReadOnly {
-                disk: self.partition.name.clone(),
-            },
+            Errno::EROFS | Errno::EACCES => CardProblem::ReadOnly { disk: self.partition.name.clone() },
             _ => self.not_mounted(error.desc()),
         }
     }
 
     fn not_mounted(&self, why: impl ToString) -> CardProblem {
-        CardProblem::NotMounted {
-            partition: self.partition.name.clone(),
-            why: why.to_string(),
-        }
+        CardProblem::NotMounted { partition: self.partition.name.clone(), why: why.to_string() }
     }
 
     pub(super) fn not_repaired(&self, why: String) -> CardProblem {
-        CardProblem::Filesystem {
-            partition: self.partition.name.clone(),
-            why,
-        }
+        CardProblem::Filesystem { partition: self.partition.name.clone(), why }
     }
 
     fn not_grown(&self, why: String) -> CardProblem {
-        CardProblem::NotGrown {
-            partition: self.partition.name.clone(),
-            why,
-        }
+        CardProblem::NotGrown { partition: self.partition.name.clone(), why }
     }
 }
 
@@ -278,13 +240,7 @@ pub(crate) fn remount(point: &Path, option: &str) -> io::Result<()> {
     ];
     let kept = known.iter().filter(|(name, _)| mount.has(name)).map(|(_, flag)| *flag);
     let flags = kept.fold(MsFlags::MS_REMOUNT, |all, flag| all | flag);
-    Ok(nix::mount::mount(
-        None::<&Path>,
-        point,
-        None::<&str>,
-        flags,
-        Some(option),
-    )?)
+    Ok(nix::mount::mount(None::<&Path>, point, None::<&str>, flags, Some(option))?)
 }
 
 /// Whether this process may ask the kernel to grow a mounted ext4.
@@ -295,9 +251,7 @@ fn may_grow_mounted() -> bool {
 
 fn has_capability(status: &str, number: u32) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .is_some_and(|bits| bits >> number & 1 == 1)
+    effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits >> number & 1 == 1)
 }
 
 #[cfg(test)]
@@ -307,10 +261,7 @@ mod tests {
     #[test]
     fn capability_is_read_from_the_effective_set() {
         assert!(has_capability("CapPrm:\t0\nCapEff:\t000001ffffffffff\n", SYS_RESOURCE));
-        assert!(!has_capability(
-            "CapPrm:\tffffffff\nCapEff:\t000001fffeffffff\n",
-            SYS_RESOURCE
-        ));
+        assert!(!has_capability("CapPrm:\tffffffff\nCapEff:\t000001fffeffffff\n", SYS_RESOURCE));
         assert!(!has_capability("", SYS_RESOURCE));
     }
 }
