@@ -141,10 +141,7 @@ mod tests {
         let read =
             read("--root /x run --card /dev/loop3 --docker-host unix:///y.sock --replace /data/a --replace /data/b")
                 .unwrap();
-        assert_eq!(
-            (read.command, read.root, read.card),
-            (Command::Run, "/x".into(), Some("/dev/loop3".into()))
-        );
+        assert_eq!((read.command, read.root, read.card), (Command::Run, "/x".into(), Some("/dev/loop3".into())));
         assert_eq!((read.socket.as_str(), read.replace.len()), ("/y.sock", 2));
     }
 

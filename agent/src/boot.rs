@@ -44,7 +44,10 @@ pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
         let verdict = story(host, arguments, &context, &report, &mut followers).await;
         report.verdict(verdict);
         // The files on the card come last: what they say is then true for whoever pulls the plug.
-        followers.finish().await.unwrap_or_else(|error| tracing::error!("writing the status to the boot partition: {error}"));
+        followers
+            .finish()
+            .await
+            .unwrap_or_else(|error| tracing::error!("writing the status to the boot partition: {error}"));
         status.borrow().exit_code().unwrap_or(1)
     };
     tokio::select! {
@@ -88,7 +91,7 @@ async fn story(
     let _placed = ground.place(host, files, &arguments.replace, report).await;
 
     // 7. Load the images. The first call on the socket starts the engine.
-    report.phase(Phase::Images, tarballs.iter().map(|tarball| tarball.stamp.size).sum());
+    report.phase(Phase::Images, 0);
     let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
     let engine = match project.is_some() || !tarballs.is_empty() {
         true => reach(arguments, &tarballs, project.as_ref(), report).await,
@@ -101,9 +104,8 @@ async fn story(
     // 8. Bring up the services, and wait within a limit for their health.
     report.phase(Phase::Services, 0);
     if let Some(project) = project {
-        let failed = services::without_image(&project, &loaded);
         let limit = Duration::from_secs(settings.status.health_limit);
-        services::up(&engine, host, project, &failed, limit, report).await;
+        services::up(&engine, host, project, &loaded, limit, report).await;
     }
 
     // 9. Give the verdict.
@@ -140,13 +142,13 @@ async fn make_whole(host: &Host, arguments: &Arguments, context: &Context, repor
     }
 }
 
-
 impl Ground {
     /// What is there and what is to be done, told to the report.
     async fn survey(&self, host: &Host, settings: &Settings, replace: &[String], report: &Reporter) -> Option<Survey> {
         let (host, settings, receipts) = (host.clone(), settings.clone(), self.receipts.clone());
         let (replace, grown) = (replace.to_vec(), self.grown.clone());
-        let taken = blocking(move || grown.space().map(|space| survey::take(&host, &settings, &receipts, space, &replace)));
+        let taken =
+            blocking(move || grown.space().map(|space| survey::take(&host, &settings, &receipts, space, &replace)));
         match taken.await {
             Ok(survey) => {
                 survey.tell(report);
@@ -219,7 +221,8 @@ fn hold(host: &Host, arguments: &Arguments) -> Duration {
 /// Waits for SIGINT or SIGTERM: 130. Nothing is to be undone: whatever was cut off, the next run completes.
 async fn interrupted() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::problem::{CardProblem, Problem};
 use crate::report::Reporter;
 
+mod check;
 mod filesystem;
 mod find;
 mod gpt;
@@ -81,26 +82,20 @@ impl Card {
         let [bytes, target] = [decision.now, decision.then].map(|extent| extent.sectors.saturating_mul(shape.sector));
         let partition = self.disk.partition(DATA).ok().flatten();
         let mount = mounted::at(&host.data()).ok().flatten();
-        let mounted = partition
-            .as_ref()
-            .is_some_and(|partition| mount.is_some_and(|mount| mount.device == partition.device));
+        let mounted =
+            partition.as_ref().is_some_and(|partition| mount.is_some_and(|mount| mount.device == partition.device));
         let superblock = partition.and_then(|partition| filesystem::read_superblock(&partition).ok().flatten());
         let gain = superblock.as_ref().map(|superblock| superblock.gain_on(target));
-        let free = if mounted {
-            free_in(&host.data()).ok()
-        } else {
-            superblock.map(|superblock| superblock.free())
-        };
+        let free = if mounted { free_in(&host.data()).ok() } else { superblock.map(|superblock| superblock.free()) };
         Ok(Look {
             disk: self.disk.name.clone(),
             bytes,
             target,
             gained: gain.map_or(target - bytes, |gain| gain.bytes),
             mounted,
-            after: free.zip(gain).map(|(free, gain)| Space {
-                bytes: free.bytes + gain.bytes,
-                inodes: free.inodes + gain.inodes,
-            }),
+            after: free
+                .zip(gain)
+                .map(|(free, gain)| Space { bytes: free.bytes + gain.bytes, inodes: free.inodes + gain.inodes }),
         })
     }
 
@@ -113,9 +108,7 @@ impl Card {
         let read_only = self.disk.open().and_then(|disk| ioctl::is_read_only(&disk));
         match read_only {
             Ok(false) => Ok(()),
-            Ok(true) => Err(CardProblem::ReadOnly {
-                disk: self.disk.name.clone(),
-            }),
+            Ok(true) => Err(CardProblem::ReadOnly { disk: self.disk.name.clone() }),
             Err(error) => Err(CardProblem::of_io(&self.disk.name, "opening it", &error)),
         }
     }
@@ -129,9 +122,7 @@ impl Card {
             if mounted::at(data)?.is_some_and(|mount| mount.device == partition.device) {
                 return Ok(None);
             }
-            let elsewhere = mounted::all()?
-                .into_iter()
-                .find(|mount| mount.device == partition.device);
+            let elsewhere = mounted::all()?.into_iter().find(|mount| mount.device == partition.device);
             Ok(elsewhere.map(|mount| (partition, mount.point)))
         };
         match look() {
@@ -140,11 +131,7 @@ impl Card {
                 partition: partition.name,
                 why: format!("it is in use on {}, so it was left alone", point.display()),
             }),
-            Err(error) => Err(CardProblem::of_io(
-                &self.disk.name,
-                "looking for its partitions",
-                &error,
-            )),
+            Err(error) => Err(CardProblem::of_io(&self.disk.name, "looking for its partitions", &error)),
         }
     }
 }
@@ -160,12 +147,8 @@ pub fn make_whole(card: Option<Card>, host: &Host, report: &Reporter) -> Result<
         card.must_be_writable()?;
         card.must_be_ours(&folder)?;
         let partition = grow::partition(&card.disk, report)?;
-        let filesystem = Filesystem {
-            partition: &partition,
-            folder: &folder,
-            undo: host.path("/var/lib/offspot"),
-            report,
-        };
+        let filesystem =
+            Filesystem { partition: &partition, folder: &folder, undo: host.path("/var/lib/offspot"), report };
         filesystem.make_whole()?;
     }
     Ok(Grown::at(folder)?)
@@ -184,10 +167,7 @@ impl Grown {
         let open = std::fs::create_dir_all(&folder).and_then(|()| File::open(&folder));
         let open =
             open.map_err(|error| CardProblem::of_io(&folder.to_string_lossy(), "opening the data folder", &error))?;
-        Ok(Grown {
-            folder,
-            open: Arc::new(open),
-        })
+        Ok(Grown { folder, open: Arc::new(open) })
     }
 
     /// The folder.
@@ -217,8 +197,5 @@ impl Grown {
 /// What is free in a folder's filesystem.
 pub fn free_in(folder: &Path) -> io::Result<Space> {
     let about = nix::sys::statvfs::statvfs(folder)?;
-    Ok(Space {
-        bytes: about.blocks_available().saturating_mul(about.fragment_size()),
-        inodes: about.files_available(),
-    })
+    Ok(Space { bytes: about.blocks_available().saturating_mul(about.fragment_size()), inodes: about.files_available() })
 }

@@ -81,8 +81,7 @@ pub fn key(entry: &FileEntry) -> String {
         Source::Content(content) => mix.text("content").text(content.trim()),
         Source::Url(url) => mix.text("url").text(url),
     };
-    mix.word(entry.via as u64 + 1)
-        .word(entry.size.map_or(0, |size| size.saturating_add(1)));
+    mix.word(entry.via as u64 + 1).word(entry.size.map_or(0, |size| size.saturating_add(1)));
     if let Some(Checksum { algo, value }) = &entry.checksum {
         match value {
             ChecksumValue::Digest(digest) => mix.word(*algo as u64 + 1).text(&digest.to_ascii_lowercase()),
@@ -136,52 +135,20 @@ mod tests {
             size: None,
             checksum: None,
         };
-        let digest = |value: &str| {
-            Some(Checksum {
-                algo: Algorithm::Md5,
-                value: ChecksumValue::Digest(value.into()),
-            })
-        };
+        let digest = |value: &str| Some(Checksum { algo: Algorithm::Md5, value: ChecksumValue::Digest(value.into()) });
         let others = [
-            FileEntry {
-                to: "/data/b".into(),
-                ..base.clone()
-            },
-            FileEntry {
-                source: Source::Content("hellp".into()),
-                ..base.clone()
-            },
-            FileEntry {
-                source: Source::Url("hello".into()),
-                ..base.clone()
-            },
-            FileEntry {
-                via: Via::Base64,
-                ..base.clone()
-            },
-            FileEntry {
-                size: Some(0),
-                ..base.clone()
-            },
-            FileEntry {
-                checksum: digest("00"),
-                ..base.clone()
-            },
-            FileEntry {
-                checksum: digest("01"),
-                ..base.clone()
-            },
+            FileEntry { to: "/data/b".into(), ..base.clone() },
+            FileEntry { source: Source::Content("hellp".into()), ..base.clone() },
+            FileEntry { source: Source::Url("hello".into()), ..base.clone() },
+            FileEntry { via: Via::Base64, ..base.clone() },
+            FileEntry { size: Some(0), ..base.clone() },
+            FileEntry { checksum: digest("00"), ..base.clone() },
+            FileEntry { checksum: digest("01"), ..base.clone() },
         ];
         let mut keys: Vec<_> = others.iter().chain([&base]).map(key).collect();
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), others.len() + 1);
-        assert_eq!(
-            key(&base),
-            key(&FileEntry {
-                source: Source::Content(" hello\n".into()),
-                ..base.clone()
-            })
-        );
+        assert_eq!(key(&base), key(&FileEntry { source: Source::Content(" hello\n".into()), ..base.clone() }));
     }
 }

@@ -56,11 +56,6 @@ impl Engine {
         let connect = |seconds| Docker::connect_with_unix(socket, seconds, bollard::API_DEFAULT_VERSION);
         let (docker, loader) = (connect(ANSWER)?, connect(LOAD)?);
         let about = docker.version().await?;
-        Ok(Engine {
-            docker,
-            loader,
-            arch: about.arch.unwrap_or_default(),
-            version: about.version.unwrap_or_default(),
-        })
+        Ok(Engine { docker, loader, arch: about.arch.unwrap_or_default(), version: about.version.unwrap_or_default() })
     }
 }

@@ -26,12 +26,7 @@ impl Lock {
     pub fn take(run: &Path) -> Result<Lock, Busy> {
         std::fs::create_dir_all(run).map_err(Busy::Failed)?;
         let path = run.join("agent.lock");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         match Flock::lock(file.map_err(Busy::Failed)?, FlockArg::LockExclusiveNonblock) {
             Ok(mut held) => {
                 let written = sign(&mut held);
@@ -63,9 +58,7 @@ mod tests {
         std::fs::create_dir_all(&run).unwrap();
         std::fs::write(run.join("agent.lock"), "999999 of a boot long gone").unwrap();
         let first = Lock::take(&run).expect("a stale file holds nothing");
-        let Err(Busy::Held(pid)) = Lock::take(&run) else {
-            panic!("two runs at once")
-        };
+        let Err(Busy::Held(pid)) = Lock::take(&run) else { panic!("two runs at once") };
         assert_eq!(pid, std::process::id().to_string());
         drop(first);
         Lock::take(&run).expect("free again");

@@ -75,9 +75,9 @@ impl Look {
             .map(Problem::facts)
             .map(|facts| json!({ "code": facts.code, "sentence": facts.sentence, "advice": facts.advice }))
             .collect();
-        let card = self.card.as_ref().map(|card| {
-            json!({ "disk": card.disk, "bytes": card.bytes, "target": card.target, "mounted": card.mounted })
-        });
+        let card = self.card.as_ref().map(
+            |card| json!({ "disk": card.disk, "bytes": card.bytes, "target": card.target, "mounted": card.mounted }),
+        );
         json!({
             "schema": 1,
             "changed": self.in_force.changed,
@@ -96,9 +96,16 @@ impl Look {
         }
         match &self.card {
             Some(card) if card.target > card.bytes => {
-                lines.push(format!("grow   data partition of {}: {} to {}", card.disk, size(card.bytes), size(card.target)));
+                lines.push(format!(
+                    "grow   data partition of {}: {} to {}",
+                    card.disk,
+                    size(card.bytes),
+                    size(card.target)
+                ));
             }
-            Some(card) => lines.push(format!("card   {}: data partition of {}, as large as it gets", card.disk, size(card.bytes))),
+            Some(card) => {
+                lines.push(format!("card   {}: data partition of {}, as large as it gets", card.disk, size(card.bytes)))
+            }
             None => {}
         }
         lines.extend(self.survey.placed.iter().map(|(name, changed)| match changed {

@@ -109,10 +109,7 @@ impl<F: Clone, I: Clone> Plan<F, I> {
     /// Costs in the order in which things are carried out.
     fn costs_with(&self, file: Option<Cost>, image: Option<Cost>) -> Vec<Cost> {
         let files = self.files.iter().map(|step| step.cost).chain(file);
-        files
-            .chain(self.images.iter().map(|step| step.cost))
-            .chain(image)
-            .collect()
+        files.chain(self.images.iter().map(|step| step.cost)).chain(image).collect()
     }
 
     /// Cost of the whole: bytes and inodes added up, peak and memory at the worst moment.
@@ -130,11 +127,7 @@ impl<F: Clone, I: Clone> Plan<F, I> {
 
     /// Forecast in seconds on a slow card: what is written at the worst, and read once.
     pub fn seconds(&self) -> u64 {
-        let moved: u64 = self
-            .costs_with(None, None)
-            .iter()
-            .map(|cost| cost.peak + cost.frees)
-            .sum();
+        let moved: u64 = self.costs_with(None, None).iter().map(|cost| cost.peak + cost.frees).sum();
         moved.div_ceil(BYTES_A_SECOND)
     }
 
@@ -211,23 +204,11 @@ fn shortage(item: &str, cost: Cost, costs: &[Cost], budget: Budget) -> Option<Pr
     let memory = costs.iter().map(|cost| cost.memory).max().unwrap_or(0);
     let item = item.to_owned();
     let problem = if peak > budget.bytes {
-        SpaceProblem::Bytes {
-            item,
-            need: cost.peak,
-            have: left(cost.peak, peak - budget.bytes),
-        }
+        SpaceProblem::Bytes { item, need: cost.peak, have: left(cost.peak, peak - budget.bytes) }
     } else if inodes > budget.inodes {
-        SpaceProblem::Inodes {
-            item,
-            need: cost.inodes,
-            have: left(cost.inodes, inodes - budget.inodes),
-        }
+        SpaceProblem::Inodes { item, need: cost.inodes, have: left(cost.inodes, inodes - budget.inodes) }
     } else if memory > budget.memory {
-        SpaceProblem::Memory {
-            item,
-            need: cost.memory,
-            have: budget.memory,
-        }
+        SpaceProblem::Memory { item, need: cost.memory, have: budget.memory }
     } else {
         return None;
     };
@@ -254,17 +235,7 @@ mod tests {
     use super::*;
 
     fn step(name: &str, bytes: u64, peak: u64, frees: u64) -> Step<()> {
-        Step {
-            name: name.into(),
-            cost: Cost {
-                bytes,
-                frees,
-                peak,
-                inodes: 1,
-                memory: 0,
-            },
-            work: (),
-        }
+        Step { name: name.into(), cost: Cost { bytes, frees, peak, inodes: 1, memory: 0 }, work: () }
     }
 
     fn names<T>(steps: &[Step<T>]) -> Vec<&str> {
@@ -272,31 +243,17 @@ mod tests {
     }
 
     fn budget(bytes: u64) -> Budget {
-        Budget {
-            bytes,
-            inodes: 10,
-            memory: 10,
-        }
+        Budget { bytes, inodes: 10, memory: 10 }
     }
 
     #[test]
     fn what_cannot_fit_is_refused_by_name_and_the_rest_goes_on() {
         let files = vec![step("big.zim", 60, 60, 0), step("small.zim", 20, 20, 0)];
-        let plan = Plan::new(
-            vec![step("kiwix", 40, 50, 0)],
-            files,
-            vec![step("extra", 30, 30, 0)],
-            budget(90),
-        );
-        assert_eq!(
-            (names(&plan.images), names(&plan.files)),
-            (vec!["kiwix", "extra"], vec!["small.zim"])
-        );
+        let plan = Plan::new(vec![step("kiwix", 40, 50, 0)], files, vec![step("extra", 30, 30, 0)], budget(90));
+        assert_eq!((names(&plan.images), names(&plan.files)), (vec!["kiwix", "extra"], vec!["small.zim"]));
         assert_eq!(plan.refused().count(), 1);
         assert_eq!(plan.refused_files[0].1.facts().code, "E-SPACE-BYTES");
-        let Problem::Space(SpaceProblem::Bytes { item, need, have }) = &plan.refused_files[0].1 else {
-            panic!()
-        };
+        let Problem::Space(SpaceProblem::Bytes { item, need, have }) = &plan.refused_files[0].1 else { panic!() };
         assert_eq!((item.as_str(), *need, *have), ("big.zim", 60, 40));
     }
 
@@ -309,17 +266,8 @@ mod tests {
 
     #[test]
     fn an_image_admitted_first_still_fits_when_files_are_placed_before_it() {
-        let plan = Plan::new(
-            vec![step("a", 10, 30, 0)],
-            vec![step("f", 75, 75, 0)],
-            Vec::new(),
-            budget(100),
-        );
-        assert_eq!(
-            (names(&plan.images), plan.files.len()),
-            (vec!["a"], 0),
-            "75 + 30 would run out while loading"
-        );
+        let plan = Plan::new(vec![step("a", 10, 30, 0)], vec![step("f", 75, 75, 0)], Vec::new(), budget(100));
+        assert_eq!((names(&plan.images), plan.files.len()), (vec!["a"], 0), "75 + 30 would run out while loading");
     }
 
     #[test]

@@ -96,12 +96,7 @@ pub struct Facts {
 
 impl Facts {
     fn new(code: &'static str, area: Area, sentence: String, advice: impl Into<String>) -> Self {
-        Facts {
-            code,
-            area,
-            sentence,
-            advice: advice.into(),
-        }
+        Facts { code, area, sentence, advice: advice.into() }
     }
 }
 

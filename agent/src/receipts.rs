@@ -124,12 +124,7 @@ impl Receipts {
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
         let (state, good, damaged) = replay(&text);
-        Ok((
-            Receipts {
-                inner: Arc::new(Mutex::new(Inner { file, good, state })),
-            },
-            damaged,
-        ))
+        Ok((Receipts { inner: Arc::new(Mutex::new(Inner { file, good, state })) }, damaged))
     }
 
     /// The journal as it is, for looking only: nothing is made, and appending to it fails.
@@ -144,9 +139,7 @@ impl Receipts {
             Err(error) => return Err(error),
         };
         let (state, good, _) = replay(&text);
-        Ok(Receipts {
-            inner: Arc::new(Mutex::new(Inner { file, good, state })),
-        })
+        Ok(Receipts { inner: Arc::new(Mutex::new(Inner { file, good, state })) })
     }
 
     /// Appends and syncs one record. What it speaks of must be durable already.
@@ -219,19 +212,8 @@ impl State {
             Record::Tarball { from, ids } => {
                 self.tarballs.insert(from, ids);
             }
-            Record::File {
-                to,
-                entry,
-                bytes,
-                mtime,
-                placed,
-            } => {
-                let receipt = FileReceipt {
-                    entry,
-                    bytes,
-                    mtime,
-                    placed,
-                };
+            Record::File { to, entry, bytes, mtime, placed } => {
+                let receipt = FileReceipt { entry, bytes, mtime, placed };
                 self.files.insert(to, receipt);
             }
             Record::Boot { verdict, .. } => {
@@ -278,11 +260,7 @@ mod tests {
     use super::*;
 
     fn boot(verdict: &str) -> Record {
-        Record::Boot {
-            boot: "b".into(),
-            verdict: verdict.into(),
-            at: 1,
-        }
+        Record::Boot { boot: "b".into(), verdict: verdict.into(), at: 1 }
     }
 
     fn folder(name: &str) -> std::path::PathBuf {
@@ -302,18 +280,10 @@ mod tests {
         for end in whole.len()..both.len() {
             std::fs::write(folder.join("receipts"), &both[..end]).unwrap();
             let (receipts, damaged) = Receipts::open(&folder).unwrap();
-            assert_eq!(
-                (receipts.boots(), damaged),
-                ((1, Some("READY".into())), 0),
-                "cut at {end}"
-            );
+            assert_eq!((receipts.boots(), damaged), ((1, Some("READY".into())), 0), "cut at {end}");
             receipts.append(&boot("STOPPED")).unwrap();
             let (again, damaged) = Receipts::open(&folder).unwrap();
-            assert_eq!(
-                (again.boots(), damaged),
-                ((2, Some("STOPPED".into())), 0),
-                "after a cut at {end}"
-            );
+            assert_eq!((again.boots(), damaged), ((2, Some("STOPPED".into())), 0), "after a cut at {end}");
         }
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -150,18 +150,12 @@ impl Context {
     /// The boot that runs now (Linux: Documentation/admin-guide/sysctl/kernel.rst, random).
     pub fn of_this_boot() -> Context {
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Context {
-            boot_id: boot_id.trim().to_owned(),
-            known: Arc::default(),
-        }
+        Context { boot_id: boot_id.trim().to_owned(), known: Arc::default() }
     }
 
     #[cfg(test)]
     fn for_test() -> Context {
-        Context {
-            boot_id: "0".into(),
-            known: Arc::default(),
-        }
+        Context { boot_id: "0".into(), known: Arc::default() }
     }
 
     /// Which settings file the boot acts on, and its SHA-256 in hex.
@@ -195,12 +189,7 @@ impl Reporter {
     /// A status that says [`Verdict::Working`], and the first of its readers.
     pub fn new() -> (Reporter, watch::Receiver<Status>) {
         let (sender, receiver) = watch::channel(Status::begun());
-        (
-            Reporter {
-                status: Arc::new(sender),
-            },
-            receiver,
-        )
+        (Reporter { status: Arc::new(sender) }, receiver)
     }
 
     /// A step begins: `total` bytes are ahead, 0 where unknown.
@@ -218,19 +207,10 @@ impl Reporter {
 
     /// How an item stands now; a new one is added at the end.
     pub fn item(&self, kind: Kind, name: &str, state: State, detail: impl Into<String>) {
-        let item = Item {
-            kind,
-            name: name.to_owned(),
-            state,
-            detail: detail.into(),
-        };
+        let item = Item { kind, name: name.to_owned(), state, detail: detail.into() };
         tracing::info!(kind = ?item.kind, name, state = ?item.state, detail = item.detail, "item");
         self.status.send_modify(|status| {
-            match status
-                .items
-                .iter_mut()
-                .find(|old| old.kind == kind && old.name == item.name)
-            {
+            match status.items.iter_mut().find(|old| old.kind == kind && old.name == item.name) {
                 Some(old) => *old = item,
                 None => status.items.push(item),
             }
@@ -240,8 +220,7 @@ impl Reporter {
     /// How the boot went: the last word.
     pub fn verdict(&self, verdict: Verdict) {
         tracing::info!(?verdict, "verdict");
-        self.status
-            .send_modify(|status| (status.phase, status.verdict) = (Phase::Done, verdict));
+        self.status.send_modify(|status| (status.phase, status.verdict) = (Phase::Done, verdict));
     }
 
     /// Whether anything went wrong so far: all that a step may read.

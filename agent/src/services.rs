@@ -64,14 +64,7 @@ pub async fn up(
     let mut running = Running::default();
     for refused in &project.refused {
         let why = format!("{} ({})", refused.finding.message, refused.finding.key);
-        fail(
-            report,
-            &refused.name,
-            ServiceProblem::Refused {
-                item: refused.name.clone(),
-                why,
-            },
-        );
+        fail(report, &refused.name, ServiceProblem::Refused { item: refused.name.clone(), why });
         running.services.push((refused.name.clone(), ServiceState::Failed));
     }
     let up = up::Up {
@@ -100,12 +93,6 @@ pub async fn up(
 fn fail(report: &Reporter, service: &str, problem: ServiceProblem) {
     report.item(Kind::Service, service, State::Failed, problem.facts().sentence);
     report.problem(problem);
-}
-
-/// Images that services name and whose tarballs are on the card but could not be loaded.
-pub fn without_image(project: &Project, loaded: &Loaded) -> BTreeSet<String> {
-    let named = project.services.iter().map(|service| &service.image);
-    named.filter(|image| loaded.failure(image).is_some()).cloned().collect()
 }
 
 /// Says which services a card without an engine cannot have.

@@ -14,7 +14,8 @@ use crate::stream::place::replace;
 
 /// Largest settings file read; the rules refuse it with a clear sentence from here on.
 const LARGEST: u64 = offspot_config::yaml::MAX_BYTES as u64 + 1;
-const HEADER: &str = "# The settings in force, written by offspot-agent from offspot.yaml; edit that file, not this one. crc32 ";
+const HEADER: &str =
+    "# The settings in force, written by offspot-agent from offspot.yaml; edit that file, not this one. crc32 ";
 
 /// Reads, merges and keeps. Whatever is wrong goes to the report; what comes back is in force.
 pub fn read(host: &Host, context: &Context, report: &Reporter) -> Settings {

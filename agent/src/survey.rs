@@ -79,7 +79,8 @@ impl Survey {
     /// Tells what is in place already and what will not be.
     pub fn tell(&self, report: &Reporter) {
         for (name, changed) in &self.placed {
-            let detail = changed.as_ref().map_or("in place".into(), |changed| format!("{changed} since it was placed; left so"));
+            let detail =
+                changed.as_ref().map_or("in place".into(), |changed| format!("{changed} since it was placed; left so"));
             report.item(Kind::File, name, State::Done, detail);
         }
         for step in &self.plan.files {

@@ -43,9 +43,7 @@ pub struct Activation {
 /// Runs until SIGTERM. Must be the first process of a process namespace, in a mount namespace of its own.
 pub fn run(activation: &Activation) -> Outcome<()> {
     if std::process::id() != 1 {
-        return Err(Failure::new(
-            "engine-activator is started by demo, in namespaces of its own",
-        ));
+        return Err(Failure::new("engine-activator is started by demo, in namespaces of its own"));
     }
     hide_the_host().doing("hiding the host's folders from the engine")?;
     let listener = UnixListener::bind(&activation.socket).doing(activation.socket.display())?;
@@ -66,13 +64,7 @@ fn hide_the_host() -> io::Result<()> {
         fs::create_dir_all(&work)?;
         let options = format!("lowerdir=/{folder},upperdir={upper},workdir={work}");
         let at = format!("/{folder}");
-        mount(
-            Some("overlay"),
-            at.as_str(),
-            Some("overlay"),
-            MsFlags::empty(),
-            Some(options.as_str()),
-        )?;
+        mount(Some("overlay"), at.as_str(), Some("overlay"), MsFlags::empty(), Some(options.as_str()))?;
     }
     Ok(())
 }
@@ -125,20 +117,8 @@ fn start(activation: &Activation, listener: &UnixListener) -> io::Result<Pid> {
     fs::write("/run/daemon.json", "{}")?;
     let socket: OwnedFd = listener.try_clone()?.into();
     let child = tool::program("sh")
-        .args([
-            "-c",
-            "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"",
-            "sh",
-            "dockerd",
-        ])
-        .args([
-            "-H",
-            "fd://",
-            "--config-file",
-            "/run/daemon.json",
-            "--pidfile",
-            "/run/docker.pid",
-        ])
+        .args(["-c", "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"", "sh", "dockerd"])
+        .args(["-H", "fd://", "--config-file", "/run/daemon.json", "--pidfile", "/run/docker.pid"])
         .args(["--exec-root", "/run/docker", "--data-root"])
         .arg(store)
         .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "3"])

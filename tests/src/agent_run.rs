@@ -69,9 +69,7 @@ pub fn build(workspace: &Path, target: Option<&str>, environment: &[(&str, &str)
 pub fn target_folder() -> Outcome<PathBuf> {
     let own = std::env::current_exe().doing("looking for this program")?;
     let folder = own.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    folder
-        .map(Path::to_owned)
-        .ok_or_else(|| Failure::new("this program does not lie in cargo's target folder"))
+    folder.map(Path::to_owned).ok_or_else(|| Failure::new("this program does not lie in cargo's target folder"))
 }
 
 /// Where `Cargo.toml` of the workspace lies.
@@ -87,9 +85,7 @@ impl AgentRun {
         command.args(["--pdeathsig", "KILL"]).args(&self.wrapper);
         command.arg(&self.binary).arg("run").arg("--root").arg(&self.root);
         command.arg("--card").arg(&self.device);
-        command
-            .arg("--docker-host")
-            .arg(format!("unix://{}", self.socket.display()));
+        command.arg("--docker-host").arg(format!("unix://{}", self.socket.display()));
         command.env_remove("NOTIFY_SOCKET").env_remove("JOURNAL_STREAM");
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command.spawn().doing(self.binary.display())
@@ -178,7 +174,5 @@ fn processor_time() -> Outcome<Duration> {
 pub fn high_water(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
-        .unwrap_or(0)
-        * 1024
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }

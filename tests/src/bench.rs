@@ -45,20 +45,12 @@ impl Bench {
         self.boot(&figures::callgrind(&instructions)?)?;
 
         println!("\nagent");
-        println!(
-            "{:<46}{:>14} bytes   bar 3 500 000 with TLS",
-            "11 binary, aarch64, static, stripped",
-            size(shipped)?
-        );
+        println!("{:<46}{:>14} bytes   bar 3 500 000 with TLS", "11 binary, aarch64, static, stripped", size(shipped)?);
         print_run("10 first boot", &first);
         print_run("10 second boot, engine starting", &second);
         println!("{:<46}{engine:>14.2} s", "   of which the engine took to start");
         print_run("10 once more, everything running", &again);
-        println!(
-            "{:<46}{:>14}         bar 300",
-            "14 system calls, second boot",
-            figures::syscalls(&calls)?
-        );
+        println!("{:<46}{:>14}         bar 300", "14 system calls, second boot", figures::syscalls(&calls)?);
         println!(
             "{:<46}{:>14}         bar 2 000 000",
             "14 instructions, second boot",
@@ -74,10 +66,9 @@ impl Bench {
         let ran = self.demo.run_agent(&ready, &self.binary, wrapper)?;
         match ran.exit_code {
             0 => Ok((ready, ran)),
-            code => Err(Failure::new(format!(
-                "the agent ended with {code}, see {}",
-                self.demo.board.folder().display()
-            ))),
+            code => {
+                Err(Failure::new(format!("the agent ended with {code}, see {}", self.demo.board.folder().display())))
+            }
         }
     }
 
@@ -86,29 +77,11 @@ impl Bench {
         let folder = self.demo.board.folder();
         let settings = self.demo.board.boot().join("offspot.yaml");
         let (root, compose) = (self.demo.board.root(), folder.join("peer.json"));
-        let prepare = [
-            "/usr/bin/python3",
-            "-c",
-            PREPARE,
-            text(&settings)?,
-            text(&root)?,
-            text(&compose)?,
-        ];
+        let prepare = ["/usr/bin/python3", "-c", PREPARE, text(&settings)?, text(&root)?, text(&compose)?];
         figures::cost(&prepare.map(String::from))?;
         let load = ["/usr/bin/python3", "-c", LOAD, text(&settings)?].map(String::from);
         let docker = format!("unix://{}", self.demo.engine.socket().display());
-        let up = [
-            "docker-compose",
-            "-H",
-            &docker,
-            "-p",
-            "peer",
-            "-f",
-            text(&compose)?,
-            "up",
-            "-d",
-        ]
-        .map(String::from);
+        let up = ["docker-compose", "-H", &docker, "-p", "peer", "-f", text(&compose)?, "up", "-d"].map(String::from);
         figures::cost(&up)?;
         println!("\npeers, same run, nothing to do");
         peer("python3, yaml: reads offspot.yaml", &load, folder)?;

@@ -63,10 +63,7 @@ impl Board {
         tool::run("mount", &["-t", "ext4", &format!("{device}p2"), text(&root)?])?;
         // What the agent mounts below must reach the engine, whose mount namespace is a slave of this one.
         tool::run("mount", &["--make-shared", text(&root)?])?;
-        tool::run(
-            "mount",
-            &["-t", "tmpfs", "-o", "mode=755", "tmpfs", text(&root.join("run"))?],
-        )?;
+        tool::run("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", text(&root.join("run"))?])?;
         let first = format!("{device}p1");
         if has_vfat {
             tool::run("mount", &["-t", "vfat", &first, text(&boot)?])?;
@@ -116,11 +113,7 @@ impl Board {
 pub fn mounts_below(folder: &Path) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let point = |line: &str| line.split(' ').nth(4).map(unescape);
-    mounts
-        .lines()
-        .filter_map(point)
-        .filter(|point| Path::new(point).starts_with(folder))
-        .collect()
+    mounts.lines().filter_map(point).filter(|point| Path::new(point).starts_with(folder)).collect()
 }
 
 /// `mountinfo` writes blank, tab, line feed and backslash as three octal digits.
@@ -133,8 +126,7 @@ fn unescape(point: &str) -> String {
 fn kernel_has(filesystem: &str) -> bool {
     let known = || {
         let list = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-        list.lines()
-            .any(|line| line.trim_start_matches("nodev").trim() == filesystem)
+        list.lines().any(|line| line.trim_start_matches("nodev").trim() == filesystem)
     };
     known() || (tool::succeeds("modprobe", &["-q", filesystem]) && known())
 }

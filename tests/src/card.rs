@@ -28,12 +28,7 @@ pub struct Sizes {
 }
 
 /// The demo's card: an image of 400 MiB on a card of 2 GiB.
-pub const DEMO: Sizes = Sizes {
-    boot: 96 * MIB,
-    root: 40 * MIB,
-    data: 256 * MIB,
-    card: 2048 * MIB,
-};
+pub const DEMO: Sizes = Sizes { boot: 96 * MIB, root: 40 * MIB, data: 256 * MIB, card: 2048 * MIB };
 
 impl Sizes {
     fn root_at(&self) -> u64 {
@@ -57,14 +52,7 @@ pub fn make(path: &Path, sizes: Sizes, library: &Library) -> Outcome<()> {
     partition(path, sizes)?;
     boot_partition(path, sizes, &library.boot)?;
     ext4(path, "rootfs", sizes.root_at(), sizes.root, &library.root, &[])?;
-    ext4(
-        path,
-        "data",
-        sizes.data_at(),
-        sizes.data,
-        &library.data,
-        &["-i", "65536"],
-    )?;
+    ext4(path, "data", sizes.data_at(), sizes.data, &library.data, &["-i", "65536"])?;
     let file = OpenOptions::new().write(true).open(path).doing(path.display())?;
     file.set_len(sizes.card).doing(path.display())
 }
@@ -83,12 +71,7 @@ fn partition(path: &Path, sizes: Sizes) -> Outcome<()> {
 fn boot_partition(path: &Path, sizes: Sizes, folder: &Path) -> Outcome<()> {
     let (offset, blocks) = ((START / SECTOR).to_string(), (sizes.boot / 1024).to_string());
     let card = text(path)?;
-    tool::run(
-        "mkfs.vfat",
-        &[
-            "-F", "32", "-s", "1", "-n", "bootfs", "--offset", &offset, card, &blocks,
-        ],
-    )?;
+    tool::run("mkfs.vfat", &["-F", "32", "-s", "1", "-n", "bootfs", "--offset", &offset, card, &blocks])?;
     fat_put(&format!("{card}@@{START}"), folder)
 }
 
@@ -112,18 +95,7 @@ pub fn fat_get(fat: &str, folder: &Path) -> Outcome<()> {
 fn ext4(path: &Path, label: &str, at: u64, size: u64, folder: &Path, more: &[&str]) -> Outcome<()> {
     let extended = format!("offset={at},lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0");
     let size = format!("{}k", size / 1024);
-    let mut arguments = vec![
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-L",
-        label,
-        "-d",
-        text(folder)?,
-        "-E",
-        &extended,
-    ];
+    let mut arguments = vec!["-q", "-F", "-t", "ext4", "-L", label, "-d", text(folder)?, "-E", &extended];
     arguments.extend(more);
     arguments.extend([text(path)?, &size]);
     tool::run("mke2fs", &arguments).map(drop)
@@ -131,9 +103,7 @@ fn ext4(path: &Path, label: &str, at: u64, size: u64, folder: &Path, more: &[&st
 
 /// Plugs the card in: a loop device and its partitions. Gives the device, `/dev/loop7`.
 pub fn attach(path: &Path) -> Outcome<String> {
-    let device = tool::run("losetup", &["--find", "--show", text(path)?])?
-        .trim()
-        .to_owned();
+    let device = tool::run("losetup", &["--find", "--show", text(path)?])?.trim().to_owned();
     // A loop device may still have the partitions of the card that was in it before.
     let _ = tool::run("partx", &["--delete", &device]);
     tool::run("partx", &["--add", &device])?;
@@ -142,9 +112,7 @@ pub fn attach(path: &Path) -> Outcome<String> {
         return Ok(device);
     }
     detach(&device)?;
-    Err(Failure::new(format!(
-        "{third} did not appear: the kernel shows no partitions of loop devices"
-    )))
+    Err(Failure::new(format!("{third} did not appear: the kernel shows no partitions of loop devices")))
 }
 
 /// Unplugs a loop device and its partitions, as soon as nothing uses them: a killed engine's namespace may hold one a moment longer.

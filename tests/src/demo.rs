@@ -41,25 +41,17 @@ impl Demo {
     /// The demo of this target folder; a second one at the same time is refused.
     pub fn open() -> Outcome<Demo> {
         if !nix::unistd::geteuid().is_root() {
-            return Err(Failure::new(
-                "loop devices, mounts and namespaces need root: run this as root",
-            ));
+            return Err(Failure::new("loop devices, mounts and namespaces need root: run this as root"));
         }
         let target = fs::canonicalize(agent_run::target_folder()?).doing("target folder")?;
         let lock = File::open(&target).doing(target.display())?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
             .map_err(|_| Failure::new("another demo, suite or bench is at work in this target folder"))?;
         let folder = target.join("demo");
-        let program = std::env::current_exe()
-            .doing("looking for this program")?
-            .with_file_name("demo");
+        let program = std::env::current_exe().doing("looking for this program")?.with_file_name("demo");
         let board = Board::new(&folder);
         let engine = LabEngine::new(&folder, &board.root(), &program);
-        Ok(Demo {
-            board,
-            engine,
-            _lock: lock,
-        })
+        Ok(Demo { board, engine, _lock: lock })
     }
 
     /// Makes library and card where there is no card yet. Whether it made them.
@@ -132,20 +124,10 @@ impl Demo {
     /// What of the demo is on this machine, in words.
     pub fn leftovers(&self) -> Vec<String> {
         let folder = self.board.folder();
-        let mounts = board::mounts_below(folder)
-            .into_iter()
-            .map(|mount| format!("mount {mount}"));
-        let loops = card::attached_below(folder)
-            .into_iter()
-            .map(|device| format!("loop device {device}"));
+        let mounts = board::mounts_below(folder).into_iter().map(|mount| format!("mount {mount}"));
+        let loops = card::attached_below(folder).into_iter().map(|device| format!("loop device {device}"));
         let files = folder.exists().then(|| format!("folder {}", folder.display()));
-        self.engine
-            .leftovers()
-            .into_iter()
-            .chain(mounts)
-            .chain(loops)
-            .chain(files)
-            .collect()
+        self.engine.leftovers().into_iter().chain(mounts).chain(loops).chain(files).collect()
     }
 }
 
@@ -187,12 +169,7 @@ pub fn down() -> Outcome<i32> {
 
 fn introduce(demo: &Demo, ready: &Ready) {
     let powered = &ready.powered;
-    eprintln!(
-        "card {} on {}, root {}",
-        demo.board.card().display(),
-        powered.device,
-        demo.board.root().display()
-    );
+    eprintln!("card {} on {}, root {}", demo.board.card().display(), powered.device, demo.board.root().display());
     if !powered.has_vfat {
         eprintln!(
             "this kernel has no vfat: the demo copied the boot partition to {} with mtools, and copies it back after the run",
@@ -233,9 +210,7 @@ fn conclude(demo: &Demo, ready: &Ready, ran: &Ran) -> Outcome<i32> {
 fn times(ran: &Ran, engine: Option<f64>) -> String {
     let phase = |(name, lasted): &(String, Duration)| format!("{name} {:.2}", lasted.as_secs_f64());
     let phases: Vec<String> = ran.phases.iter().map(phase).collect();
-    let engine = engine.map_or(String::new(), |took| {
-        format!(" of which the engine took {took:.2} s to start,")
-    });
+    let engine = engine.map_or(String::new(), |took| format!(" of which the engine took {took:.2} s to start,"));
     format!(
         "agent: {:.2} s in all,{engine} {:.3} s of processor time, {:.1} MB at most\nphases in seconds: {}",
         ran.wall.as_secs_f64(),

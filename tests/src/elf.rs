@@ -28,10 +28,7 @@ fn parse(bytes: &[u8]) -> Option<Elf> {
     let table = u64::from_le_bytes(bytes.get(32..40)?.try_into().ok()?) as usize;
     let (size, count) = (usize::from(half(54)?), usize::from(half(56)?));
     let kinds: Option<Vec<u32>> = (0..count).map(|index| word(table + index * size)).collect();
-    Some(Elf {
-        is_aarch64: half(18)? == AARCH64,
-        is_static: !kinds?.contains(&PT_INTERP),
-    })
+    Some(Elf { is_aarch64: half(18)? == AARCH64, is_static: !kinds?.contains(&PT_INTERP) })
 }
 
 #[cfg(test)]

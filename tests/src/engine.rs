@@ -36,9 +36,7 @@ impl PrivateEngine {
 
     /// The same with further arguments of dockerd.
     pub fn start_with(folder: &Path, data_root: &Path, arguments: &[&str]) -> PrivateEngine {
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::create_dir_all(data_root))
-            .expect("folders of the engine");
+        fs::create_dir_all(folder).and_then(|()| fs::create_dir_all(data_root)).expect("folders of the engine");
         let mut engine = PrivateEngine {
             folder: folder.to_owned(),
             data_root: data_root.to_owned(),
@@ -53,11 +51,7 @@ impl PrivateEngine {
 
     /// The engine that [`keep`](Self::keep) left running with these folders, if it still runs.
     pub fn kept(folder: &Path, data_root: &Path) -> Option<PrivateEngine> {
-        let pid = fs::read_to_string(folder.join("docker.pid"))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
+        let pid = fs::read_to_string(folder.join("docker.pid")).ok()?.trim().parse().ok()?;
         let name = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
         let socket = folder.join("docker.sock");
         name.contains(socket.to_str()?).then(|| PrivateEngine {
@@ -97,10 +91,7 @@ impl PrivateEngine {
 
     /// Runs a program in the engine's network, where published ports answer.
     pub fn run_in_netns(&self, command: &[&str]) -> io::Result<Output> {
-        Command::new("nsenter")
-            .args(["-t", &self.pid.to_string(), "-n", "--"])
-            .args(command)
-            .output()
+        Command::new("nsenter").args(["-t", &self.pid.to_string(), "-n", "--"]).args(command).output()
     }
 
     /// Runs the docker command line against it, and panics with its words where it fails.
@@ -111,11 +102,7 @@ impl PrivateEngine {
             .output()
             .expect("docker: apt-get install docker.io");
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(
-            output.status.success(),
-            "docker {arguments:?}: {}",
-            said(&output.stderr)
-        );
+        assert!(output.status.success(), "docker {arguments:?}: {}", said(&output.stderr));
         said(&output.stdout)
     }
 
@@ -130,21 +117,10 @@ impl PrivateEngine {
         for stale in ["docker.sock", "docker.pid", "exec/containerd/containerd.pid"] {
             let _ = fs::remove_file(self.folder.join(stale));
         }
-        let log = File::options()
-            .append(true)
-            .create(true)
-            .open(self.folder.join("dockerd.log"))
-            .expect("dockerd.log");
+        let log = File::options().append(true).create(true).open(self.folder.join("dockerd.log")).expect("dockerd.log");
         let path = |name: &str| self.folder.join(name).display().to_string();
         let child = Command::new("unshare")
-            .args([
-                "-n",
-                "-m",
-                "sh",
-                "-c",
-                "ip link set lo up; exec dockerd \"$@\"",
-                "dockerd",
-            ])
+            .args(["-n", "-m", "sh", "-c", "ip link set lo up; exec dockerd \"$@\"", "dockerd"])
             .args([
                 "-H",
                 &format!("unix://{}", path("docker.sock")),
@@ -168,17 +144,11 @@ impl PrivateEngine {
     fn await_answer(&mut self) {
         let deadline = Instant::now() + START;
         while !self.answers() {
-            let ended = self
-                .child
-                .as_mut()
-                .is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
+            let ended = self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)));
             if ended || Instant::now() > deadline {
                 let log = self.log();
                 let end = log.char_indices().rev().nth(2000).map_or(0, |(at, _)| at);
-                panic!(
-                    "no engine (apt-get install docker.io iptables iproute2); its log ends:\n{}",
-                    &log[end..]
-                );
+                panic!("no engine (apt-get install docker.io iptables iproute2); its log ends:\n{}", &log[end..]);
             }
             sleep(Duration::from_millis(50));
         }
@@ -229,25 +199,14 @@ fn family(folder: &Path) -> BTreeSet<i32> {
     let exec = folder.join("exec").display().to_string();
     let mine = |pid: &i32| {
         let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let program = words
-            .split('\0')
-            .next()
-            .unwrap_or_default()
-            .rsplit('/')
-            .next()
-            .unwrap_or_default();
+        let program = words.split('\0').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         ["dockerd", "containerd", "containerd-shim-runc-v2", "unshare", "sh"].contains(&program)
             && words.contains(&exec)
     };
     let mut ours: BTreeSet<i32> = all.iter().map(|(pid, _)| *pid).filter(mine).collect();
     loop {
         let before = ours.len();
-        ours.extend(
-            all.iter()
-                .filter(|(_, parent)| ours.contains(parent))
-                .map(|(pid, _)| *pid)
-                .collect::<Vec<_>>(),
-        );
+        ours.extend(all.iter().filter(|(_, parent)| ours.contains(parent)).map(|(pid, _)| *pid).collect::<Vec<_>>());
         if ours.len() == before {
             return ours;
         }
@@ -257,9 +216,7 @@ fn family(folder: &Path) -> BTreeSet<i32> {
 /// Every process with its parent.
 fn processes() -> Vec<(i32, i32)> {
     let entries = fs::read_dir("/proc").expect("/proc");
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid: i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;

@@ -50,20 +50,13 @@ pub fn cost(words: &[String]) -> Outcome<Cost> {
     let (name, arguments) = words.split_first().ok_or_else(|| Failure::new("no program"))?;
     let begun = Instant::now();
     let mut command = tool::program(name);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().doing(name)?;
     let mut peak = 0;
     loop {
         peak = peak.max(high_water(child.id()));
         if let Some(status) = child.try_wait().doing(name)? {
-            let cost = Cost {
-                wall: begun.elapsed(),
-                peak,
-            };
+            let cost = Cost { wall: begun.elapsed(), peak };
             return if status.success() {
                 Ok(cost)
             } else {
@@ -83,11 +76,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("offspot-figures-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join("out");
-        fs::write(
-            &file,
-            "------\n100.00    0.000000           0       264         9 total\n",
-        )
-        .unwrap();
+        fs::write(&file, "------\n100.00    0.000000           0       264         9 total\n").unwrap();
         assert_eq!(syscalls(&file).unwrap(), 264);
         fs::write(&file, "==7== Events    : Ir\n==7== Collected : 405123\n==7==\n").unwrap();
         assert_eq!(instructions(&file).unwrap(), 405_123);

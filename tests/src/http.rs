@@ -65,11 +65,7 @@ fn parse(answer: &str) -> Option<Page> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("location").then(|| value.trim().to_owned())
     };
-    Some(Page {
-        status,
-        location: head.lines().find_map(field),
-        body: body.to_owned(),
-    })
+    Some(Page { status, location: head.lines().find_map(field), body: body.to_owned() })
 }
 
 fn path_of(location: &str) -> String {

@@ -74,11 +74,9 @@ impl Image {
     /// Like [`Image::write`], saying that it is for another architecture.
     pub fn write_for(&self, architecture: &str, out: impl Write) -> Outcome<String> {
         let layers = self.layers.iter().map(|entries| layer(entries));
-        let layers = layers
-            .collect::<io::Result<Vec<_>>>()
-            .doing(format_args!("making the layers of {}", self.name))?;
-        self.pack(architecture, &layers, out)
-            .doing(format_args!("writing the image {}", self.name))
+        let layers =
+            layers.collect::<io::Result<Vec<_>>>().doing(format_args!("making the layers of {}", self.name))?;
+        self.pack(architecture, &layers, out).doing(format_args!("writing the image {}", self.name))
     }
 
     fn pack(&self, architecture: &str, layers: &[Vec<u8>], out: impl Write) -> io::Result<String> {

@@ -71,15 +71,10 @@ impl Card {
         let (report, status) = Reporter::new();
         let receipts = self.receipts();
         let items = images::survey(&Host::new(&self.root), wanted, &receipts);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let loaded = runtime.block_on(async {
             let socket = self.engine().socket();
-            let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30))
-                .await
-                .unwrap();
+            let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
             images::load(&engine, &self.root.join("data"), items, &receipts, &report, keep).await
         });
         let status = status.borrow().clone();
@@ -127,23 +122,14 @@ impl Outcome {
 
     /// Panics unless a problem has this code and these words.
     pub fn expect_problem(&self, code: &str, words: &str) {
-        let found = self
-            .problems()
-            .iter()
-            .any(|said| said.starts_with(&format!("{code} ")) && said.contains(words));
+        let found = self.problems().iter().any(|said| said.starts_with(&format!("{code} ")) && said.contains(words));
         assert!(found, "no {code} about {words} in {:#?}", self.problems());
     }
 }
 
 /// An entry of `oci_images`.
 pub fn entry(ident: &str, url: Option<&str>) -> OciImage {
-    OciImage {
-        ident: ident.to_owned(),
-        url: url.map(str::to_owned),
-        filesize: None,
-        fullsize: None,
-        checksum: None,
-    }
+    OciImage { ident: ident.to_owned(), url: url.map(str::to_owned), filesize: None, fullsize: None, checksum: None }
 }
 
 /// An ext4 of some MiB in a file.
@@ -158,15 +144,9 @@ impl SmallDisk {
     /// Makes and mounts one of so many MiB; its root is the folder `r` in `folder`.
     pub fn mount(folder: &Path, mib: u64) -> SmallDisk {
         let run = |program: &str, arguments: &[&str]| {
-            let output = std::process::Command::new(program)
-                .args(arguments)
-                .output()
-                .expect("apt-get install e2fsprogs mount");
-            assert!(
-                output.status.success(),
-                "{program}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            let output =
+                std::process::Command::new(program).args(arguments).output().expect("apt-get install e2fsprogs mount");
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
         };
         let (file, root) = (folder.join("disk"), folder.join("r"));
@@ -182,9 +162,7 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount").arg(&self.folder).status();
-        let _ = std::process::Command::new("losetup")
-            .args(["-d", &self.device])
-            .status();
+        let _ = std::process::Command::new("losetup").args(["-d", &self.device]).status();
         let _ = fs::remove_dir_all(self.folder.parent().unwrap());
     }
 }

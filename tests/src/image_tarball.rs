@@ -63,11 +63,7 @@ impl Sample {
 
     /// Its configuration.
     pub fn config(&self) -> Vec<u8> {
-        let diff_ids: Vec<_> = self
-            .layers
-            .iter()
-            .map(|layer| format!("sha256:{}", hex(layer)))
-            .collect();
+        let diff_ids: Vec<_> = self.layers.iter().map(|layer| format!("sha256:{}", hex(layer))).collect();
         let config = json!({
             "architecture": self.arch, "os": "linux", "config": {"Cmd": ["/bin/busybox", "cat", "/name"]},
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
@@ -92,9 +88,7 @@ impl Sample {
     fn manifest(&self) -> Vec<u8> {
         let blob = |bytes: &[u8]| json!({"mediaType": "application/octet-stream", "digest": format!("sha256:{}", hex(bytes)), "size": bytes.len()});
         let layers: Vec<_> = self.blobs().iter().map(|layer| blob(layer)).collect();
-        json!({"schemaVersion": 2, "config": blob(&self.config()), "layers": layers})
-            .to_string()
-            .into_bytes()
+        json!({"schemaVersion": 2, "config": blob(&self.config()), "layers": layers}).to_string().into_bytes()
     }
 }
 
@@ -108,20 +102,13 @@ pub fn docker(samples: &[&Sample]) -> Members {
         members.push((format!("{}.json", hex(&sample.config())), Entry::File(sample.config())));
     }
     let saved = |sample: &&Sample| {
-        let layers: Vec<_> = sample
-            .blobs()
-            .iter()
-            .map(|blob| format!("{}/layer.tar", hex(blob)))
-            .collect();
+        let layers: Vec<_> = sample.blobs().iter().map(|blob| format!("{}/layer.tar", hex(blob))).collect();
         let config = format!("{}.json", hex(&sample.config()));
         json!({"Config": config, "RepoTags": sample.names, "Layers": layers})
     };
     members.push(("repositories".to_owned(), Entry::File(b"{}".to_vec())));
     let saved: Vec<_> = samples.iter().map(saved).collect();
-    members.push((
-        "manifest.json".to_owned(),
-        Entry::File(Value::from(saved).to_string().into_bytes()),
-    ));
+    members.push(("manifest.json".to_owned(), Entry::File(Value::from(saved).to_string().into_bytes())));
     members
 }
 
@@ -142,27 +129,17 @@ pub fn oci(name: &str, platforms: &[&Sample]) -> Members {
         manifest["platform"] = json!({"os": "linux", "architecture": sample.arch});
         manifests.push(manifest);
     }
-    let mut inner = blob(
-        json!({"schemaVersion": 2, "manifests": manifests})
-            .to_string()
-            .into_bytes(),
-    );
+    let mut inner = blob(json!({"schemaVersion": 2, "manifests": manifests}).to_string().into_bytes());
     inner["annotations"] = json!({"org.opencontainers.image.ref.name": name});
     let index = json!({"schemaVersion": 2, "manifests": [inner]}).to_string();
-    members.push((
-        "oci-layout".to_owned(),
-        Entry::File(br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
-    ));
+    members.push(("oci-layout".to_owned(), Entry::File(br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())));
     members.push(("index.json".to_owned(), Entry::File(index.into_bytes())));
     members
 }
 
 /// Puts the member of this name somewhere else in the order.
 pub fn moved(mut members: Members, name: &str, to: usize) -> Members {
-    let from = members
-        .iter()
-        .position(|(own, _)| own == name)
-        .expect("a member of this name");
+    let from = members.iter().position(|(own, _)| own == name).expect("a member of this name");
     let member = members.remove(from);
     members.insert(to, member);
     members
@@ -218,9 +195,7 @@ pub fn pax(members: &Members) -> Vec<u8> {
 
 fn record(key: &str, value: &str) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
-    let length = (rest + 1..)
-        .find(|length| length.to_string().len() + rest == *length)
-        .unwrap();
+    let length = (rest + 1..).find(|length| length.to_string().len() + rest == *length).unwrap();
     format!("{length} {key}={value}\n").into_bytes()
 }
 
@@ -267,18 +242,10 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Go's word for this machine.
 pub fn native() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else {
-        "amd64"
-    }
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
 }
 
 /// Go's word for another one.
 pub fn foreign() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "amd64"
-    } else {
-        "arm64"
-    }
+    if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" }
 }

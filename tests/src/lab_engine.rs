@@ -32,9 +32,7 @@ impl LabEngine {
         let sum = folder
             .to_string_lossy()
             .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-                (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
+            .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         LabEngine {
             folder: folder.to_owned(),
             root: root.to_owned(),
@@ -97,13 +95,8 @@ impl LabEngine {
         command.args(["--net", "--mount", "--propagation", "slave"]);
         command.args(["--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]);
         command.arg(&self.program).arg(ACTIVATOR);
-        command
-            .args([self.socket(), self.root.clone(), self.took_file()])
-            .arg(&self.name);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().doing("engine.log")?)
-            .stderr(log);
+        command.args([self.socket(), self.root.clone(), self.took_file()]).arg(&self.name);
+        command.stdin(Stdio::null()).stdout(log.try_clone().doing("engine.log")?).stderr(log);
         let child = command.process_group(0).spawn().doing("unshare")?;
         let pid_file = self.folder.join("engine.pid");
         fs::write(&pid_file, child.id().to_string()).doing(pid_file.display())?;
@@ -114,12 +107,7 @@ impl LabEngine {
     fn plug_in(&self, holder: u32) -> Outcome<String> {
         let (host, engine) = (self.link(), format!("{}e", self.name));
         let (network, pid) = (free_network()?, holder.to_string());
-        tool::run(
-            "ip",
-            &[
-                "link", "add", &host, "type", "veth", "peer", "name", &engine, "netns", &pid,
-            ],
-        )?;
+        tool::run("ip", &["link", "add", &host, "type", "veth", "peer", "name", &engine, "netns", &pid])?;
         tool::run("ip", &["address", "add", &format!("{network}.1/30"), "dev", &host])?;
         tool::run("ip", &["link", "set", &host, "up"])?;
         let inside = |arguments: &[&str]| {
@@ -151,10 +139,7 @@ impl LabEngine {
                 let _ = tool::run("kill", &["-KILL", &pid.to_string()]);
             }
             if begun.elapsed() > PATIENCE {
-                return Err(Failure::new(format!(
-                    "processes {:?} of the engine do not end",
-                    self.processes()
-                )));
+                return Err(Failure::new(format!("processes {:?} of the engine do not end", self.processes())));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -174,10 +159,7 @@ impl LabEngine {
         while !self.control_groups().is_empty() {
             self.control_groups().iter().for_each(|group| remove_group(group));
             if begun.elapsed() > PATIENCE {
-                return Err(Failure::new(format!(
-                    "control groups {:?} do not go",
-                    self.control_groups()
-                )));
+                return Err(Failure::new(format!("control groups {:?} do not go", self.control_groups())));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -188,10 +170,7 @@ impl LabEngine {
     pub fn leftovers(&self) -> Vec<String> {
         let link = Path::new("/sys/class/net").join(self.link()).exists();
         let processes = self.processes().into_iter().map(|pid| format!("process {pid}"));
-        let groups = self
-            .control_groups()
-            .into_iter()
-            .map(|group| format!("control group {}", group.display()));
+        let groups = self.control_groups().into_iter().map(|group| format!("control group {}", group.display()));
         let link = link.then(|| format!("network link {}", self.link()));
         processes.chain(groups).chain(link).collect()
     }
@@ -216,15 +195,8 @@ impl LabEngine {
 
     fn control_groups(&self) -> Vec<PathBuf> {
         let top = Path::new("/sys/fs/cgroup");
-        let controllers = fs::read_dir(top)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path().join(&self.name));
-        std::iter::once(top.join(&self.name))
-            .chain(controllers)
-            .filter(|group| group.is_dir())
-            .collect()
+        let controllers = fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path().join(&self.name));
+        std::iter::once(top.join(&self.name)).chain(controllers).filter(|group| group.is_dir()).collect()
     }
 }
 

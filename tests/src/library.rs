@@ -48,11 +48,7 @@ pub fn build(folder: &Path) -> Outcome<Library> {
 impl Library {
     /// The folders of a card, empty but for what a card always has.
     pub fn folders(folder: &Path) -> Outcome<Library> {
-        let library = Library {
-            boot: folder.join("bootfs"),
-            root: folder.join("rootfs"),
-            data: folder.join("data"),
-        };
+        let library = Library { boot: folder.join("bootfs"), root: folder.join("rootfs"), data: folder.join("data") };
         let (boot, root, data) = (&library.boot, &library.root, &library.data);
         let folders = [
             boot.join("offspot/files"),
@@ -79,50 +75,28 @@ impl Library {
 
 /// The layer both images stand on: a shell, wget and httpd in one static binary.
 pub fn base() -> Outcome<Vec<Entry>> {
-    let busybox = ["/bin/busybox", "/usr/bin/busybox"]
-        .into_iter()
-        .find(|path| Path::new(path).exists());
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
     let busybox = busybox.ok_or_else(|| Failure::new("there is no busybox: apt-get install busybox-static"))?;
-    let folder = |path: &str, mode| Entry::Folder {
-        path: path.into(),
-        mode,
-    };
-    let link = |name: &str| Entry::Link {
-        path: format!("bin/{name}"),
-        target: "busybox".into(),
-    };
-    let passwd = Entry::Text {
-        path: "etc/passwd".into(),
-        bytes: b"root:x:0:0:root:/:/bin/sh\n".to_vec(),
-    };
-    let mut entries = vec![
-        folder("bin", 0o755),
-        folder("etc", 0o755),
-        folder("tmp", 0o1777),
-        passwd,
-    ];
-    entries.push(Entry::Copy {
-        path: "bin/busybox".into(),
-        from: busybox.into(),
-    });
+    let folder = |path: &str, mode| Entry::Folder { path: path.into(), mode };
+    let link = |name: &str| Entry::Link { path: format!("bin/{name}"), target: "busybox".into() };
+    let passwd = Entry::Text { path: "etc/passwd".into(), bytes: b"root:x:0:0:root:/:/bin/sh\n".to_vec() };
+    let mut entries = vec![folder("bin", 0o755), folder("etc", 0o755), folder("tmp", 0o1777), passwd];
+    entries.push(Entry::Copy { path: "bin/busybox".into(), from: busybox.into() });
     entries.extend(["sh", "ls", "cat", "sleep", "wget", "httpd"].map(link));
     Ok(entries)
 }
 
 /// The image of kiwix-serve: Debian's binary with every library that `ldd` names.
 pub fn kiwix() -> Outcome<Image> {
-    let binary = ["/usr/bin/kiwix-serve", "/usr/local/bin/kiwix-serve"]
-        .into_iter()
-        .find(|path| Path::new(path).exists());
+    let binary =
+        ["/usr/bin/kiwix-serve", "/usr/local/bin/kiwix-serve"].into_iter().find(|path| Path::new(path).exists());
     let binary = binary.ok_or_else(|| Failure::new("there is no kiwix-serve: apt-get install kiwix-tools"))?;
-    let mut entries = vec![Entry::Copy {
-        path: "usr/bin/kiwix-serve".into(),
-        from: binary.into(),
-    }];
-    entries.extend(closure(binary)?.into_iter().map(|library| Entry::Copy {
-        path: library.trim_start_matches('/').to_owned(),
-        from: library.into(),
-    }));
+    let mut entries = vec![Entry::Copy { path: "usr/bin/kiwix-serve".into(), from: binary.into() }];
+    entries.extend(
+        closure(binary)?
+            .into_iter()
+            .map(|library| Entry::Copy { path: library.trim_start_matches('/').to_owned(), from: library.into() }),
+    );
     Ok(Image {
         name: KIWIX.into(),
         command: vec!["/usr/bin/kiwix-serve".into(), "--version".into()],
@@ -132,15 +106,10 @@ pub fn kiwix() -> Outcome<Image> {
 
 /// The image of the home page: busybox's httpd; the page itself is content of the card.
 pub fn home() -> Outcome<Image> {
-    let www = Entry::Folder {
-        path: "var/www".into(),
-        mode: 0o755,
-    };
+    let www = Entry::Folder { path: "var/www".into(), mode: 0o755 };
     Ok(Image {
         name: HOME.into(),
-        command: ["/bin/httpd", "-f", "-p", "80", "-h", "/var/www"]
-            .map(String::from)
-            .to_vec(),
+        command: ["/bin/httpd", "-f", "-p", "80", "-h", "/var/www"].map(String::from).to_vec(),
         layers: vec![base()?, vec![www]],
     })
 }
@@ -151,19 +120,14 @@ fn closure(binary: &str) -> Outcome<Vec<String>> {
     if let Some(line) = printed.lines().find(|line| line.contains("not found")) {
         return Err(Failure::new(format!("{binary} lacks a library: {}", line.trim())));
     }
-    let words = printed
-        .lines()
-        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    let words = printed.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     Ok(words.map(str::to_owned).collect())
 }
 
 /// Path of an article below the library's address, for each way kiwix-serve has had.
 pub fn article_paths(article: &Article) -> [String; 2] {
     let book = ZIM.trim_end_matches(".zim");
-    [
-        format!("/content/{book}/{}", article.path),
-        format!("/{book}/A/{}", article.path),
-    ]
+    [format!("/content/{book}/{}", article.path), format!("/{book}/A/{}", article.path)]
 }
 
 fn offspot_yaml(zim: &Path) -> Outcome<String> {

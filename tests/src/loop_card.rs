@@ -29,17 +29,13 @@ pub struct Recipe {
     pub card: u64,
     /// MiB of partition 3.
     pub data: u64,
+    /// Bytes of a block of its filesystem.
+    pub block: u32,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Recipe {
-            table: Table::Mbr,
-            sector: 512,
-            image: 1024,
-            card: 4096,
-            data: 256,
-        }
+        Recipe { table: Table::Mbr, sector: 512, image: 1024, card: 4096, data: 256, block: 4096 }
     }
 }
 
@@ -82,15 +78,11 @@ impl LoopCard {
     pub fn new(recipe: &Recipe) -> LoopCard {
         let folder = PathBuf::from(run("mktemp", &["-d", "--tmpdir", "offspot-card-XXXXXX"]).trim());
         std::fs::create_dir(folder.join("root")).unwrap();
-        let mut card = LoopCard {
-            folder,
-            device: None,
-            sector: recipe.sector,
-        };
+        let mut card = LoopCard { folder, device: None, sector: recipe.sector };
         card.resize(recipe.image);
         card.attach();
         card.partition(recipe);
-        card.format();
+        card.format(recipe.block);
         card.detach();
         card.resize(recipe.card);
         card.attach();
@@ -103,15 +95,8 @@ impl LoopCard {
             Table::Gpt => "gpt",
         };
         let script = self.folder.join("sfdisk");
-        let id = if recipe.table == Table::Mbr {
-            "label-id: 0xdeadbeef\n"
-        } else {
-            ""
-        };
-        let parts = format!(
-            "start=4MiB, size=64MiB\nstart=72MiB, size=64MiB\nstart=136MiB, size={}MiB\n",
-            recipe.data
-        );
+        let id = if recipe.table == Table::Mbr { "label-id: 0xdeadbeef\n" } else { "" };
+        let parts = format!("start=4MiB, size=64MiB\nstart=72MiB, size=64MiB\nstart=136MiB, size={}MiB\n", recipe.data);
         std::fs::write(&script, format!("label: {label}\n{id}\n{parts}")).unwrap();
         let command = format!("sfdisk --no-reread -q {} < {}", self.device(), script.display());
         run("sh", &["-c", &command]);
@@ -119,24 +104,17 @@ impl LoopCard {
         self.attach();
     }
 
-    fn format(&self) {
+    fn format(&self, block: u32) {
+        let block = block.to_string();
         run("mkfs.vfat", &["-F", "32", "-n", "bootfs", &self.part(1)]);
         for (number, label) in [(2, "rootfs"), (3, "data")] {
             let lazy = "lazy_itable_init=0,lazy_journal_init=0";
-            run(
-                "mkfs.ext4",
-                &["-q", "-F", "-i", "65536", "-E", lazy, "-L", label, &self.part(number)],
-            );
+            run("mkfs.ext4", &["-q", "-F", "-b", &block, "-i", "65536", "-E", lazy, "-L", label, &self.part(number)]);
         }
     }
 
     fn resize(&self, mebibytes: u64) {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.file())
-            .unwrap();
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(self.file()).unwrap();
         file.set_len(mebibytes << 20).unwrap();
     }
 
@@ -146,10 +124,7 @@ impl LoopCard {
     /// No loop device is to be had.
     pub fn attach(&mut self) {
         let (file, sector) = (self.file(), self.sector.to_string());
-        let device = run(
-            "losetup",
-            &["--sector-size", &sector, "-f", "--show", &file.to_string_lossy()],
-        );
+        let device = run("losetup", &["--sector-size", &sector, "-f", "--show", &file.to_string_lossy()]);
         let device = device.trim().to_owned();
         attempt("partx", &["-a", &device]);
         self.device = Some(device);
@@ -166,7 +141,15 @@ impl LoopCard {
 
     /// Unmounts the data partition, if it is mounted.
     pub fn unmount(&self) {
-        while nix::mount::umount(&self.host().data()).is_ok() {}
+        let data = self.host().data();
+        for _ in 0..100 {
+            match nix::mount::umount(&data) {
+                Ok(()) => {}
+                // A program that another test is just starting holds our files until it runs.
+                Err(nix::errno::Errno::EBUSY) => std::thread::sleep(std::time::Duration::from_millis(20)),
+                Err(_) => return,
+            }
+        }
     }
 
     /// The image file.
@@ -199,10 +182,7 @@ impl LoopCard {
     pub fn bytes(&self, at: u64, length: usize) -> Vec<u8> {
         run("blockdev", &["--flushbufs", self.device()]);
         let mut bytes = vec![0; length];
-        File::open(self.device())
-            .unwrap()
-            .read_exact_at(&mut bytes, at)
-            .unwrap();
+        File::open(self.device()).unwrap().read_exact_at(&mut bytes, at).unwrap();
         bytes
     }
 
@@ -218,9 +198,7 @@ impl LoopCard {
     pub fn written(&self) -> u64 {
         for held in [self.device().into(), self.host().data()] {
             if let Ok(open) = File::open(held) {
-                nix::unistd::syncfs(&open)
-                    .and_then(|()| nix::unistd::fsync(&open))
-                    .unwrap();
+                nix::unistd::syncfs(&open).and_then(|()| nix::unistd::fsync(&open)).unwrap();
             }
         }
         let name = Path::new(self.device()).file_name().unwrap().to_owned();

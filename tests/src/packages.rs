@@ -25,10 +25,7 @@ pub enum Seen {
 }
 
 const fn program(name: &'static str, program: &'static str) -> Package {
-    Package {
-        name,
-        seen: Seen::Program(program),
-    }
+    Package { name, seen: Seen::Program(program) }
 }
 
 /// What `demo` needs.
@@ -38,10 +35,7 @@ pub const DEMO: &[Package] = &[
     program("iproute2", "ip"),
     program("kiwix-tools", "kiwix-serve"),
     program("zim-tools", "zimwriterfs"),
-    Package {
-        name: "busybox-static",
-        seen: Seen::Dpkg,
-    },
+    Package { name: "busybox-static", seen: Seen::Dpkg },
     program("dosfstools", "mkfs.vfat"),
     program("mtools", "mcopy"),
     program("e2fsprogs", "mke2fs"),
@@ -59,23 +53,14 @@ pub const SUITE: &[Package] = &[
     program("gdisk", "sgdisk"),
     program("qemu-user-static", "qemu-aarch64-static"),
     program("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
-    Package {
-        name: "libc6-dev-arm64-cross",
-        seen: Seen::Dpkg,
-    },
+    Package { name: "libc6-dev-arm64-cross", seen: Seen::Dpkg },
     program("gcc", "gcc"),
     program("xz-utils", "xz"),
     program("zstd", "zstd"),
     program("bzip2", "bzip2"),
     program("python3", "python3"),
-    Package {
-        name: "python3-yaml",
-        seen: Seen::Module("yaml"),
-    },
-    Package {
-        name: "python3-jsonschema",
-        seen: Seen::Module("jsonschema"),
-    },
+    Package { name: "python3-yaml", seen: Seen::Module("yaml") },
+    Package { name: "python3-jsonschema", seen: Seen::Module("jsonschema") },
 ];
 
 /// What `bench` needs beside [`DEMO`] and [`SUITE`].
@@ -83,18 +68,11 @@ pub const BENCH: &[Package] = &[program("valgrind", "valgrind"), program("strace
 
 /// Installs those of `wanted` that are missing. Says what it does on standard error.
 pub fn install_missing(wanted: &[Package]) -> Outcome<()> {
-    let missing: Vec<&str> = wanted
-        .iter()
-        .filter(|package| !is_there(package))
-        .map(|package| package.name)
-        .collect();
+    let missing: Vec<&str> = wanted.iter().filter(|package| !is_there(package)).map(|package| package.name).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    eprintln!(
-        "installing what is missing: apt-get install -y --no-install-recommends {}",
-        missing.join(" ")
-    );
+    eprintln!("installing what is missing: apt-get install -y --no-install-recommends {}", missing.join(" "));
     apt(&["update"])?;
     apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())
 }

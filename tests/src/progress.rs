@@ -20,11 +20,7 @@ pub struct Progress {
 impl Progress {
     /// Nothing seen yet.
     pub fn new() -> Progress {
-        Progress {
-            terminal: std::io::stderr().is_terminal(),
-            shown: String::new(),
-            phases: Vec::new(),
-        }
+        Progress { terminal: std::io::stderr().is_terminal(), shown: String::new(), phases: Vec::new() }
     }
 
     /// Takes in what the status file says now; shows it where there is a terminal.
@@ -69,10 +65,7 @@ impl Default for Progress {
 /// `images    [########............]  40 %  34 of 85 MB  kiwix-serve.tar`
 pub fn line(status: &Value) -> String {
     let phase = status["phase"].as_str().unwrap_or("waiting");
-    let (done, total) = (
-        status["done"].as_u64().unwrap_or(0),
-        status["total"].as_u64().unwrap_or(0),
-    );
+    let (done, total) = (status["done"].as_u64().unwrap_or(0), status["total"].as_u64().unwrap_or(0));
     let items = status["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let working = items.iter().find(|item| item["state"] == "working");
     let name = working.and_then(|item| item["name"].as_str()).unwrap_or_default();
@@ -83,12 +76,7 @@ pub fn line(status: &Value) -> String {
     let full = (part * WIDTH as f64) as usize;
     let bar = "#".repeat(full) + &".".repeat(WIDTH - full);
     let megabytes = |bytes: u64| bytes / 1_000_000;
-    format!(
-        "{phase:<9} [{bar}] {:3.0} %  {} of {} MB  {name}",
-        part * 100.0,
-        megabytes(done),
-        megabytes(total)
-    )
+    format!("{phase:<9} [{bar}] {:3.0} %  {} of {} MB  {name}", part * 100.0, megabytes(done), megabytes(total))
 }
 
 #[cfg(test)]
@@ -101,10 +89,7 @@ mod tests {
     fn a_line_shows_phase_share_and_item() {
         let status = json!({"phase": "images", "done": 34_000_000, "total": 85_000_000,
             "items": [{"kind": "image", "name": "kiwix-serve.tar", "state": "working"}]});
-        assert_eq!(
-            line(&status),
-            "images    [########............]  40 %  34 of 85 MB  kiwix-serve.tar"
-        );
+        assert_eq!(line(&status), "images    [########............]  40 %  34 of 85 MB  kiwix-serve.tar");
         assert_eq!(line(&json!({"phase": "card", "done": 0, "total": 0})), "card");
         assert_eq!(line(&json!({})), "waiting");
     }

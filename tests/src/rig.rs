@@ -55,10 +55,7 @@ impl Rig {
         let folder = std::env::temp_dir().join(format!("o-svc-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let engine = PrivateEngine::start(&folder.join("e"), &folder.join("d"));
-        let this = Rig {
-            engine: Some(engine),
-            folder,
-        };
+        let this = Rig { engine: Some(engine), folder };
         std::fs::create_dir_all(this.root()).unwrap();
         let tar = this.folder.join("busybox.tar");
         rootfs(&tar);
@@ -105,11 +102,7 @@ impl Rig {
             let (host, limit, began) = (Host::new(self.root()), Duration::from_secs(seconds), Instant::now());
             let running = services::up(&engine, &host, project(yaml), &images, limit, &report).await;
             let problems = status.borrow().problems.clone();
-            Run {
-                running,
-                problems,
-                took: began.elapsed(),
-            }
+            Run { running, problems, took: began.elapsed() }
         })
     }
 
@@ -169,20 +162,11 @@ impl Drop for Rig {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 fn wanted(name: &str) -> OciImage {
-    OciImage {
-        ident: name.to_owned(),
-        url: None,
-        filesize: None,
-        fullsize: None,
-        checksum: None,
-    }
+    OciImage { ident: name.to_owned(), url: None, filesize: None, fullsize: None, checksum: None }
 }
 
 /// The services of a compose file, which end at once when told to.
@@ -204,14 +188,13 @@ fn rootfs(path: &Path) {
     header.set_size(busybox.len() as u64);
     header.set_mode(0o755);
     tar.append_data(&mut header, "bin/busybox", &busybox[..]).unwrap();
-    for applet in [
-        "sh", "sleep", "httpd", "wget", "cat", "touch", "ls", "ping", "nslookup", "env", "true", "false", "echo",
-    ] {
+    for applet in
+        ["sh", "sleep", "httpd", "wget", "cat", "touch", "ls", "ping", "nslookup", "env", "true", "false", "echo"]
+    {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
-        tar.append_link(&mut header, format!("bin/{applet}"), "busybox")
-            .unwrap();
+        tar.append_link(&mut header, format!("bin/{applet}"), "busybox").unwrap();
     }
     for folder in ["tmp", "etc", "data"] {
         let mut header = tar::Header::new_gnu();

@@ -14,15 +14,9 @@ pub struct Snapshot {
 /// Looks at the machine.
 pub fn take() -> Outcome<Snapshot> {
     let mut lines = section("mount", &mounts());
-    lines.extend(section(
-        "loop",
-        &tool::run("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"])?,
-    ));
+    lines.extend(section("loop", &tool::run("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"])?));
     lines.extend(section("network", &links()));
-    lines.extend(section(
-        "route",
-        &tool::run("ip", &["-4", "route", "show", "table", "all"])?,
-    ));
+    lines.extend(section("route", &tool::run("ip", &["-4", "route", "show", "table", "all"])?));
     lines.extend(section("control group", &control_groups().join("\n")));
     lines.extend(section("firewall", &firewall()));
     Ok(Snapshot { lines })
@@ -39,9 +33,7 @@ impl Snapshot {
         let before: Vec<&str> = before.lines().collect();
         let came = self.lines.iter().filter(|line| !before.contains(&line.as_str()));
         let went = before.iter().filter(|line| !self.lines.iter().any(|now| now == *line));
-        came.map(|line| format!("+ {line}"))
-            .chain(went.map(|line| format!("- {line}")))
-            .collect()
+        came.map(|line| format!("+ {line}")).chain(went.map(|line| format!("- {line}"))).collect()
     }
 }
 
@@ -64,26 +56,16 @@ fn mounts() -> String {
 /// Those of engines, two levels deep: other programs of the machine come and go.
 fn control_groups() -> Vec<String> {
     let top = Path::new("/sys/fs/cgroup");
-    let folders = |path: &Path| {
-        fs::read_dir(path)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect::<Vec<_>>()
-    };
+    let folders =
+        |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     let below = folders(top).into_iter().flat_map(|path| folders(&path));
     let all = folders(top).into_iter().chain(below).filter(|path| path.is_dir());
     let names = all.map(|path| path.display().to_string());
-    names
-        .filter(|name| name.contains("offspot") || name.contains("docker"))
-        .collect()
+    names.filter(|name| name.contains("offspot") || name.contains("docker")).collect()
 }
 
 fn firewall() -> String {
     let rules = tool::run("iptables-save", &[]).unwrap_or_default();
-    let lines = rules
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.starts_with(':'));
+    let lines = rules.lines().filter(|line| !line.starts_with('#') && !line.starts_with(':'));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -31,15 +31,7 @@ pub fn formatting() -> Outcome<Count> {
 
 /// `cargo clippy`, warnings denied.
 pub fn clippy() -> Outcome<Count> {
-    cargo(&[
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ])
+    cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
 /// `cargo test`, counted test by test; two at a time, because engines and cards are heavy.
@@ -47,10 +39,7 @@ pub fn tests() -> Outcome<Count> {
     let mut command = cargo_command(&["test", "--workspace", "--no-fail-fast", "--", "--test-threads=2"]);
     let mut child = command.stdout(Stdio::piped()).spawn().doing("cargo test")?;
     let mut count = Count { passed: 0, failed: 0 };
-    let pipe = child
-        .stdout
-        .take()
-        .ok_or_else(|| Failure::new("cargo test has no output"))?;
+    let pipe = child.stdout.take().ok_or_else(|| Failure::new("cargo test has no output"))?;
     for line in BufReader::new(pipe).lines().map_while(Result::ok) {
         println!("{line}");
         if let Some(result) = line.strip_prefix("test result:") {
@@ -67,34 +56,15 @@ pub fn tests() -> Outcome<Count> {
 
 /// The settings must build where there is no system at all.
 pub fn wasm() -> Outcome<Count> {
-    cargo(&[
-        "build",
-        "--quiet",
-        "--package",
-        "offspot-config",
-        "--target",
-        "wasm32-unknown-unknown",
-    ])
+    cargo(&["build", "--quiet", "--package", "offspot-config", "--target", "wasm32-unknown-unknown"])
 }
 
 /// The binary that is shipped: static, and how large.
 pub fn card_binary() -> Outcome<Count> {
-    cargo(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "offspot-agent",
-        "--target",
-        CARD,
-    ])?;
+    cargo(&["build", "--quiet", "--release", "--package", "offspot-agent", "--target", CARD])?;
     let bytes = fs::read(shipped()?).doing("the shipped binary")?;
     let elf = elf::look(&bytes)?;
-    println!(
-        "{} bytes, {}",
-        bytes.len(),
-        if elf.is_static { "static" } else { "not static" }
-    );
+    println!("{} bytes, {}", bytes.len(), if elf.is_static { "static" } else { "not static" });
     ensure(elf.is_aarch64, "the binary is not for aarch64")?;
     ensure(elf.is_static, "the binary wants a dynamic loader")?;
     Ok(Count::ONE)
@@ -106,16 +76,8 @@ pub fn check_under_qemu() -> Outcome<Count> {
         let file = target_folder()?.join(format!("{name}.offspot.yaml"));
         fs::write(&file, settings).doing(file.display())?;
         let mut command = tool::program("qemu-aarch64-static");
-        let status = command
-            .arg(shipped()?)
-            .arg("check")
-            .arg(&file)
-            .status()
-            .doing("qemu-aarch64-static")?;
-        ensure(
-            status.code() == Some(code),
-            format!("check of a {name} file: {status}, expected exit code {code}"),
-        )?;
+        let status = command.arg(shipped()?).arg("check").arg(&file).status().doing("qemu-aarch64-static")?;
+        ensure(status.code() == Some(code), format!("check of a {name} file: {status}, expected exit code {code}"))?;
         fs::remove_file(&file).doing(file.display())?;
     }
     Ok(Count { passed: 2, failed: 0 })
@@ -158,10 +120,7 @@ pub fn second_boot() -> Outcome<Count> {
     let ran = ran()?;
     let seconds = ran["processor_seconds"].as_f64().unwrap_or(f64::MAX);
     ensure(ran["exit_code"] == 0, "the agent did not end with 0")?;
-    ensure(
-        seconds < SECOND_BOOT,
-        format!("the agent took {seconds} s of processor time with nothing to do"),
-    )?;
+    ensure(seconds < SECOND_BOOT, format!("the agent took {seconds} s of processor time with nothing to do"))?;
     pages()
 }
 
@@ -202,11 +161,7 @@ fn cargo_command(arguments: &[&str]) -> std::process::Command {
 
 fn number_before(line: &str, word: &str) -> u32 {
     let before = line.split(word).next().unwrap_or_default();
-    before
-        .rsplit(' ')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0)
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -216,9 +171,6 @@ mod tests {
     #[test]
     fn results_of_cargo_test_are_read() {
         let line = " FAILED. 12 passed; 3 failed; 0 ignored; 0 measured";
-        assert_eq!(
-            (number_before(line, " passed"), number_before(line, " failed")),
-            (12, 3)
-        );
+        assert_eq!((number_before(line, " passed"), number_before(line, " failed")), (12, 3));
     }
 }

@@ -49,11 +49,8 @@ pub fn run(only: &str) -> Outcome<i32> {
     packages::install_missing(packages::SUITE)?;
     rust_parts()?;
     let begun = Instant::now();
-    let results: Vec<(&str, Count, Duration)> = STAGES
-        .iter()
-        .filter(|stage| stage.heading.contains(only))
-        .map(perform)
-        .collect();
+    let results: Vec<(&str, Count, Duration)> =
+        STAGES.iter().filter(|stage| stage.heading.contains(only)).map(perform).collect();
     println!("\n== summary, {:.0} s in all", begun.elapsed().as_secs_f64());
     for (heading, count, took) in &results {
         let word = if count.failed == 0 { "ok" } else { "FAILED" };

@@ -48,9 +48,7 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
 
 /// Whether a program of that name is in the search path.
 pub fn exists(name: &str) -> bool {
-    search_path()
-        .split(':')
-        .any(|folder| std::path::Path::new(folder).join(name).is_file())
+    search_path().split(':').any(|folder| std::path::Path::new(folder).join(name).is_file())
 }
 
 fn search_path() -> String {
@@ -75,11 +73,7 @@ pub fn succeeds(name: &str, arguments: &[&str]) -> bool {
 
 fn finish(command: &mut Command, input: &[u8]) -> Outcome<String> {
     let shown = show(command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .doing(&shown)?;
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().doing(&shown)?;
     if let Some(mut pipe) = child.stdin.take() {
         pipe.write_all(input).doing(&shown)?;
     }
@@ -98,6 +92,5 @@ fn show(command: &Command) -> String {
 
 /// A path as an argument; the laboratory's own folders are always UTF-8.
 pub fn text(path: &std::path::Path) -> Outcome<&str> {
-    path.to_str()
-        .ok_or_else(|| Failure(format!("{} is not UTF-8", path.display())))
+    path.to_str().ok_or_else(|| Failure(format!("{} is not UTF-8", path.display())))
 }

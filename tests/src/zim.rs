@@ -82,10 +82,7 @@ pub fn build(articles: &[Article], work: &Path, zim: &Path) -> Outcome<()> {
 
 fn page(article: &Article) -> String {
     let paragraphs: String = article.text.lines().map(|line| format!("<p>{line}</p>\n")).collect();
-    document(
-        article.title,
-        &format!("{paragraphs}<p><a href=\"index.html\">All articles</a></p>"),
-    )
+    document(article.title, &format!("{paragraphs}<p><a href=\"index.html\">All articles</a></p>"))
 }
 
 fn index(articles: &[Article]) -> String {
@@ -105,13 +102,9 @@ fn document(title: &str, body: &str) -> String {
 fn png(side: u32, [red, green, blue]: [u8; 3]) -> Vec<u8> {
     let mut head = [side.to_be_bytes(), side.to_be_bytes()].concat();
     head.extend([8, 2, 0, 0, 0]);
-    let row: Vec<u8> = std::iter::once(0)
-        .chain([red, green, blue].repeat(side as usize))
-        .collect();
+    let row: Vec<u8> = std::iter::once(0).chain([red, green, blue].repeat(side as usize)).collect();
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
-    let pixels = packed
-        .write_all(&row.repeat(side as usize))
-        .and_then(|()| packed.finish());
+    let pixels = packed.write_all(&row.repeat(side as usize)).and_then(|()| packed.finish());
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
     file.extend(chunk(b"IHDR", &head));
     file.extend(chunk(b"IDAT", &pixels.unwrap_or_default()));
@@ -123,10 +116,5 @@ fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let body = [kind.as_slice(), data].concat();
     let mut sum = Crc::new();
     sum.update(&body);
-    [
-        &(data.len() as u32).to_be_bytes(),
-        body.as_slice(),
-        &sum.sum().to_be_bytes(),
-    ]
-    .concat()
+    [&(data.len() as u32).to_be_bytes(), body.as_slice(), &sum.sum().to_be_bytes()].concat()
 }

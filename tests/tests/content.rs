@@ -79,12 +79,7 @@ impl Place {
         assert!(!self.path("data/.offspot/staging").exists(), "staging is left behind");
         problems.extend(watch.borrow().problems.clone());
         let codes = problems.iter().map(|problem| problem.facts().code).collect();
-        Outcome {
-            codes,
-            problems,
-            notes: watch.borrow().notes.clone(),
-            done,
-        }
+        Outcome { codes, problems, notes: watch.borrow().notes.clone(), done }
     }
 }
 
@@ -95,13 +90,7 @@ impl Drop for Place {
 }
 
 fn entry(to: &str, via: Via, source: Source) -> FileEntry {
-    FileEntry {
-        to: to.into(),
-        source,
-        via,
-        size: None,
-        checksum: None,
-    }
+    FileEntry { to: to.into(), source, via, size: None, checksum: None }
 }
 
 fn content(to: &str, text: &str) -> FileEntry {
@@ -113,10 +102,7 @@ fn url(to: &str, via: Via, url: &str) -> FileEntry {
 }
 
 fn with_digest(mut entry: FileEntry, algo: Algorithm, digest: &str) -> FileEntry {
-    entry.checksum = Some(Checksum {
-        algo,
-        value: ChecksumValue::Digest(digest.into()),
-    });
+    entry.checksum = Some(Checksum { algo, value: ChecksumValue::Digest(digest.into()) });
     entry
 }
 
@@ -127,11 +113,7 @@ fn tarball(members: &[(&str, &str)]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(if name.ends_with('/') { 0o755 } else { 0o644 });
-        header.set_entry_type(if name.ends_with('/') {
-            tar::EntryType::Directory
-        } else {
-            tar::EntryType::Regular
-        });
+        header.set_entry_type(if name.ends_with('/') { tar::EntryType::Directory } else { tar::EntryType::Regular });
         header.set_mtime(1_600_000_000 + text.len() as u64);
         // As a hostile archive would: the builder's own setter refuses `..`.
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
@@ -162,31 +144,15 @@ fn settings_and_card_are_sources() {
     place.write("boot/firmware/offspot/files/later.zim", "instead of the network");
     let entries = [
         content("/data/conf/hello.txt", "  hello\nworld \n"),
-        entry(
-            "/data/conf/deep/er/logo",
-            Via::Base64,
-            Source::Content("aGVs\n bG8\n".into()),
-        ),
+        entry("/data/conf/deep/er/logo", Via::Base64, Source::Content("aGVs\n bG8\n".into())),
         url("/data/zims/plain.zim", Via::Direct, "/src/plain.zim"),
-        url(
-            "/data/zims/laptop.zim",
-            Via::Direct,
-            "file:///boot/firmware/offspot/files/a%20b.zim",
-        ),
-        url(
-            "/data/zims/later.zim",
-            Via::Direct,
-            "https://nowhere.invalid/x/later.zim?token=1",
-        ),
+        url("/data/zims/laptop.zim", Via::Direct, "file:///boot/firmware/offspot/files/a%20b.zim"),
+        url("/data/zims/later.zim", Via::Direct, "https://nowhere.invalid/x/later.zim?token=1"),
         url("/data/zims/absent.zim", Via::Direct, "/src/absent.zim"),
     ];
     let outcome = place.run(&entries);
     assert_eq!(outcome.codes, ["E-FETCH-CONTENT"], "{:?}", outcome.problems);
-    assert!(
-        outcome.problems[0].to_string().contains("no file /src/absent.zim"),
-        "{:?}",
-        outcome.problems
-    );
+    assert!(outcome.problems[0].to_string().contains("no file /src/absent.zim"), "{:?}", outcome.problems);
     assert_eq!(place.read("data/conf/hello.txt"), "hello\nworld");
     assert_eq!(place.read("data/conf/deep/er/logo"), "hello");
     assert_eq!(place.read("data/zims/plain.zim"), "from a path");
@@ -206,37 +172,19 @@ fn checksums_and_sizes_are_verified_before_anything_shows() {
     place.write("src/long.md5", vec![b'a'; 4096]);
     let direct = |to: &str| url(to, Via::Direct, "/src/abc");
     let at = |entry: FileEntry, url: &str| FileEntry {
-        checksum: Some(Checksum {
-            algo: Algorithm::Md5,
-            value: ChecksumValue::Url(url.into()),
-        }),
+        checksum: Some(Checksum { algo: Algorithm::Md5, value: ChecksumValue::Url(url.into()) }),
         ..entry
     };
     let outcome = place.run(&[
         with_digest(direct("/data/adler"), Algorithm::Adler32, "024d0127"),
-        with_digest(
-            direct("/data/sha1"),
-            Algorithm::Sha1,
-            "a9993e364706816aba3e25717850c26c9cd0d89d",
-        ),
+        with_digest(direct("/data/sha1"), Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
         at(direct("/data/by-url"), "/src/abc.md5"),
-        FileEntry {
-            size: Some(3),
-            ..direct("/data/size")
-        },
+        FileEntry { size: Some(3), ..direct("/data/size") },
         with_digest(direct("/data/wrong"), Algorithm::Adler32, "024d0128"),
         at(direct("/data/long"), "file:///src/long.md5"),
-        FileEntry {
-            size: Some(4),
-            ..direct("/data/short")
-        },
+        FileEntry { size: Some(4), ..direct("/data/short") },
     ]);
-    assert_eq!(
-        outcome.codes,
-        ["E-TRUST-CHECKSUM", "E-FETCH-CONTENT", "E-CONTENT-SIZE"],
-        "{:?}",
-        outcome.problems
-    );
+    assert_eq!(outcome.codes, ["E-TRUST-CHECKSUM", "E-FETCH-CONTENT", "E-CONTENT-SIZE"], "{:?}", outcome.problems);
     assert!(outcome.problems[2].to_string().contains("has 3 bytes, expected 4"));
     for there in ["adler", "sha1", "by-url", "size"] {
         assert_eq!(place.read(&format!("data/{there}")), "abc");
@@ -279,11 +227,7 @@ fn what_is_not_ours_is_adopted_replaced_or_left() {
     let entries = [
         content("/data/same", "same"),
         content("/data/other", "wanted"),
-        with_digest(
-            url("/data/sum", Via::Direct, "/src/gone"),
-            Algorithm::Adler32,
-            "024d0127",
-        ),
+        with_digest(url("/data/sum", Via::Direct, "/src/gone"), Algorithm::Adler32, "024d0127"),
         url("/data/self", Via::Direct, "/data/self"),
     ];
     place.write("data/self", "already here");
@@ -291,10 +235,7 @@ fn what_is_not_ours_is_adopted_replaced_or_left() {
     let outcome = place.run(&entries);
     assert_eq!(outcome.codes, ["E-CONTENT-NOT-OURS"], "{:?}", outcome.problems);
     assert_eq!(place.read("data/other"), "other");
-    assert_eq!(
-        fs::metadata(place.path("data/same")).unwrap().modified().unwrap(),
-        before
-    );
+    assert_eq!(fs::metadata(place.path("data/same")).unwrap().modified().unwrap(), before);
 
     let outcome = place.run_replacing(&entries, &["/data/other"]);
     assert_eq!((outcome.codes.len(), outcome.done.len()), (0, 3), "{outcome:?}");
@@ -304,19 +245,12 @@ fn what_is_not_ours_is_adopted_replaced_or_left() {
     place.write("data/same", "edited");
     fs::remove_file(place.path("data/other")).unwrap();
     let outcome = place.run(&entries[..2]);
-    let told: Vec<_> = outcome
-        .done
-        .iter()
-        .filter_map(|(_, changed)| changed.as_deref())
-        .collect();
+    let told: Vec<_> = outcome.done.iter().filter_map(|(_, changed)| changed.as_deref()).collect();
     assert_eq!(told, ["changed since", "removed since"]);
     assert_eq!(place.read("data/same"), "edited");
     let outcome = place.run(&[content("/data/same", "newer"), content("/data/other", "back")]);
     assert!(outcome.codes.is_empty(), "{outcome:?}");
-    assert_eq!(
-        (place.read("data/same"), place.read("data/other")),
-        ("newer".into(), "back".into())
-    );
+    assert_eq!((place.read("data/same"), place.read("data/other")), ("newer".into(), "back".into()));
     assert_eq!(place.read("data/sum"), "abc");
 }
 
@@ -329,10 +263,7 @@ fn archives_of_every_kind() {
     symlink("a/b.txt", place.path("src/tree/link")).unwrap();
     fs::hard_link(place.path("src/tree/a/b.txt"), place.path("src/tree/hard")).unwrap();
     let make = |arguments: &[&str]| {
-        let status = Command::new(arguments[0])
-            .args(&arguments[1..])
-            .current_dir(place.path("src/tree"))
-            .status();
+        let status = Command::new(arguments[0]).args(&arguments[1..]).current_dir(place.path("src/tree")).status();
         assert!(
             status.is_ok_and(|status| status.success()),
             "{arguments:?}: apt-get install tar xz-utils bzip2 python3"
@@ -357,10 +288,7 @@ fn archives_of_every_kind() {
         assert_eq!(place.read(&format!("data/{suffix}/a/b.txt")), "deep", "{suffix}");
         assert_eq!(place.read(&format!("data/{suffix}/hard")), "deep", "{suffix}");
         if suffix != "zip" {
-            assert_eq!(
-                fs::read_link(place.path(&format!("data/{suffix}/link"))).unwrap(),
-                Path::new("a/b.txt")
-            );
+            assert_eq!(fs::read_link(place.path(&format!("data/{suffix}/link"))).unwrap(), Path::new("a/b.txt"));
         }
     }
     for suffix in ["tar", "gztar", "xztar"] {
@@ -376,10 +304,7 @@ fn hostile_archives_write_nothing_outside() {
     let good = tarball(&[("a", "x"), ("b", "y")]);
     let joined = |parts: &[Vec<u8>]| {
         // Without the zeros that end each.
-        let mut bytes: Vec<u8> = parts
-            .iter()
-            .flat_map(|part| part[..part.len() - 1024].to_vec())
-            .collect();
+        let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part[..part.len() - 1024].to_vec()).collect();
         bytes.extend([0; 1024]);
         bytes
     };
@@ -390,10 +315,7 @@ fn hostile_archives_write_nothing_outside() {
         ("link-out", symlink("l", "../../evil")),
         ("link-absolute", symlink("l", "/etc")),
         ("link-by-link", joined(&[symlink("s", "."), symlink("x", "s/..")])),
-        (
-            "through-link",
-            joined(&[tarball(&[("d/", "")]), symlink("l", "d"), tarball(&[("l/evil", "x")])]),
-        ),
+        ("through-link", joined(&[tarball(&[("d/", "")]), symlink("l", "d"), tarball(&[("l/evil", "x")])])),
         ("hardlink-out", link(tar::EntryType::Link, "h", "../../src/secret")),
         ("hardlink-absolute", link(tar::EntryType::Link, "h", "/src/secret")),
         ("device", link(tar::EntryType::Char, "dev", "")),
@@ -424,16 +346,8 @@ fn hostile_archives_write_nothing_outside() {
         })
         .collect();
     let outcome = place.run(&entries);
-    assert_eq!(
-        outcome.codes,
-        vec!["E-CONTENT-ARCHIVE"; cases.len()],
-        "{:#?}",
-        outcome.problems
-    );
-    let left: Vec<_> = fs::read_dir(place.path("data"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    assert_eq!(outcome.codes, vec!["E-CONTENT-ARCHIVE"; cases.len()], "{:#?}", outcome.problems);
+    let left: Vec<_> = fs::read_dir(place.path("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [".offspot"]);
     assert_eq!(fs::read_dir(place.path("data/.offspot/placed")).unwrap().count(), 0);
     assert!(!place.path("evil").exists() && !Path::new("/evil").exists());
@@ -445,52 +359,25 @@ fn merges_replace_only_what_is_ours_and_unchanged() {
     place.write("data/site/theirs", "theirs");
     place.write(
         "src/one.tar",
-        tarball(&[
-            ("./", ""),
-            ("theirs", "ours"),
-            ("kept", "v1"),
-            ("edited", "v1"),
-            ("sub/x", "v1"),
-        ]),
+        tarball(&[("./", ""), ("theirs", "ours"), ("kept", "v1"), ("edited", "v1"), ("sub/x", "v1")]),
     );
     place.write(
         "src/two.tar",
-        tarball(&[
-            ("theirs", "ours2"),
-            ("kept", "v2!"),
-            ("edited", "v2!"),
-            ("sub/x", "v2!"),
-            ("new/y", "v2!"),
-        ]),
+        tarball(&[("theirs", "ours2"), ("kept", "v2!"), ("edited", "v2!"), ("sub/x", "v2!"), ("new/y", "v2!")]),
     );
     let outcome = place.run(&[url("/data/site", Via::Tar, "/src/one.tar")]);
-    assert!(
-        outcome.codes.is_empty() && outcome.notes[0].contains("theirs"),
-        "{outcome:?}"
-    );
-    assert_eq!(
-        (place.read("data/site/theirs"), place.read("data/site/kept")),
-        ("theirs".into(), "v1".into())
-    );
+    assert!(outcome.codes.is_empty() && outcome.notes[0].contains("theirs"), "{outcome:?}");
+    assert_eq!((place.read("data/site/theirs"), place.read("data/site/kept")), ("theirs".into(), "v1".into()));
 
     place.write("data/site/edited", "by hand");
-    let two = [
-        url("/data/site", Via::Tar, "/src/two.tar"),
-        content("/data/site/kept", "an entry of its own"),
-    ];
+    let two = [url("/data/site", Via::Tar, "/src/two.tar"), content("/data/site/kept", "an entry of its own")];
     let outcome = place.run(&two);
     assert!(outcome.codes.is_empty(), "{:?}", outcome.problems);
-    assert!(
-        outcome.notes[0].contains("2 left as found") && outcome.notes[0].contains("theirs, edited"),
-        "{outcome:?}"
-    );
+    assert!(outcome.notes[0].contains("2 left as found") && outcome.notes[0].contains("theirs, edited"), "{outcome:?}");
     assert_eq!(place.read("data/site/theirs"), "theirs");
     assert_eq!(place.read("data/site/edited"), "by hand");
     assert_eq!(place.read("data/site/kept"), "an entry of its own");
-    assert_eq!(
-        (place.read("data/site/sub/x"), place.read("data/site/new/y")),
-        ("v2!".into(), "v2!".into())
-    );
+    assert_eq!((place.read("data/site/sub/x"), place.read("data/site/new/y")), ("v2!".into(), "v2!".into()));
 
     let outcome = place.run_replacing(&two, &["/data/site"]);
     assert!(outcome.codes.is_empty() && outcome.notes.is_empty(), "{outcome:?}");
@@ -533,13 +420,7 @@ fn fetched_over_http() {
         answer("200 OK\r\nContent-Length: 5", "whole"),
         answer("200 OK\r\nContent-Length: 3\r\nContent-Encoding: gzip", "abc"),
     ]);
-    let from = |path: &str| {
-        url(
-            &format!("/data/{path}"),
-            Via::Direct,
-            &format!("{address}/{path}?secret=1"),
-        )
-    };
+    let from = |path: &str| url(&format!("/data/{path}"), Via::Direct, &format!("{address}/{path}?secret=1"));
     let entries = ["plain", "redirected", "missing", "cut", "packed"].map(from);
     let outcome = place.run(&entries);
     assert_eq!(outcome.codes, ["E-FETCH-CONTENT"; 2], "{:?}", outcome.problems);
@@ -547,10 +428,7 @@ fn fetched_over_http() {
     assert_eq!(place.read("data/redirected"), "moved");
     assert_eq!(place.read("data/cut"), "whole");
     let said = format!("{:?}", outcome.problems);
-    assert!(
-        said.contains("404") && said.contains("/missing") && !said.contains("secret"),
-        "{said}"
-    );
+    assert!(said.contains("404") && said.contains("/missing") && !said.contains("secret"), "{said}");
     let request = thread.join().unwrap().remove(0).to_lowercase();
     assert!(request.contains("accept-encoding: identity"), "{request}");
 }
@@ -560,28 +438,14 @@ fn offline_is_told_once_a_host_and_soon() {
     let place = Place::new("offline");
     let begun = std::time::Instant::now();
     // A port that nothing listens on any more.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let entries: Vec<_> = (0..20)
-        .map(|n| {
-            url(
-                &format!("/data/{n}"),
-                Via::Direct,
-                &format!("http://me:pass@127.0.0.1:{port}/{n}"),
-            )
-        })
+        .map(|n| url(&format!("/data/{n}"), Via::Direct, &format!("http://me:pass@127.0.0.1:{port}/{n}")))
         .chain([content("/data/here", "still placed")])
         .collect();
     let outcome = place.run(&entries);
     assert_eq!(outcome.codes, ["E-FETCH-CONTENT"; 20]);
-    assert!(
-        !format!("{:?}", outcome.problems).contains("pass"),
-        "{:?}",
-        outcome.problems[0]
-    );
+    assert!(!format!("{:?}", outcome.problems).contains("pass"), "{:?}", outcome.problems[0]);
     assert_eq!(place.read("data/here"), "still placed");
     assert!(begun.elapsed().as_secs() < 20);
 }
@@ -602,37 +466,22 @@ fn killed(place: &Place, list: &str, when: usize) -> bool {
 
 fn copy(from: &Place, to: &Path) {
     let _ = fs::remove_dir_all(to);
-    assert!(
-        Command::new("cp")
-            .arg("-a")
-            .args([&from.base, to])
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("cp").arg("-a").args([&from.base, to]).status().unwrap().success());
 }
 
 /// From `start`, kills the step at every call in turn; `looks` judges what is visible after the kill, and `ends` after one more run.
 fn kill_everywhere(start: &Place, list: &str, looks: impl Fn(&Place), ends: impl Fn(&Place)) -> usize {
     for when in 1.. {
-        let place = Place {
-            base: start.base.with_extension("killed"),
-        };
+        let place = Place { base: start.base.with_extension("killed") };
         copy(start, &place.base);
         if !killed(&place, list, when) {
             ends(&place);
             return when;
         }
         looks(&place);
-        let again = Command::new(env!("CARGO_BIN_EXE_place-content"))
-            .args([&place.base, &place.path(list)])
-            .output()
-            .unwrap();
-        assert!(
-            again.status.success(),
-            "killed at {when}: {}",
-            String::from_utf8_lossy(&again.stdout)
-        );
+        let again =
+            Command::new(env!("CARGO_BIN_EXE_place-content")).args([&place.base, &place.path(list)]).output().unwrap();
+        assert!(again.status.success(), "killed at {when}: {}", String::from_utf8_lossy(&again.stdout));
         assert!(!place.path("data/.offspot/staging").exists(), "killed at {when}");
         ends(&place);
     }
@@ -645,10 +494,7 @@ fn killed_anywhere_nothing_half_shows_and_the_next_run_completes() {
     let start = Place::below(Path::new("/dev/shm"), "kill");
     start.write("src/big", "0123456789".repeat(30_000));
     start.write("src/one.tar", tarball(&[("a", "v1"), ("sub/b", "v1"), ("sub/c", "v1")]));
-    start.write(
-        "src/two.tar",
-        tarball(&[("a", "v2!"), ("sub/b", "v2!"), ("new/d", "v2!")]),
-    );
+    start.write("src/two.tar", tarball(&[("a", "v2!"), ("sub/b", "v2!"), ("new/d", "v2!")]));
     let list = |version: &str, tar: &str| {
         format!(
             "/data/site/inside|direct|=in {version}\n/data/conf|direct|=conf {version}\n/data/big|direct|/src/big\n/data/site|tar|/src/{tar}.tar\n"
@@ -659,11 +505,7 @@ fn killed_anywhere_nothing_half_shows_and_the_next_run_completes() {
 
     let whole = |place: &Place, path: &str, allowed: &[&str]| {
         if place.path(path).exists() {
-            assert!(
-                allowed.contains(&place.read(path).as_str()),
-                "{path} shows {:?}",
-                place.read(path)
-            );
+            assert!(allowed.contains(&place.read(path).as_str()), "{path} shows {:?}", place.read(path));
         }
     };
     let big = "0123456789".repeat(30_000);
@@ -678,14 +520,8 @@ fn killed_anywhere_nothing_half_shows_and_the_next_run_completes() {
         assert!(!site.exists() || ["a", "sub/b", "sub/c"].iter().all(|member| site.join(member).exists()));
     };
     let first = kill_everywhere(&start, "first", looks, |place| {
-        assert_eq!(
-            (place.read("data/site/a"), place.read("data/site/inside")),
-            ("v1".into(), "in 1".into())
-        );
-        assert_eq!(
-            (place.read("data/conf"), place.read("data/big")),
-            ("conf 1".into(), big.clone())
-        );
+        assert_eq!((place.read("data/site/a"), place.read("data/site/inside")), ("v1".into(), "in 1".into()));
+        assert_eq!((place.read("data/conf"), place.read("data/big")), ("conf 1".into(), big.clone()));
     });
     assert!(
         Command::new(env!("CARGO_BIN_EXE_place-content"))
@@ -695,18 +531,9 @@ fn killed_anywhere_nothing_half_shows_and_the_next_run_completes() {
             .success()
     );
     let second = kill_everywhere(&start, "second", looks, |place| {
-        assert_eq!(
-            (place.read("data/site/a"), place.read("data/site/sub/b")),
-            ("v2!".into(), "v2!".into())
-        );
-        assert_eq!(
-            (place.read("data/site/new/d"), place.read("data/site/sub/c")),
-            ("v2!".into(), "v1".into())
-        );
-        assert_eq!(
-            (place.read("data/conf"), place.read("data/site/inside")),
-            ("conf 2".into(), "in 2".into())
-        );
+        assert_eq!((place.read("data/site/a"), place.read("data/site/sub/b")), ("v2!".into(), "v2!".into()));
+        assert_eq!((place.read("data/site/new/d"), place.read("data/site/sub/c")), ("v2!".into(), "v1".into()));
+        assert_eq!((place.read("data/conf"), place.read("data/site/inside")), ("conf 2".into(), "in 2".into()));
     });
     println!("killed at {first} and {second} places");
     assert!(first > 80 && second > 80, "{first} {second}");
@@ -718,11 +545,7 @@ struct Small(PathBuf);
 impl Small {
     fn on(place: &Place, options: &str) -> Small {
         let target = place.path("data");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "none"])
-            .arg(&target)
-            .status()
-            .unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(&target).status().unwrap();
         assert!(mounted.success(), "this test has to run as root");
         Small(target)
     }
@@ -761,10 +584,7 @@ fn a_full_card_costs_what_does_not_fit_and_no_more() {
         "{:?}",
         outcome.problems
     );
-    let mut left: Vec<_> = fs::read_dir(place.path("data"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let mut left: Vec<_> = fs::read_dir(place.path("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, [".offspot", "small"]);
     drop(small);

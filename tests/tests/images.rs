@@ -13,40 +13,26 @@ fn every_shape_of_docker_archive() {
     let mut add = |file: &str, name: &str, image: &str, make: &dyn Fn(&Sample) -> Vec<u8>| {
         // Most are only loaded: the engine checks their layers itself, and a busybox each takes its time.
         let runs = ["plain.tar", "hub.tar", "pax.tar", "zstd.tar"].contains(&file);
-        let sample = if runs {
-            Sample::busybox(name)
-        } else {
-            Sample::small(name)
-        };
+        let sample = if runs { Sample::busybox(name) } else { Sample::small(name) };
         put(&card.data(file), &make(&sample));
         expected.push((image.to_owned(), sample.id(), runs.then(|| sample.names[0].clone())));
     };
     let plain = |sample: &Sample| gnu(&docker(&[sample]));
     add("plain.tar", "plain:1", "docker.io/library/plain:1", &plain);
     add("hub.tar", "index.docker.io/library/caddy:2", "caddy:2", &plain);
-    add("manifest-first.tar", "first:1", "first:1", &|sample| {
-        gnu(&moved(docker(&[sample]), "manifest.json", 0))
-    });
-    add("pax.tar", "ghcr.io/offspot/pax:1", "ghcr.io/offspot/pax:1", &|sample| {
-        pax(&docker(&[sample]))
-    });
+    add("manifest-first.tar", "first:1", "first:1", &|sample| gnu(&moved(docker(&[sample]), "manifest.json", 0)));
+    add("pax.tar", "ghcr.io/offspot/pax:1", "ghcr.io/offspot/pax:1", &|sample| pax(&docker(&[sample])));
     for program in ["gzip", "xz", "bzip2", "zstd"] {
         let name = format!("{program}:1");
-        add(&format!("{program}.tar"), &name, &name, &|sample| {
-            pack(&gnu(&docker(&[sample])), program)
-        });
+        add(&format!("{program}.tar"), &name, &name, &|sample| pack(&gnu(&docker(&[sample])), program));
         let name = format!("{program}-layers:1");
-        add(&format!("{program}-layers.tar"), &name, &name, &|sample| {
-            gnu(&docker(&[&sample.clone().packed(program)]))
-        });
+        add(&format!("{program}-layers.tar"), &name, &name, &|sample| gnu(&docker(&[&sample.clone().packed(program)])));
     }
     add("long.tar", "long:1", "long:1", &|sample| {
         let long = "deep/".repeat(40);
         let mut members = docker(&[sample]);
         let at = members.iter().position(|(name, _)| name == "manifest.json").unwrap();
-        let Entry::File(manifest) = &members[at].1 else {
-            unreachable!()
-        };
+        let Entry::File(manifest) = &members[at].1 else { unreachable!() };
         let text = String::from_utf8(manifest.clone()).unwrap();
         let layer = format!("{}/layer.tar", hex(&sample.layers[0]));
         members[at].1 = Entry::File(text.replace(&layer, &format!("{long}{layer}")).into_bytes());
@@ -74,17 +60,14 @@ fn linked_layers_and_several_images_in_one_tarball() {
     let card = Card::new("several");
     let (one, two) = (Sample::busybox("one:1"), Sample::busybox("two:1"));
     let shared = format!("{}/layer.tar", hex(&one.layers[0]));
-    for (file, link) in [
-        ("symbolic.tar", Entry::Symbolic(format!("../{shared}"))),
-        ("hard.tar", Entry::Hard(shared.clone())),
-    ] {
+    for (file, link) in
+        [("symbolic.tar", Entry::Symbolic(format!("../{shared}"))), ("hard.tar", Entry::Hard(shared.clone()))]
+    {
         let mut members = docker(&[&one, &two]);
         let second = members.iter().rposition(|(name, _)| *name == shared).unwrap();
         members[second] = ("another/layer.tar".into(), link);
         let at = members.len() - 1;
-        let Entry::File(manifest) = &members[at].1 else {
-            unreachable!()
-        };
+        let Entry::File(manifest) = &members[at].1 else { unreachable!() };
         let text = String::from_utf8(manifest.clone()).unwrap();
         let last = text.rfind(&shared).unwrap();
         let text = format!("{}another/layer.tar{}", &text[..last], &text[last + shared.len()..]);
@@ -103,10 +86,7 @@ fn linked_layers_and_several_images_in_one_tarball() {
 #[test]
 fn oci_layouts() {
     let card = Card::new("oci");
-    let other = Sample {
-        arch: foreign().into(),
-        ..Sample::small("multi:1")
-    };
+    let other = Sample { arch: foreign().into(), ..Sample::small("multi:1") };
     let mut expected = Vec::new();
     for program in ["", "gzip", "zstd", "xz"] {
         let name = format!("oci{program}:1");
@@ -114,10 +94,7 @@ fn oci_layouts() {
         if !program.is_empty() {
             sample = sample.packed(program);
         }
-        put(
-            &card.data(&format!("oci-{program}.tar")),
-            &gnu(&oci(&name, &[&other, &sample])),
-        );
+        put(&card.data(&format!("oci-{program}.tar")), &gnu(&oci(&name, &[&other, &sample])));
         expected.push((name, sample.id()));
     }
     let outer = Sample::busybox("outer:1").packed("zstd");
@@ -125,12 +102,7 @@ fn oci_layouts() {
     expected.push(("outer:1".into(), outer.id()));
     let outcome = card.load();
     for (name, id) in &expected {
-        assert_eq!(
-            outcome.loaded.id(name),
-            Some(id.as_str()),
-            "{name}: {:#?}",
-            outcome.problems()
-        );
+        assert_eq!(outcome.loaded.id(name), Some(id.as_str()), "{name}: {:#?}", outcome.problems());
         assert_eq!(card.says(name), *name);
     }
     // The platforms for other boards are no problem, and no reason to keep the tarball.
@@ -149,11 +121,7 @@ fn names_by_digest_and_entries_of_oci_images() {
     let by_file = format!("a/b:1@sha256:{}", "6".repeat(64));
     nameless.names.clear();
     put(
-        &card.data(&format!(
-            "index.docker.io_a_b_sha256{}_linux{}.tar",
-            "6".repeat(64),
-            native()
-        )),
+        &card.data(&format!("index.docker.io_a_b_sha256{}_linux{}.tar", "6".repeat(64), native())),
         &gnu(&docker(&[&nameless])),
     );
     let layout = Sample::busybox("x:1");
@@ -179,11 +147,7 @@ fn names_by_digest_and_entries_of_oci_images() {
     assert_eq!(again.problems().len(), 2, "{:#?}", again.problems());
     assert!(again.loaded.id(&by_file).is_some());
     // A name that the engine lost comes back from an entry of oci_images.
-    card.engine().docker(&[
-        "rmi",
-        &format!("x:{}", layout.manifest_digest().replace(':', "-")),
-        "--no-prune",
-    ]);
+    card.engine().docker(&["rmi", &format!("x:{}", layout.manifest_digest().replace(':', "-")), "--no-prune"]);
 }
 
 #[test]
@@ -193,10 +157,7 @@ fn receipts_name_what_was_loaded() {
     put(&card.data("receipt.tar"), &gnu(&docker(&[&sample])));
     card.load();
     let text = card.receipts_text();
-    let records: Vec<Record> = text
-        .lines()
-        .map(|line| serde_json::from_str(&line[9..]).unwrap())
-        .collect();
+    let records: Vec<Record> = text.lines().map(|line| serde_json::from_str(&line[9..]).unwrap()).collect();
     assert!(
         matches!(&records[0], Record::Image { id, names, .. } if *id == sample.id() && names == &["docker.io/library/receipt:1"])
     );
@@ -214,8 +175,7 @@ fn what_docker_and_skopeo_save() {
     put(&source, &gnu(&docker(&[&sample])));
     card.engine().docker(&["load", "-q", "-i", source.to_str().unwrap()]);
     fs::create_dir_all(card.data("")).unwrap();
-    card.engine()
-        .docker(&["save", "-o", card.data("docker.tar").to_str().unwrap(), "saved:1"]);
+    card.engine().docker(&["save", "-o", card.data("docker.tar").to_str().unwrap(), "saved:1"]);
     card.engine().docker(&["rmi", "-f", "saved:1"]);
     let copy = |to: &str, more: &[&str]| {
         let status = std::process::Command::new("skopeo")
@@ -226,14 +186,8 @@ fn what_docker_and_skopeo_save() {
             .expect("apt-get install skopeo");
         assert!(status.success(), "skopeo to {to}");
     };
-    copy(
-        &format!("docker-archive:{}:sk/docker:1", card.data("sk-docker.tar").display()),
-        &[],
-    );
-    copy(
-        &format!("oci-archive:{}:sk/oci:1", card.data("sk-oci.tar").display()),
-        &[],
-    );
+    copy(&format!("docker-archive:{}:sk/docker:1", card.data("sk-docker.tar").display()), &[]);
+    copy(&format!("oci-archive:{}:sk/oci:1", card.data("sk-oci.tar").display()), &[]);
     copy(
         &format!("oci-archive:{}:sk/zst:1", card.data("sk-zst.tar").display()),
         &["--dest-compress-format", "zstd", "--dest-compress"],

@@ -35,10 +35,7 @@ fn each_bad_tarball_is_named_and_the_others_loaded() {
     put_bad("zeros.tar", &[0; 4096]);
     put_bad("random.tar", &noise);
     put_bad("garbage.tar.gz", &pack(&noise, "gzip"));
-    let alien = Sample {
-        arch: foreign().into(),
-        ..bad.clone()
-    };
+    let alien = Sample { arch: foreign().into(), ..bad.clone() };
     put_bad("arch.tar", &gnu(&docker(&[&alien])));
     let flip = |needle: &[u8], from: &[u8]| {
         let mut bytes = from.to_vec();
@@ -50,20 +47,11 @@ fn each_bad_tarball_is_named_and_the_others_loaded() {
     put_bad("config.tar", &flip(b"busybox\",\"cat", &tar));
     let zst = bad.clone().packed("zstd");
     let blob = &zst.blobs.as_ref().unwrap()[0];
-    put_bad(
-        "oci-layer.tar",
-        &flip(&blob[100_000..100_020], &gnu(&oci("bad:1", &[&zst]))),
-    );
+    put_bad("oci-layer.tar", &flip(&blob[100_000..100_020], &gnu(&oci("bad:1", &[&zst]))));
     let gz = bad.clone().packed("gzip");
     let blob = &gz.blobs.as_ref().unwrap()[0];
-    put_bad(
-        "oci-gz-layer.tar",
-        &flip(&blob[100_000..100_020], &gnu(&oci("bad:1", &[&gz]))),
-    );
-    put_bad(
-        "oci-manifest.tar",
-        &flip(b"\"schemaVersion\":2}", &gnu(&oci("bad:1", &[&zst]))),
-    );
+    put_bad("oci-gz-layer.tar", &flip(&blob[100_000..100_020], &gnu(&oci("bad:1", &[&gz]))));
+    put_bad("oci-manifest.tar", &flip(b"\"schemaVersion\":2}", &gnu(&oci("bad:1", &[&zst]))));
     let mut members = docker(&[&bad]);
     members.pop();
     put_bad("no-manifest.tar", &gnu(&members));
@@ -73,14 +61,8 @@ fn each_bad_tarball_is_named_and_the_others_loaded() {
     members.remove(0);
     put_bad("no-layer.tar", &gnu(&members));
     put_bad("sum.tar", &tar);
-    let sum = Checksum {
-        algo: Algorithm::Sha256,
-        value: ChecksumValue::Digest("0".repeat(64)),
-    };
-    let wanted = [OciImage {
-        checksum: Some(sum),
-        ..entry("bad:1", Some("/data/images/sum.tar"))
-    }];
+    let sum = Checksum { algo: Algorithm::Sha256, value: ChecksumValue::Digest("0".repeat(64)) };
+    let wanted = [OciImage { checksum: Some(sum), ..entry("bad:1", Some("/data/images/sum.tar")) }];
 
     let outcome = card.load_with(&wanted, false);
     for (code, file) in [
@@ -115,10 +97,7 @@ fn each_bad_tarball_is_named_and_the_others_loaded() {
             })
             .collect();
         println!("{file}: {named:?}");
-        assert!(
-            named.len() == 1 && named[0].starts_with(code),
-            "{file}: {code} in {said:#?}"
-        );
+        assert!(named.len() == 1 && named[0].starts_with(code), "{file}: {code} in {said:#?}");
         assert!(card.data(file).exists(), "{file} is kept");
     }
     assert_eq!(outcome.problems().len(), 21);
@@ -144,11 +123,7 @@ fn one_name_for_two_images_is_said_and_stays_the_same() {
     fs::remove_file(card.data("a.tar")).unwrap();
     let outcome = card.load();
     assert_eq!(outcome.problems(), Vec::<String>::new());
-    assert_eq!(
-        outcome.loaded.id("same:1"),
-        Some(two.id().as_str()),
-        "a new version takes the name"
-    );
+    assert_eq!(outcome.loaded.id("same:1"), Some(two.id().as_str()), "a new version takes the name");
 }
 
 #[test]
@@ -156,10 +131,7 @@ fn a_full_card_is_said_and_costs_only_what_does_not_fit() {
     let folder = std::env::temp_dir().join(format!("oi-full-{}", std::process::id()));
     let small = SmallDisk::mount(&folder, 64);
     let card = Card {
-        engine: Some(PrivateEngine::start(
-            &folder.join("e"),
-            &small.folder.join("data/docker"),
-        )),
+        engine: Some(PrivateEngine::start(&folder.join("e"), &small.folder.join("data/docker"))),
         root: small.folder.clone(),
     };
     let mut large = Sample::small("large:1");
@@ -170,12 +142,7 @@ fn a_full_card_is_said_and_costs_only_what_does_not_fit() {
     put(&card.data("b-fits.tar"), &gnu(&docker(&[&fits])));
     let outcome = card.load();
     outcome.expect_problem("E-SPACE-FULL", "/data/images/a-large.tar");
-    assert_eq!(
-        (outcome.problems().len(), card.ids()),
-        (1, vec![fits.id()]),
-        "{:#?}",
-        outcome.problems()
-    );
+    assert_eq!((outcome.problems().len(), card.ids()), (1, vec![fits.id()]), "{:#?}", outcome.problems());
     assert_eq!(card.says("fits:1"), "fits:1");
     drop(card);
     drop(small);
@@ -190,11 +157,7 @@ fn serve(bytes: Vec<u8>) -> String {
         for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let _ = write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                bytes.len()
-            );
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
             let _ = stream.write_all(if number == 0 { &bytes[..bytes.len() / 2] } else { &bytes });
         }
     });
@@ -206,14 +169,8 @@ fn a_tarball_from_the_network_is_fetched_verified_and_loaded_once() {
     let card = Card::new("fetch");
     let sample = Sample::small("whatever:1");
     let tar = pack(&gnu(&docker(&[&sample])), "zstd");
-    put(
-        &card.root.join("data/sum.txt"),
-        format!("{}  some.tar\n", hex(&tar)).as_bytes(),
-    );
-    let checksum = |value| Checksum {
-        algo: Algorithm::Sha256,
-        value,
-    };
+    put(&card.root.join("data/sum.txt"), format!("{}  some.tar\n", hex(&tar)).as_bytes());
+    let checksum = |value| Checksum { algo: Algorithm::Sha256, value };
     let good = OciImage {
         checksum: Some(checksum(ChecksumValue::Url("/data/sum.txt".into()))),
         ..entry("fetched:1", Some(&serve(tar.clone())))
@@ -223,26 +180,10 @@ fn a_tarball_from_the_network_is_fetched_verified_and_loaded_once() {
         ..entry("damaged:1", Some(&serve(tar)))
     };
     let outcome = card.load_with(&[good.clone(), bad], false);
-    assert_eq!(
-        outcome.loaded.id("fetched:1"),
-        Some(sample.id().as_str()),
-        "{:#?}",
-        outcome.problems()
-    );
+    assert_eq!(outcome.loaded.id("fetched:1"), Some(sample.id().as_str()), "{:#?}", outcome.problems());
     assert_eq!(outcome.problems().len(), 1);
     outcome.expect_problem("E-TRUST-IMAGE-CHECKSUM", "damaged:1");
-    assert_eq!(
-        fs::read_dir(card.data("")).unwrap().count(),
-        0,
-        "nothing half-fetched stays"
-    );
-    let dead = OciImage {
-        url: Some("http://127.0.0.1:1/some.tar".into()),
-        ..good
-    };
-    assert_eq!(
-        card.load_with(&[dead], false).problems(),
-        Vec::<String>::new(),
-        "it is not asked for again"
-    );
+    assert_eq!(fs::read_dir(card.data("")).unwrap().count(), 0, "nothing half-fetched stays");
+    let dead = OciImage { url: Some("http://127.0.0.1:1/some.tar".into()), ..good };
+    assert_eq!(card.load_with(&[dead], false).problems(), Vec::<String>::new(), "it is not asked for again");
 }

@@ -19,46 +19,23 @@ fn what_the_engine_holds_without_a_receipt_is_loaded_again() {
     for sample in [&sample, &sibling] {
         let name = sample.names[0].replace(':', "-") + ".tar";
         put(&card.boot(&name), &gnu(&docker(&[sample])));
-        card.engine()
-            .docker(&["load", "-q", "-i", card.boot(&name).to_str().unwrap()]);
+        card.engine().docker(&["load", "-q", "-i", card.boot(&name).to_str().unwrap()]);
     }
     // A container of ours stands on it.
-    card.engine().docker(&[
-        "create",
-        "--label",
-        "com.docker.compose.project=offspot",
-        "--name",
-        "ours",
-        "torn:1",
-    ]);
+    card.engine().docker(&["create", "--label", "com.docker.compose.project=offspot", "--name", "ours", "torn:1"]);
     assert!(tear(card.engine().data_root()) >= 3);
     let outcome = card.load();
     assert_eq!(outcome.problems(), Vec::<String>::new());
-    assert_eq!(
-        (card.says("torn:1"), card.says("sibling:1")),
-        ("torn:1".into(), "sibling:1".into())
-    );
+    assert_eq!((card.says("torn:1"), card.says("sibling:1")), ("torn:1".into(), "sibling:1".into()));
     assert!(card.boot("torn-1.tar").exists(), "the boot partition is only read");
     // One that no tarball can put back is kept, used, and said.
     card.engine().docker(&["tag", "torn:1", "mine:1"]);
-    let import = format!(
-        "tar c -C /bin busybox | docker -H unix://{} import - foreign:1",
-        card.engine().socket().display()
-    );
-    assert!(
-        std::process::Command::new("sh")
-            .args(["-c", &import])
-            .status()
-            .unwrap()
-            .success()
-    );
+    let import =
+        format!("tar c -C /bin busybox | docker -H unix://{} import - foreign:1", card.engine().socket().display());
+    assert!(std::process::Command::new("sh").args(["-c", &import]).status().unwrap().success());
     let outcome = card.load();
     assert!(outcome.loaded.id("foreign:1").is_some());
-    assert!(
-        outcome.status.notes.iter().any(|note| note.contains("foreign:1")),
-        "{:?}",
-        outcome.status.notes
-    );
+    assert!(outcome.status.notes.iter().any(|note| note.contains("foreign:1")), "{:?}", outcome.status.notes);
 }
 
 #[test]
@@ -67,8 +44,7 @@ fn a_doubtful_image_is_kept_when_its_tarball_is_bad() {
     let sample = Sample::busybox("doubt:1");
     let mut tar = gnu(&docker(&[&sample]));
     put(&card.root.join("x.tar"), &tar);
-    card.engine()
-        .docker(&["load", "-q", "-i", card.root.join("x.tar").to_str().unwrap()]);
+    card.engine().docker(&["load", "-q", "-i", card.root.join("x.tar").to_str().unwrap()]);
     tar[700_000] ^= 1;
     put(&card.data("doubt.tar"), &tar);
     let outcome = card.load();
@@ -99,22 +75,11 @@ fn layers_of_a_load_that_was_cut_are_not_used() {
     }
     card.engine.as_mut().unwrap().kill_and_restart();
     load.wait().unwrap();
-    assert!(
-        card.ids().is_empty() && some(),
-        "the cut came between first layer and image"
-    );
+    assert!(card.ids().is_empty() && some(), "the cut came between first layer and image");
     assert!(tear(card.engine().data_root()) >= 1);
     let outcome = card.load();
     assert_eq!(outcome.problems(), Vec::<String>::new());
-    assert!(
-        outcome
-            .status
-            .notes
-            .iter()
-            .any(|note| note.contains("load that was cut")),
-        "{:?}",
-        outcome.status.notes
-    );
+    assert!(outcome.status.notes.iter().any(|note| note.contains("load that was cut")), "{:?}", outcome.status.notes);
     assert_eq!(card.says("orphan:1"), "orphan:1");
 }
 
@@ -147,10 +112,7 @@ fn cuts_between_receipt_and_removal_and_engines_that_forget() {
     card.engine().docker(&["rmi", "cut:1"]);
     put(&card.data("again.tar"), &tar);
     let outcome = card.load();
-    assert_eq!(
-        (outcome.loaded.id("cut:1"), outcome.status.total),
-        (Some(sample.id().as_str()), 0)
-    );
+    assert_eq!((outcome.loaded.id("cut:1"), outcome.status.total), (Some(sample.id().as_str()), 0));
 }
 
 /// Not a test of its own: [`killed_at_any_moment`] runs it in a process that it kills.
@@ -161,15 +123,10 @@ fn child() {
     let (report, _status) = Reporter::new();
     let receipts = Receipts::open(&root.join("data/.offspot")).unwrap().0;
     let items = images::survey(&Host::new(&root), &[], &receipts);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let socket = root.join("run/e/docker.sock");
-        let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30))
-            .await
-            .unwrap();
+        let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
         images::load(&engine, &root.join("data"), items, &receipts, &report, false).await;
     });
 }
@@ -220,10 +177,7 @@ fn killed_at_any_moment() {
             assert_eq!(card.says(&sample.names[0]), sample.names[0], "round {round}");
         }
         let records = card.receipts_text().matches("\"did\":\"image\"").count();
-        assert_eq!(
-            records, 3,
-            "round {round}: nothing durably done is done twice ({done} were done)"
-        );
+        assert_eq!(records, 3, "round {round}: nothing durably done is done twice ({done} were done)");
         assert_eq!(fs::read_dir(card.data("")).unwrap().count(), 0);
     }
     assert!(cuts >= 3, "only {cuts} kills came in time");

@@ -198,12 +198,7 @@ fn comparable(container: &Value, project: &str) -> Value {
     // Compose 2 joins project, service and number with dashes where 1.29 has underscores.
     all["Name"] = container["Name"].as_str().unwrap().replace('_', "-").into();
     // The rig has all containers end at once.
-    all["StopSignal"] = bare(
-        &config["StopSignal"]
-            .as_str()
-            .filter(|signal| *signal != "SIGKILL")
-            .into(),
-    );
+    all["StopSignal"] = bare(&config["StopSignal"].as_str().filter(|signal| *signal != "SIGKILL").into());
     if host["RestartPolicy"]["Name"] == "" {
         all["RestartPolicy"]["Name"] = "no".into();
     }
@@ -222,11 +217,7 @@ fn bare(value: &Value) -> Value {
             items.sort_by_key(Value::to_string);
             Value::Array(items)
         }
-        Value::Array(items)
-            if items
-                .iter()
-                .all(|item| item.as_str().is_some_and(|text| text.contains('='))) =>
-        {
+        Value::Array(items) if items.iter().all(|item| item.as_str().is_some_and(|text| text.contains('='))) => {
             let mut items = items.clone();
             items.sort_by_key(Value::to_string);
             Value::Array(items)
@@ -238,11 +229,7 @@ fn bare(value: &Value) -> Value {
 fn mounts(container: &Value) -> Value {
     let mounts = container["Mounts"].as_array().unwrap().iter();
     let one = |mount: &Value| {
-        let propagation = if mount["Type"] == "bind" {
-            mount["Propagation"].clone()
-        } else {
-            Value::Null
-        };
+        let propagation = if mount["Type"] == "bind" { mount["Propagation"].clone() } else { Value::Null };
         let nameless = mount["Name"].as_str().is_some_and(|name| name.len() == 64);
         let source = match mount["Type"].as_str() {
             Some("bind") => mount["Source"].clone(),
@@ -262,18 +249,13 @@ fn networks(container: &Value, id: &str) -> Value {
         let ours = container["Name"].as_str().unwrap().trim_start_matches('/').to_owned();
         let hostname = container["Config"]["Hostname"].as_str().unwrap();
         // The engine adds short id and host name when it starts; compose 1.29 gives the service, compose 2 the name of the container too.
-        let mut aliases: Vec<String> = list("Aliases")
-            .iter()
-            .filter_map(|alias| Some(alias.as_str()?.to_owned()))
-            .collect();
+        let mut aliases: Vec<String> =
+            list("Aliases").iter().filter_map(|alias| Some(alias.as_str()?.to_owned())).collect();
         aliases.retain(|alias| !id.starts_with(alias.as_str()) && *alias != ours && alias != hostname);
         aliases.sort();
         aliases.dedup();
         let links = !list("Links").is_empty();
-        (
-            name.clone(),
-            json!([aliases, links, network["IPAMConfig"]["IPv4Address"]]),
-        )
+        (name.clone(), json!([aliases, links, network["IPAMConfig"]["IPv4Address"]]))
     };
     networks.map(one).collect()
 }
@@ -287,9 +269,7 @@ fn inspect_all(rig: &Rig, project: &str) -> Vec<(String, Value)> {
     let mut all: Vec<(String, Value)> = all
         .iter()
         .map(|container| {
-            let service = container["Config"]["Labels"]["com.docker.compose.service"]
-                .as_str()
-                .unwrap();
+            let service = container["Config"]["Labels"]["com.docker.compose.service"].as_str().unwrap();
             (service.to_owned(), comparable(container, project))
         })
         .collect();
@@ -357,10 +337,8 @@ fn every_key_as_compose_has_it() {
 fn a_real_recipe_as_compose_has_it() {
     let rig = Rig::new("recipe");
     let recipe = include_str!("../data/compose/tuto.offspot.yaml");
-    let images: std::collections::BTreeSet<&str> = recipe
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("image: "))
-        .collect();
+    let images: std::collections::BTreeSet<&str> =
+        recipe.lines().filter_map(|line| line.trim().strip_prefix("image: ")).collect();
     assert_eq!(images.len(), 8);
     for image in images {
         rig.engine().docker(&["tag", "tiny:1", image]);
@@ -368,11 +346,7 @@ fn a_real_recipe_as_compose_has_it() {
     // The value of `containers`, one level up.
     let start = recipe.find("containers:").unwrap();
     let end = recipe.find("ethernet:").unwrap();
-    let containers: String = recipe[start..end]
-        .lines()
-        .skip(1)
-        .map(|line| format!("{}\n", &line[2..]))
-        .collect();
+    let containers: String = recipe[start..end].lines().skip(1).map(|line| format!("{}\n", &line[2..])).collect();
     let root = rig.root().display().to_string();
     let theirs = containers
         .replace("name: offspot\n", "")
@@ -380,10 +354,8 @@ fn a_real_recipe_as_compose_has_it() {
         .replace("source: /", &format!("source: {root}/"));
     // 1.29 does not make the folders of the long form.
     for line in containers.lines() {
-        if let Some(source) = line
-            .trim()
-            .strip_prefix("source: /")
-            .filter(|path| !path.contains('.') || path.ends_with(".org"))
+        if let Some(source) =
+            line.trim().strip_prefix("source: /").filter(|path| !path.contains('.') || path.ends_with(".org"))
         {
             std::fs::create_dir_all(rig.root().join(source)).unwrap();
         }

@@ -36,10 +36,7 @@ services:
         let url = format!("http://{name}/");
         assert_eq!(this.exec(&["offspot-front-1", "wget", "-qO-", &url]), "library");
     }
-    let page = this
-        .engine()
-        .run_in_netns(&["busybox", "wget", "-qO-", "http://127.0.0.1:8080/"])
-        .unwrap();
+    let page = this.engine().run_in_netns(&["busybox", "wget", "-qO-", "http://127.0.0.1:8080/"]).unwrap();
     assert_eq!(String::from_utf8_lossy(&page.stdout), "library");
     assert_eq!(this.exec(&["web", "cat", "/var/run/internet"]), "offline");
     assert!(this.root().join("data/made").is_dir());
@@ -62,10 +59,7 @@ services:
     let renamed = yaml.split("  front:").next().unwrap().replace("  web:", "  www:");
     this.up(&renamed).all_well();
     assert_eq!(this.names(), ["web"]);
-    assert_eq!(
-        this.inspect("web", "{{index .Config.Labels \"com.docker.compose.service\"}}"),
-        "www"
-    );
+    assert_eq!(this.inspect("web", "{{index .Config.Labels \"com.docker.compose.service\"}}"), "www");
 }
 
 #[test]
@@ -148,8 +142,7 @@ volumes: {kept: }
     this.up(yaml).all_well();
     this.exec(&["aa", "touch", "/data/mine", "/kept/mine", "/cache/mine"]);
     let mounts = this.inspect("aa", "{{len .Mounts}}");
-    this.up(&yaml.replace("restart: always", "restart: unless-stopped"))
-        .all_well();
+    this.up(&yaml.replace("restart: always", "restart: unless-stopped")).all_well();
     let there = ["exec", "aa", "ls", "/data/mine", "/kept/mine", "/cache/mine"];
     this.engine().docker(&there);
     assert_eq!(this.inspect("aa", "{{len .Mounts}}"), mounts);

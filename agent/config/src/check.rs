@@ -32,13 +32,7 @@ pub fn has_errors(findings: &[Finding]) -> bool {
 
 /// Checks an offspot.yaml for itself. What depends on the settings of the box it is for is a warning, or left to `in_force`.
 pub fn check(bytes: &[u8]) -> Checked {
-    let File {
-        text,
-        mut kept,
-        findings,
-        refused,
-        ..
-    } = read_file(bytes);
+    let File { text, mut kept, findings, refused, .. } = read_file(bytes);
     let mut findings = Findings::resume(&text, findings, refused);
     let point = kept.get("ap").cloned();
     if let Some(point) = &point {
@@ -50,11 +44,7 @@ pub fn check(bytes: &[u8]) -> Checked {
             kept = without(kept, "ap");
         }
     }
-    Checked {
-        settings: top::resolve(&kept),
-        findings: findings.finish().0,
-        given: Tree(kept),
-    }
+    Checked { settings: top::resolve(&kept), findings: findings.finish().0, given: Tree(kept) }
 }
 
 fn warn_without_ssid(point: &Node, findings: &mut Findings) {
@@ -107,46 +97,22 @@ pub(crate) struct File {
 }
 
 pub(crate) fn read_file(bytes: &[u8]) -> File {
-    let Reading {
-        root,
-        findings,
-        refused,
-        text,
-    } = yaml::read(bytes);
+    let Reading { root, findings, refused, text } = yaml::read(bytes);
     let root = root.unwrap_or_else(|| Node::from(Value::Mapping(Vec::new())));
     let mut findings = Findings::resume(&text, findings, refused);
     let kept = top::check(&root, "", &mut findings);
     let (findings, refused) = findings.finish();
-    File {
-        kept: kept.clone(),
-        refused_services: lost_services(&root, &kept),
-        findings,
-        refused,
-        text,
-    }
+    File { kept: kept.clone(), refused_services: lost_services(&root, &kept), findings, refused, text }
 }
 
 /// The services of the file that are not among those kept.
 fn lost_services(given: &Node, kept: &Node) -> Vec<String> {
     let services = |node: &Node| -> Vec<String> {
-        let entries = node
-            .get("containers")
-            .and_then(|containers| containers.get("services")?.as_mapping());
-        entries
-            .unwrap_or_default()
-            .iter()
-            .map(|(name, _)| name.key_text().to_string())
-            .collect()
+        let entries = node.get("containers").and_then(|containers| containers.get("services")?.as_mapping());
+        entries.unwrap_or_default().iter().map(|(name, _)| name.key_text().to_string()).collect()
     };
     let kept: std::collections::HashSet<String> = services(kept).into_iter().collect();
-    if kept.is_empty() {
-        Vec::new()
-    } else {
-        services(given)
-            .into_iter()
-            .filter(|name| !kept.contains(name))
-            .collect()
-    }
+    if kept.is_empty() { Vec::new() } else { services(given).into_iter().filter(|name| !kept.contains(name)).collect() }
 }
 
 /// An image.yaml that has been checked.
@@ -160,17 +126,9 @@ pub struct CheckedImage {
 
 /// Checks an image.yaml; its `offspot` by the same rules as an offspot.yaml. Unknown keys are errors there, warnings below `offspot`.
 pub fn check_image(bytes: &[u8]) -> CheckedImage {
-    let Reading {
-        root,
-        findings,
-        refused,
-        text,
-    } = yaml::read(bytes);
+    let Reading { root, findings, refused, text } = yaml::read(bytes);
     let root = root.unwrap_or_else(|| Node::from(Value::Mapping(Vec::new())));
     let mut findings = Findings::resume(&text, findings, refused);
     let kept = image::check(&root, &mut findings);
-    CheckedImage {
-        recipe: image::resolve(&kept),
-        findings: findings.finish().0,
-    }
+    CheckedImage { recipe: image::resolve(&kept), findings: findings.finish().0 }
 }

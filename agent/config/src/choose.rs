@@ -34,19 +34,11 @@ mod tests {
     #[test]
     fn the_best_name_wins() {
         for (names, wanted, ignored) in [
-            (
-                &["cmdline.txt", "offspot.yaml", "._offspot.yaml"][..],
-                Some("offspot.yaml"),
-                false,
-            ),
+            (&["cmdline.txt", "offspot.yaml", "._offspot.yaml"][..], Some("offspot.yaml"), false),
             (&["OFFSPOT.YML"], Some("OFFSPOT.YML"), false),
             (&["offspot.yaml.txt", "Offspot.yml"], Some("Offspot.yml"), true),
             (&["Offspot.Yaml.TXT"], Some("Offspot.Yaml.TXT"), false),
-            (
-                &["._offspot.yaml", "offspot.json", "xoffspot.yaml", "offspot.yaml.bak"],
-                None,
-                false,
-            ),
+            (&["._offspot.yaml", "offspot.json", "xoffspot.yaml", "offspot.yaml.bak"], None, false),
             (&[], None, false),
         ] {
             let (chosen, warning) = choose_file(names);

@@ -33,11 +33,7 @@ const KEY: &str = "containers";
 /// Reads the value of `containers`. All findings are given, those that refuse a service as errors.
 pub fn read(given: &Node) -> (Project, Vec<Finding>) {
     let notes = place::Notes::default();
-    let root = place::Place {
-        key: KEY.to_owned(),
-        node: given,
-        notes: &notes,
-    };
+    let root = place::Place { key: KEY.to_owned(), node: given, notes: &notes };
     reader::read(&root)
 }
 

@@ -119,11 +119,7 @@ fn is_plain(text: &str) -> bool {
 /// Characters that YAML 1.1 takes for line ends, does not allow, or that cannot be seen.
 fn needs_escape(letter: char) -> bool {
     let control = letter.is_control() && letter != '\n';
-    control
-        || matches!(
-            letter,
-            '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
-        )
+    control || matches!(letter, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn double_quoted(text: &str) -> String {

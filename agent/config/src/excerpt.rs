@@ -13,33 +13,18 @@ const FAR: usize = 2000;
 /// The line at this place and a caret below it; `secret` hides the whole line.
 pub fn excerpt(text: &str, at: Position, secret: bool) -> Option<String> {
     let number = at.line.checked_sub(1)?;
-    let start = if number == 0 {
-        0
-    } else {
-        text.match_indices('\n').nth(number - 1)?.0 + 1
-    };
+    let start = if number == 0 { 0 } else { text.match_indices('\n').nth(number - 1)?.0 + 1 };
     let line = text[start..].split('\n').next()?;
-    let line = if line.len() > LONGEST {
-        line.get(..LONGEST).filter(|_| at.column < LONGEST / 4)?
-    } else {
-        line
-    };
+    let line = if line.len() > LONGEST { line.get(..LONGEST).filter(|_| at.column < LONGEST / 4)? } else { line };
     let inside = lies_in_secret(&text[..start], line);
     let named = secret_value(line).is_some();
-    let shown = if inside || secret && !named {
-        mask_all(line)
-    } else {
-        mask(line)
-    };
+    let shown = if inside || secret && !named { mask_all(line) } else { mask(line) };
     let shown: Vec<char> = shown.chars().map(visible).collect();
     let column = at.column.clamp(1, shown.len() + 1);
     let first = column.saturating_sub(BEFORE_CARET);
     let last = shown.len().min(first + WIDTH);
     let window: String = shown[first..last].iter().collect();
-    let (lead, tail) = (
-        if first > 0 { "…" } else { "" },
-        if last < shown.len() { "…" } else { "" },
-    );
+    let (lead, tail) = (if first > 0 { "…" } else { "" }, if last < shown.len() { "…" } else { "" });
     let indent = column - 1 - first + lead.chars().count();
     Some(format!("{lead}{window}{tail}\n{}^", " ".repeat(indent)))
 }
@@ -47,19 +32,9 @@ pub fn excerpt(text: &str, at: Position, secret: bool) -> Option<String> {
 /// Whether a key of this name holds something that must not be shown.
 pub fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    [
-        "pass",
-        "secret",
-        "token",
-        "pwd",
-        "psk",
-        "apikey",
-        "_key",
-        "-key",
-        "credential",
-    ]
-    .iter()
-    .any(|word| key.contains(word))
+    ["pass", "secret", "token", "pwd", "psk", "apikey", "_key", "-key", "credential"]
+        .iter()
+        .any(|word| key.contains(word))
 }
 
 fn visible(letter: char) -> char {
@@ -94,9 +69,7 @@ fn secret_value(line: &str) -> Option<usize> {
         let before = line[..at].trim_end_matches(|letter: char| {
             letter.is_whitespace() || !letter.is_ascii() || matches!(letter, '"' | '\'')
         });
-        let name = before
-            .rfind(|letter| !is_name(letter))
-            .map_or(before, |end| &before[end..]);
+        let name = before.rfind(|letter| !is_name(letter)).map_or(before, |end| &before[end..]);
         is_secret(name).then_some(at + 1)
     })
 }
@@ -137,9 +110,7 @@ pub fn mask_user_info(line: &str) -> String {
     let mut rest = line;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
-        let host = after
-            .find(|letter: char| letter == '/' || letter.is_whitespace())
-            .unwrap_or(after.len());
+        let host = after.find(|letter: char| letter == '/' || letter.is_whitespace()).unwrap_or(after.len());
         shown.push_str(before);
         rest = match after[..host].rfind('@') {
             Some(end) => {
@@ -185,10 +156,7 @@ mod tests {
             assert!(!masked.contains("hunter2") && masked.contains(MASK), "{masked}");
         }
         assert!(!shown("passphrase: >\n  hunter2", 2, 3).contains("hunter2"));
-        assert_eq!(
-            shown("passphrase: >\n  one\n  hunter2\nssid: x", 3, 3),
-            "  ********\n  ^"
-        );
+        assert_eq!(shown("passphrase: >\n  one\n  hunter2\nssid: x", 3, 3), "  ********\n  ^");
         assert_eq!(shown("passphrase: >\n  one\n  hunter2\nssid: x", 4, 1), "ssid: x\n^");
         assert_eq!(shown("ssid: pass the salt", 1, 1), "ssid: pass the salt\n^");
     }

@@ -46,11 +46,7 @@ pub struct Complaint {
 impl Complaint {
     /// A complaint with this code.
     pub fn new(code: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Complaint {
-        Complaint {
-            code,
-            message: message.into(),
-            advice: advice.into(),
-        }
+        Complaint { code, message: message.into(), advice: advice.into() }
     }
 
     /// A value that its key does not allow.
@@ -86,51 +82,32 @@ impl Refused {
     /// Refuses what this path belongs to; false if it was refused already.
     pub fn insert(&mut self, path: &str) -> bool {
         let coarse = self.paths.len() >= FINE_REFUSALS;
-        let end = if coarse {
-            path.find(['.', '[']).unwrap_or(path.len())
-        } else {
-            path.len()
-        };
+        let end = if coarse { path.find(['.', '[']).unwrap_or(path.len()) } else { path.len() };
         self.paths.insert(path[..end].to_string())
     }
 
     /// Whether this path, something below it or something it lies in is refused.
     pub fn touches(&self, path: &str) -> bool {
-        self.paths
-            .iter()
-            .any(|refused| path::is_within(refused, path) || path::is_within(path, refused))
+        self.paths.iter().any(|refused| path::is_within(refused, path) || path::is_within(path, refused))
     }
 
     /// Whether `parent` is refused for something that is not below `children`, a path in it.
     pub fn touches_beside(&self, parent: &str, children: &str) -> bool {
         let within = |refused: &&String| path::is_within(refused, parent);
-        self.paths
-            .iter()
-            .filter(within)
-            .any(|refused| refused == children || !path::is_within(refused, children))
+        self.paths.iter().filter(within).any(|refused| refused == children || !path::is_within(refused, children))
     }
 }
 
 impl<'t> Findings<'t> {
     /// Nothing found yet in this text.
     pub fn new(text: &'t str) -> Findings<'t> {
-        Findings {
-            text,
-            list: Vec::new(),
-            refused: Refused::default(),
-            refuses_unknown: false,
-        }
+        Findings { text, list: Vec::new(), refused: Refused::default(), refuses_unknown: false }
     }
 
     /// Goes on from what reading has found.
     pub fn resume(text: &'t str, mut list: Vec<Finding>, refused: Refused) -> Findings<'t> {
         list.retain(|finding| finding.code != code::MORE);
-        Findings {
-            text,
-            list,
-            refused,
-            refuses_unknown: false,
-        }
+        Findings { text, list, refused, refuses_unknown: false }
     }
 
     /// From here on, keys that nothing reads are errors.
@@ -163,11 +140,7 @@ impl<'t> Findings<'t> {
         self.refused.paths.extend(attempt.refused.paths);
         self.refused.unlisted += attempt.refused.unlisted;
         for finding in attempt.list {
-            if self.list.len() < LIMIT {
-                self.list.push(finding)
-            } else {
-                self.refused.unlisted += 1
-            }
+            if self.list.len() < LIMIT { self.list.push(finding) } else { self.refused.unlisted += 1 }
         }
     }
 
@@ -214,14 +187,6 @@ impl<'t> Findings<'t> {
         let secret = key.rsplit('.').next().is_some_and(excerpt::is_secret);
         let excerpt = at.and_then(|at| excerpt::excerpt(self.text, at, secret));
         let Complaint { code, message, advice } = complaint;
-        self.list.push(Finding {
-            code,
-            severity,
-            key: key.to_string(),
-            at,
-            message,
-            advice,
-            excerpt,
-        });
+        self.list.push(Finding { code, severity, key: key.to_string(), at, message, advice, excerpt });
     }
 }

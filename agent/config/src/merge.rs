@@ -36,13 +36,7 @@ impl InForce {
 /// the last good one in force.
 pub fn in_force(last_good: Option<&[u8]>, given: Option<&[u8]>) -> InForce {
     let (before, damage) = last_good.map_or((empty(), None), recall);
-    let File {
-        text,
-        kept,
-        refused_services,
-        findings,
-        refused,
-    } = read_file(given.unwrap_or_default());
+    let File { text, kept, refused_services, findings, refused } = read_file(given.unwrap_or_default());
     let mut findings = Findings::resume(&text, findings, refused);
     if let Some(damage) = damage {
         findings.warning("", None, damage);
@@ -53,12 +47,7 @@ pub fn in_force(last_good: Option<&[u8]>, given: Option<&[u8]>) -> InForce {
     };
     let tree = merge(&before, &kept, &refused_services);
     let changed = changed(&before, &tree);
-    InForce {
-        settings: top::resolve(&tree),
-        tree: Tree(tree),
-        findings: findings.finish().0,
-        changed,
-    }
+    InForce { settings: top::resolve(&tree), tree: Tree(tree), findings: findings.finish().0, changed }
 }
 
 /// The usable part of the record of the settings in force, and what is said if that is not all of it.
@@ -71,11 +60,7 @@ fn recall(bytes: &[u8]) -> (Node, Option<Complaint>) {
         kept = without(kept, "ap");
     }
     let advice = "Nothing to do if this file names every setting; otherwise put the full settings on the card.";
-    let damage = Complaint::new(
-        code::LAST_GOOD,
-        "part of the record of the settings in force cannot be read",
-        advice,
-    );
+    let damage = Complaint::new(code::LAST_GOOD, "part of the record of the settings in force cannot be read", advice);
     (kept, has_errors(&findings).then_some(damage))
 }
 
@@ -145,10 +130,7 @@ fn with_refused_services(before: &Node, given: &Node, refused: &[String]) -> Nod
     };
     let refused: HashSet<&str> = refused.iter().map(String::as_str).collect();
     let old = old.as_mapping().unwrap_or_default().iter();
-    let kept: Vec<(Node, Node)> = old
-        .filter(|(name, _)| refused.contains(name.key_text()))
-        .cloned()
-        .collect();
+    let kept: Vec<(Node, Node)> = old.filter(|(name, _)| refused.contains(name.key_text())).cloned().collect();
     let mut merged = given.clone();
     if let Value::Mapping(entries) = &mut merged.value
         && let Some((_, services)) = entries.iter_mut().find(|(name, _)| name.key_text() == "services")
@@ -162,15 +144,8 @@ fn with_refused_services(before: &Node, given: &Node, refused: &[String]) -> Nod
 fn changed(before: &Node, after: &Node) -> Vec<String> {
     let (old, places) = (before.as_mapping().unwrap_or_default(), places(before));
     let same = |name: &str, value: &Node| places.get(name).is_some_and(|&place| old[place].1.same(value));
-    let entries = after
-        .as_mapping()
-        .unwrap_or_default()
-        .iter()
-        .map(|(name, value)| (name.key_text(), value));
-    entries
-        .filter(|(name, value)| !same(name, value))
-        .map(|(name, _)| name.to_string())
-        .collect()
+    let entries = after.as_mapping().unwrap_or_default().iter().map(|(name, value)| (name.key_text(), value));
+    entries.filter(|(name, value)| !same(name, value)).map(|(name, _)| name.to_string()).collect()
 }
 
 fn empty() -> Node {

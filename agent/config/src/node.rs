@@ -45,42 +45,24 @@ pub struct Scalar {
 impl Scalar {
     /// What a YAML 1.2 reader makes of it.
     pub fn kind(&self) -> Kind {
-        if self.plain {
-            scalar::kind(&self.text)
-        } else {
-            Kind::Text
-        }
+        if self.plain { scalar::kind(&self.text) } else { Kind::Text }
     }
 }
 
 impl Node {
     /// A text, as if quoted.
     pub fn text(text: impl Into<String>) -> Node {
-        Value::Scalar(Scalar {
-            text: text.into(),
-            plain: false,
-        })
-        .into()
+        Value::Scalar(Scalar { text: text.into(), plain: false }).into()
     }
 
     /// An unquoted word: number, boolean or null where it looks like one.
     pub fn word(text: impl Into<String>) -> Node {
-        Value::Scalar(Scalar {
-            text: text.into(),
-            plain: true,
-        })
-        .into()
+        Value::Scalar(Scalar { text: text.into(), plain: true }).into()
     }
 
     /// A mapping with these keys.
     pub fn mapping<K: Into<String>>(entries: impl IntoIterator<Item = (K, Node)>) -> Node {
-        Value::Mapping(
-            entries
-                .into_iter()
-                .map(|(key, value)| (Node::text(key), value))
-                .collect(),
-        )
-        .into()
+        Value::Mapping(entries.into_iter().map(|(key, value)| (Node::text(key), value)).collect()).into()
     }
 
     /// The scalar it is, null included.
@@ -109,9 +91,7 @@ impl Node {
 
     /// The text of any scalar but null: `NO`, `1234` and `22:22` are the strings.
     pub fn as_text(&self) -> Option<&str> {
-        self.as_scalar()
-            .filter(|scalar| scalar.kind() != Kind::Null)
-            .map(|scalar| scalar.text.as_str())
+        self.as_scalar().filter(|scalar| scalar.kind() != Kind::Null).map(|scalar| scalar.text.as_str())
     }
 
     /// A boolean, by the words of YAML 1.1 (`yes`, `Off`, `TRUE`…), quoted or not, and `1` and `0`.
@@ -185,11 +165,7 @@ impl Node {
                 one.len() == two.len() && one.iter().zip(two).all(|(one, two)| one.same(two))
             }
             (Value::Mapping(one), Value::Mapping(two)) => {
-                one.len() == two.len()
-                    && one
-                        .iter()
-                        .zip(two)
-                        .all(|(one, two)| one.0.same(&two.0) && one.1.same(&two.1))
+                one.len() == two.len() && one.iter().zip(two).all(|(one, two)| one.0.same(&two.0) && one.1.same(&two.1))
             }
             _ => false,
         }
@@ -201,9 +177,7 @@ impl Node {
             Value::Scalar(scalar) => scalar_to_json(scalar),
             Value::Sequence(items) => items.iter().map(Node::to_json).collect(),
             Value::Mapping(entries) => {
-                let entries = entries
-                    .iter()
-                    .map(|(key, value)| (key.key_text().to_string(), value.to_json()));
+                let entries = entries.iter().map(|(key, value)| (key.key_text().to_string(), value.to_json()));
                 serde_json::Value::Object(entries.collect())
             }
         }
@@ -214,11 +188,9 @@ impl Node {
         match json {
             serde_json::Value::String(text) => Node::text(text),
             serde_json::Value::Array(items) => Value::Sequence(items.iter().map(Node::from_json).collect()).into(),
-            serde_json::Value::Object(entries) => Node::mapping(
-                entries
-                    .iter()
-                    .map(|(key, value)| (key.as_str(), Node::from_json(value))),
-            ),
+            serde_json::Value::Object(entries) => {
+                Node::mapping(entries.iter().map(|(key, value)| (key.as_str(), Node::from_json(value))))
+            }
             word => Node::word(word.to_string()),
         }
     }
@@ -226,30 +198,21 @@ impl Node {
 
 impl From<Value> for Node {
     fn from(value: Value) -> Node {
-        Node {
-            value,
-            at: Position::default(),
-        }
+        Node { value, at: Position::default() }
     }
 }
 
 fn scalar_to_json(scalar: &Scalar) -> serde_json::Value {
     let text = scalar.text.as_str();
-    let radix = |prefix: &str, radix| {
-        text.strip_prefix(prefix)
-            .and_then(|digits| u64::from_str_radix(digits, radix).ok())
-    };
+    let radix =
+        |prefix: &str, radix| text.strip_prefix(prefix).and_then(|digits| u64::from_str_radix(digits, radix).ok());
     let number = match scalar.kind() {
         Kind::Null => return serde_json::Value::Null,
         Kind::Bool => return scalar::boolean(text).into(),
         Kind::Text => None,
         Kind::Int if text.starts_with("0x") => radix("0x", 16).map(Into::into),
         Kind::Int if text.starts_with("0o") => radix("0o", 8).map(Into::into),
-        Kind::Int => text
-            .parse::<i64>()
-            .map(Into::into)
-            .or_else(|_| text.parse::<u64>().map(Into::into))
-            .ok(),
+        Kind::Int => text.parse::<i64>().map(Into::into).or_else(|_| text.parse::<u64>().map(Into::into)).ok(),
         Kind::Float => text.parse().ok().and_then(serde_json::Number::from_f64),
     };
     number.map_or_else(|| text.into(), serde_json::Value::Number)

@@ -5,16 +5,9 @@ const KEY_CHARS: usize = 40;
 
 /// The path of `key` below `parent`.
 pub fn below(parent: &str, key: &str) -> String {
-    let name = if is_simple(key) {
-        key.to_string()
-    } else {
-        format!("{:?}", key.chars().take(KEY_CHARS).collect::<String>())
-    };
-    if parent.is_empty() {
-        name
-    } else {
-        format!("{parent}.{name}")
-    }
+    let name =
+        if is_simple(key) { key.to_string() } else { format!("{:?}", key.chars().take(KEY_CHARS).collect::<String>()) };
+    if parent.is_empty() { name } else { format!("{parent}.{name}") }
 }
 
 /// The path of item `index` of the list at `parent`.
@@ -24,8 +17,7 @@ pub fn item(parent: &str, index: usize) -> String {
 
 /// Whether `path` is `root` or lies below it.
 pub fn is_within(path: &str, root: &str) -> bool {
-    path.strip_prefix(root)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn is_simple(key: &str) -> bool {

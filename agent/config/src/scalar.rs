@@ -80,9 +80,7 @@ pub fn surprises_yaml_11(text: &str) -> bool {
     if boolean(text).is_some() || matches!(text, "=" | "<<") {
         return true;
     }
-    let number_like = unsigned(text)
-        .trim_start_matches('.')
-        .starts_with(|first: char| first.is_ascii_digit());
+    let number_like = unsigned(text).trim_start_matches('.').starts_with(|first: char| first.is_ascii_digit());
     let stranger = |letter: char| !letter.is_ascii_hexdigit() && !"_+-.: oOxXtTzZ".contains(letter);
     let dotted = text.matches('.').count() >= 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     number_like && !dotted && !text.contains(stranger)
@@ -143,16 +141,7 @@ mod tests {
         ] {
             assert!(surprises_yaml_11(text), "{text:?}");
         }
-        for text in [
-            "nO",
-            "kiwix",
-            "192.168.1.1",
-            "1h",
-            "10.0.0.0/8",
-            "v1.2",
-            "80:80/tcp",
-            "noo",
-        ] {
+        for text in ["nO", "kiwix", "192.168.1.1", "1h", "10.0.0.0/8", "v1.2", "80:80/tcp", "noo"] {
             assert!(!surprises_yaml_11(text), "{text:?}");
         }
     }

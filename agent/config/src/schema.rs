@@ -6,11 +6,7 @@ use crate::keys::{Form, Key, Takes, image, top};
 
 /// The schema of offspot.yaml (draft 2020-12).
 pub fn schema() -> Value {
-    document(
-        "offspot.yaml",
-        "Settings of an offspot box. What is absent stays as it is.",
-        mapping(top::KEYS, &[]),
-    )
+    document("offspot.yaml", "Settings of an offspot box. What is absent stays as it is.", mapping(top::KEYS, &[]))
 }
 
 /// The schema of image.yaml (draft 2020-12).
@@ -39,11 +35,7 @@ pub fn mapping(keys: &[Key], required: &[&str]) -> Value {
 pub fn list(keys: &[Key], required: &[&str], bare: bool) -> Value {
     let mut entry = mapping(keys, required);
     entry["type"] = "object".into();
-    let items = if bare {
-        json!({"anyOf": [{"type": "string"}, entry]})
-    } else {
-        entry
-    };
+    let items = if bare { json!({"anyOf": [{"type": "string"}, entry]}) } else { entry };
     json!({"type": ["array", "null"], "items": items})
 }
 

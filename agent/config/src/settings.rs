@@ -158,13 +158,7 @@ pub struct StatusOptions {
 
 impl Default for StatusOptions {
     fn default() -> Self {
-        StatusOptions {
-            led: None,
-            use_led: true,
-            page: true,
-            keep_tarballs: false,
-            health_limit: 180,
-        }
+        StatusOptions { led: None, use_led: true, page: true, keep_tarballs: false, health_limit: 180 }
     }
 }
 
@@ -246,12 +240,7 @@ pub struct Tree(pub Node);
 
 impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let keys = self
-            .0
-            .as_mapping()
-            .unwrap_or_default()
-            .iter()
-            .map(|(key, _)| key.key_text());
+        let keys = self.0.as_mapping().unwrap_or_default().iter().map(|(key, _)| key.key_text());
         f.debug_set().entries(keys).finish()
     }
 }
@@ -259,14 +248,8 @@ impl fmt::Debug for Tree {
 /// Names the services only: their environment holds secrets.
 impl fmt::Debug for Containers {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let services = self
-            .given
-            .get("services")
-            .and_then(Node::as_mapping)
-            .unwrap_or_default();
-        f.debug_set()
-            .entries(services.iter().map(|(name, _)| name.key_text()))
-            .finish()
+        let services = self.given.get("services").and_then(Node::as_mapping).unwrap_or_default();
+        f.debug_set().entries(services.iter().map(|(name, _)| name.key_text())).finish()
     }
 }
 
@@ -275,10 +258,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Source::Content(content) => write!(f, "Content({} bytes)", content.len()),
-            Source::Url(url) => f
-                .debug_tuple("Url")
-                .field(&crate::excerpt::mask_user_info(url))
-                .finish(),
+            Source::Url(url) => f.debug_tuple("Url").field(&crate::excerpt::mask_user_info(url)).finish(),
         }
     }
 }

@@ -84,17 +84,10 @@ fn a_value_that_cannot_be_used_refuses_its_service() {
         let [refused] = &project.refused[..] else {
             panic!("{keys}: {findings:?}");
         };
-        assert_eq!(
-            refused.finding.code,
-            format!("E-CFG-COMPOSE-{code}"),
-            "{keys}: {findings:?}"
-        );
+        assert_eq!(refused.finding.code, format!("E-CFG-COMPOSE-{code}"), "{keys}: {findings:?}");
         assert_eq!(project.services.len(), 1, "{keys}");
     }
-    for shape in [
-        "services:\n  bad:\n  good: {image: a}",
-        "services: {bad: x, good: {image: a}}",
-    ] {
+    for shape in ["services:\n  bad:\n  good: {image: a}", "services: {bad: x, good: {image: a}}"] {
         let (project, _) = read(shape);
         assert_eq!((project.refused.len(), project.services.len()), (1, 1), "{shape}");
     }
@@ -118,11 +111,7 @@ fn what_is_only_mentioned() {
         assert_eq!(findings[0].severity, Severity::Warning);
         assert_eq!(project.services.len(), 2, "{keys}");
     }
-    for keys in [
-        "image: a, pull_policy: never",
-        "image: a, ports: , command: ~",
-        "image: a, scale: 1",
-    ] {
+    for keys in ["image: a, pull_policy: never", "image: a, ports: , command: ~", "image: a, scale: 1"] {
         let (project, findings) = beside(keys);
         assert_eq!((project.services.len(), findings.len()), (2, 0), "{keys}: {findings:?}");
     }
@@ -131,14 +120,9 @@ fn what_is_only_mentioned() {
 #[test]
 fn findings_say_where() {
     let (_, findings) = read("services:\n  kiwix:\n    image: a\n    ports:\n      - 80:80\n      - x\n");
-    let [finding] = &findings[..] else {
-        panic!("{findings:?}")
-    };
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
     let at = finding.at.map(|at| (at.line, at.column));
-    assert_eq!(
-        (finding.key.as_str(), at),
-        ("containers.services.kiwix.ports[1]", Some((6, 9)))
-    );
+    assert_eq!((finding.key.as_str(), at), ("containers.services.kiwix.ports[1]", Some((6, 9))));
 }
 
 #[test]
@@ -184,13 +168,8 @@ services:
     );
     assert_eq!(service.restart, Restart::No);
     assert_eq!(service.ports[1].published, "8080");
-    assert_eq!(
-        (service.mounts[0].target.as_str(), service.mounts[0].read_only),
-        ("/x", true)
-    );
-    let MountKind::Bind { source, create, .. } = &service.mounts[0].kind else {
-        panic!("{:?}", service.mounts)
-    };
+    assert_eq!((service.mounts[0].target.as_str(), service.mounts[0].read_only), ("/x", true));
+    let MountKind::Bind { source, create, .. } = &service.mounts[0].kind else { panic!("{:?}", service.mounts) };
     assert_eq!((source.as_str(), *create), ("/b/c", true));
     assert!(matches!(service.mounts[1].kind, MountKind::Bind { create: false, .. }));
     let test = service.healthcheck.as_ref().and_then(|health| health.test.clone());
@@ -203,9 +182,7 @@ services:
 fn the_project_takes_its_name_from_the_folder_as_compose_does() {
     let (project, _) = read("version: '3.9'\nservices: {a: {image: a}}");
     assert_eq!(project.name, "docker");
-    let Wiring::Joined(joined) = &project.services[0].wiring else {
-        panic!()
-    };
+    let Wiring::Joined(joined) = &project.services[0].wiring else { panic!() };
     assert_eq!(joined[0].network, "default");
     assert_eq!(project.networks[0].name, "docker_default");
     let (project, findings) = read("name: Not Good\nservices: {a: {image: a}}");
@@ -228,10 +205,7 @@ fn merge_keys_and_anchors() {
     let (project, findings) =
         read("x-base: &base {restart: always, image: a}\nservices: {a: {<<: *base, image: b}, c: *base}");
     assert_eq!(findings.len(), 1, "{findings:?}");
-    assert_eq!(
-        (project.services[0].image.as_str(), project.services[0].restart),
-        ("b", Restart::Always)
-    );
+    assert_eq!((project.services[0].image.as_str(), project.services[0].restart), ("b", Restart::Always));
     assert_eq!(project.services[1].image, "a");
 }
 
@@ -239,11 +213,7 @@ fn merge_keys_and_anchors() {
 fn the_real_recipe_has_nothing_to_mention() {
     let text = include_str!("../../../tests/data/compose/tuto.offspot.yaml");
     let reading = yaml::read(text.as_bytes());
-    let containers = reading
-        .root
-        .as_ref()
-        .and_then(|root| root.get("containers"))
-        .expect("containers");
+    let containers = reading.root.as_ref().and_then(|root| root.get("containers")).expect("containers");
     let (project, findings) = compose::read(containers);
     assert!(findings.is_empty(), "{findings:?}");
     assert_eq!((project.services.len(), project.refused.len()), (9, 0));
@@ -252,9 +222,7 @@ fn the_real_recipe_has_nothing_to_mention() {
 
 #[test]
 fn hostile_files_stay_small() {
-    let many: String = (0..20_000)
-        .map(|i| format!("  s{i}: {{image: a, container_name: n{i}}}\n"))
-        .collect();
+    let many: String = (0..20_000).map(|i| format!("  s{i}: {{image: a, container_name: n{i}}}\n")).collect();
     let (project, findings) = read(&format!("services:\n{many}"));
     assert!(project.services.len() <= 200 && findings.len() <= 1200);
     assert_eq!(project.services.len() + project.refused.len(), 20_000);

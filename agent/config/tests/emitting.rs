@@ -181,11 +181,8 @@ fn every_string_survives_both_kinds_of_reader() {
             (if text == "value" { "" } else { text.as_str() }, Node::word("1.10")),
         ])
     };
-    let trees: Vec<Node> = strings
-        .iter()
-        .filter(|text| !["list", "value"].contains(&text.as_str()))
-        .map(wrap)
-        .collect();
+    let trees: Vec<Node> =
+        strings.iter().filter(|text| !["list", "value"].contains(&text.as_str())).map(wrap).collect();
     let written: Vec<String> = trees.iter().map(to_yaml).collect();
     for ((tree, text), seen) in trees.iter().zip(&written).zip(py_yaml(&written)) {
         let again = read(text.as_bytes());
@@ -217,8 +214,5 @@ fn words_stay_as_they_were_written() {
     let text = "version: 1.10\non: yes\nid: 0x1F\nnothing:\nempty: {}\nlist:\n- a\n-\n  - b\n- c: 1\n  d: '80'\n";
     let wanted = "version: 1.10\n'on': 'yes'\nid: 0x1F\nnothing: null\nempty: {}\nlist:\n  - a\n  - - b\n  - c: 1\n    d: '80'\n";
     assert_eq!(to_yaml(&read(text.as_bytes()).root.unwrap()), wanted);
-    assert_eq!(
-        to_yaml(&Node::mapping([("content", Node::text("one\n\n  two\n"))])),
-        "content: |\n  one\n\n    two\n"
-    );
+    assert_eq!(to_yaml(&Node::mapping([("content", Node::text("one\n\n  two\n"))])), "content: |\n  one\n\n    two\n");
 }

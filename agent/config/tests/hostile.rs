@@ -21,12 +21,7 @@ fn judge(file: &[u8]) {
 /// Runs on a stack as small as a thread on the card may have.
 fn on_a_small_stack(name: String, work: impl FnOnce() + Send + 'static) {
     let started = std::time::Instant::now();
-    std::thread::Builder::new()
-        .stack_size(512 << 10)
-        .spawn(work)
-        .unwrap()
-        .join()
-        .unwrap_or_else(|_| panic!("{name}"));
+    std::thread::Builder::new().stack_size(512 << 10).spawn(work).unwrap().join().unwrap_or_else(|_| panic!("{name}"));
     assert!(started.elapsed().as_secs() < 120, "{name} took {:?}", started.elapsed());
 }
 
@@ -78,63 +73,34 @@ fn hostile_files_cost_neither_time_nor_memory() {
     .map(|pattern| (format!("{pattern:?} repeated"), fill(pattern).into_bytes()))
     .collect();
     for pattern in ["- ", "a\n", "[a,", "k: 1\n"] {
-        files.push((
-            format!("4 MiB of {pattern:?}"),
-            pattern.repeat(MAX_BYTES / pattern.len()).into_bytes(),
-        ));
+        files.push((format!("4 MiB of {pattern:?}"), pattern.repeat(MAX_BYTES / pattern.len()).into_bytes()));
     }
     let lol: String = (1..64)
-        .map(|level| {
-            format!(
-                "a{level}: &a{level} [{}]\n",
-                vec![format!("*a{}", level - 1); 9].join(", ")
-            )
-        })
+        .map(|level| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(", ")))
         .collect();
     let text_bomb = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 10_000].join(","));
-    let chain: String = (1..5000)
-        .map(|level| format!("a{level}: &a{level} {{b: *a{}}}\n", level - 1))
-        .collect();
+    let chain: String = (1..5000).map(|level| format!("a{level}: &a{level} {{b: *a{}}}\n", level - 1)).collect();
     files.push(("billion laughs".into(), format!("a0: &a0 lol\n{lol}").into_bytes()));
     files.push(("large text, many aliases".into(), text_bomb.into_bytes()));
-    files.push((
-        "deep chain of aliases".into(),
-        format!("a0: &a0 x\n{chain}").into_bytes(),
-    ));
+    files.push(("deep chain of aliases".into(), format!("a0: &a0 x\n{chain}").into_bytes()));
     files.push((
         "merge bomb".into(),
         format!("a0: &a0 {{k: v}}\n{}", lol.replace('[', "{<<: [").replace(']', "]}")).into_bytes(),
     ));
-    files.push((
-        "nested anchors".into(),
-        (0..60)
-            .map(|level| format!("&x{level} ["))
-            .collect::<String>()
-            .into_bytes(),
-    ));
+    files.push(("nested anchors".into(), (0..60).map(|level| format!("&x{level} [")).collect::<String>().into_bytes()));
     files.push(("flow, wide".into(), format!("[{}]", fill("a,")).into_bytes()));
     files.push((
         "many keys twice".into(),
-        (0..400_000)
-            .map(|key| format!("k{}: 1\n", key % 90_000))
-            .collect::<String>()
-            .into_bytes(),
+        (0..400_000).map(|key| format!("k{}: 1\n", key % 90_000)).collect::<String>().into_bytes(),
     ));
     files.push((
         "a long line of mistakes".into(),
-        format!(
-            "ap: {{{}}}",
-            (0..90_000).map(|key| format!("k{key}: 1, ")).collect::<String>()
-        )
-        .into_bytes(),
+        format!("ap: {{{}}}", (0..90_000).map(|key| format!("k{key}: 1, ")).collect::<String>()).into_bytes(),
     ));
     files.push((
         "many bad services".into(),
-        format!(
-            "containers: {{services: {{{}}}}}",
-            (0..60_000).map(|key| format!("k{key}: 1, ")).collect::<String>()
-        )
-        .into_bytes(),
+        format!("containers: {{services: {{{}}}}}", (0..60_000).map(|key| format!("k{key}: 1, ")).collect::<String>())
+            .into_bytes(),
     ));
     files.push((
         "many bad files".into(),
@@ -150,20 +116,11 @@ fn hostile_files_cost_neither_time_nor_memory() {
     ));
     files.push((
         "long values".into(),
-        format!(
-            "timezone: {0}\nhostname: {0}\nap: {{ssid: {0}}}\noci_images: [{0}]\n",
-            "k".repeat(1 << 20)
-        )
-        .into_bytes(),
-    ));
-    files.push(("too large".into(), vec![b'#'; MAX_BYTES + 1]));
-    files.push((
-        "stairs".into(),
-        (0..2000)
-            .map(|depth| " ".repeat(depth) + "a:\n")
-            .collect::<String>()
+        format!("timezone: {0}\nhostname: {0}\nap: {{ssid: {0}}}\noci_images: [{0}]\n", "k".repeat(1 << 20))
             .into_bytes(),
     ));
+    files.push(("too large".into(), vec![b'#'; MAX_BYTES + 1]));
+    files.push(("stairs".into(), (0..2000).map(|depth| " ".repeat(depth) + "a:\n").collect::<String>().into_bytes()));
     for (name, file) in files {
         on_a_small_stack(name, move || judge(&file));
     }

@@ -13,11 +13,7 @@ fn after(given: &str) -> InForce {
     let first = in_force(Some(record.as_bytes()), Some(given.as_bytes()));
     let written = to_yaml(&first.tree.0);
     let again = in_force(Some(written.as_bytes()), Some(given.as_bytes()));
-    assert!(
-        again.changed.is_empty(),
-        "applied twice: {:?}\n{written}",
-        again.changed
-    );
+    assert!(again.changed.is_empty(), "applied twice: {:?}\n{written}", again.changed);
     assert!(!format!("{first:?}").contains("hunter2"), "a secret shows");
     first
 }
@@ -32,23 +28,12 @@ fn errors(in_force: &InForce) -> Vec<&str> {
 }
 
 fn image<'t>(in_force: &'t InForce, service: &str) -> Option<&'t str> {
-    in_force
-        .tree
-        .0
-        .get("containers")?
-        .get("services")?
-        .get(service)?
-        .get("image")?
-        .as_text()
+    in_force.tree.0.get("containers")?.get("services")?.get(service)?.get("image")?.as_text()
 }
 
 #[test]
 fn nothing_given_is_nothing_changed() {
-    for given in [
-        "",
-        "---\n",
-        "ap: {}\nhostname:\ncontainers: ''\ntimezone: ~\nethernet: false\n",
-    ] {
+    for given in ["", "---\n", "ap: {}\nhostname:\ncontainers: ''\ntimezone: ~\nethernet: false\n"] {
         let now = after(given);
         assert!(now.changed.is_empty() && errors(&now).is_empty(), "{:?}", now.changed);
         assert_eq!(now.settings.hostname.as_deref(), Some("box"));
@@ -60,28 +45,14 @@ fn a_partial_access_point_changes_only_what_it_names() {
     let now = after("ap: {ssid: toto}\n");
     let point = now.settings.ap.as_ref().unwrap();
     assert_eq!(
-        (
-            point.ssid.as_str(),
-            point.passphrase.as_deref(),
-            point.tld.as_str(),
-            point.as_gateway
-        ),
+        (point.ssid.as_str(), point.passphrase.as_deref(), point.tld.as_str(), point.as_gateway),
         ("toto", Some("hunter2hunter2"), "hotspot", true)
     );
     assert_eq!(now.changed, ["ap"]);
-    let open = after("ap: {passphrase: null, profile: coverage, spoof: no, hide: on, channel_24: 6}\n")
-        .settings
-        .ap
-        .unwrap();
+    let open =
+        after("ap: {passphrase: null, profile: coverage, spoof: no, hide: on, channel_24: 6}\n").settings.ap.unwrap();
     assert_eq!(
-        (
-            open.ssid.as_str(),
-            open.passphrase,
-            open.profile,
-            open.spoof,
-            open.hide,
-            open.channel_24
-        ),
+        (open.ssid.as_str(), open.passphrase, open.profile, open.spoof, open.hide, open.channel_24),
         ("Old name", None, Profile::Coverage, Spoof::Off, true, 6)
     );
 }
@@ -91,11 +62,7 @@ fn a_refused_key_leaves_the_last_good_one() {
     let now = after("ap: {ssid: New name, passphrase: short}\nhostname: new-name\ntimezone: Nowhere\n");
     assert_eq!(errors(&now), ["ap.passphrase", "timezone"]);
     assert_eq!(
-        (
-            now.settings.ap.unwrap().ssid.as_str(),
-            now.settings.hostname.as_deref(),
-            now.settings.timezone.as_deref()
-        ),
+        (now.settings.ap.unwrap().ssid.as_str(), now.settings.hostname.as_deref(), now.settings.timezone.as_deref()),
         ("Old name", Some("new-name"), Some("Africa/Bamako"))
     );
     assert_eq!(now.changed, ["hostname"]);
@@ -112,9 +79,7 @@ fn an_access_point_must_hold_together_once_merged() {
         .is_empty()
     );
     assert_eq!(
-        errors(&after(
-            "ap: {dhcp-range: '192.168.144.1,192.168.144.99,255.255.255.0,1h'}\n"
-        )),
+        errors(&after("ap: {dhcp-range: '192.168.144.1,192.168.144.99,255.255.255.0,1h'}\n")),
         ["ap.dhcp-range"]
     );
     assert_eq!(errors(&in_force(None, Some(b"ap: {hide: true}"))), ["ap"]);
@@ -129,12 +94,7 @@ fn an_access_point_must_hold_together_once_merged() {
 fn ethernet_and_containers_are_replaced_whole() {
     let now = after("ethernet: {type: dhcp}\ncontainers: {services: {web: {image: web, ports: ['80:80']}}}\n");
     assert_eq!(now.settings.ethernet, Some(Ethernet::Dhcp));
-    assert!(
-        now.tree
-            .0
-            .get("ethernet")
-            .is_some_and(|ethernet| ethernet.get("address").is_none())
-    );
+    assert!(now.tree.0.get("ethernet").is_some_and(|ethernet| ethernet.get("address").is_none()));
     assert_eq!(
         (image(&now, "web"), image(&now, "kiwix"), now.changed.clone()),
         (Some("web"), None, vec!["ethernet".to_string(), "containers".into()])
@@ -165,19 +125,13 @@ fn unknown_keys_and_capabilities_are_kept() {
 fn a_broken_file_or_record_is_named_and_costs_what_it_must() {
     let now = after("ap:\n\tssid: x\n  y: z\nhostname: new-name\n");
     assert_eq!(
-        (
-            now.settings.ap.as_ref().unwrap().ssid.as_str(),
-            now.settings.hostname.as_deref()
-        ),
+        (now.settings.ap.as_ref().unwrap().ssid.as_str(), now.settings.hostname.as_deref()),
         ("Old name", Some("new-name"))
     );
     let now = after("- a\n- list\n");
     assert_eq!((errors(&now), now.changed.len()), (vec![""], 0));
     let now = in_force(Some(b"\x7fELF\0\0\x01"), Some(b"hostname: box"));
-    assert_eq!(
-        (now.settings.hostname.as_deref(), now.findings[0].code),
-        (Some("box"), "E-CFG-LAST-GOOD")
-    );
+    assert_eq!((now.settings.hostname.as_deref(), now.findings[0].code), (Some("box"), "E-CFG-LAST-GOOD"));
     assert!(in_force(None, None).changed.is_empty());
 }
 
@@ -195,10 +149,7 @@ fn words_are_texts_where_texts_are_meant() {
         ),
         ("1234", "NO", "off", 2, 2)
     );
-    assert_eq!(
-        (settings.hostname.as_deref(), settings.timezone.as_deref()),
-        (Some("10"), Some("Etc/GMT+1"))
-    );
+    assert_eq!((settings.hostname.as_deref(), settings.timezone.as_deref()), (Some("10"), Some("Etc/GMT+1")));
     let tree = check(b"ap: {ssid: 1234, country: NO, hide: yes}\n").given.0;
     assert_eq!(to_yaml(&tree), "ap:\n  ssid: '1234'\n  country: 'NO'\n  hide: true\n");
 }
@@ -228,10 +179,7 @@ fn null_in_an_access_point_is_the_default_but_never_takes_the_name() {
 #[test]
 fn capabilities_are_kept_for_readers_of_yaml_11() {
     let now = after("capabilities: {change_ssid: no, other: 'no'}\n");
-    assert_eq!(
-        now.tree.0.get("capabilities").unwrap().to_json().to_string(),
-        r#"{"change_ssid":false,"other":"no"}"#
-    );
+    assert_eq!(now.tree.0.get("capabilities").unwrap().to_json().to_string(), r#"{"change_ssid":false,"other":"no"}"#);
 }
 
 #[test]

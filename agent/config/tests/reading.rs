@@ -4,10 +4,7 @@ use offspot_config::Severity;
 use offspot_config::yaml::{Reading, read};
 
 fn json(reading: &Reading) -> String {
-    reading
-        .root
-        .as_ref()
-        .map_or("none".into(), |root| root.to_json().to_string())
+    reading.root.as_ref().map_or("none".into(), |root| root.to_json().to_string())
 }
 
 fn codes(reading: &Reading) -> Vec<String> {
@@ -15,11 +12,7 @@ fn codes(reading: &Reading) -> Vec<String> {
         .findings
         .iter()
         .map(|finding| {
-            format!(
-                "{}@{}",
-                finding.code,
-                finding.at.map_or("-".into(), |at| format!("{}:{}", at.line, at.column))
-            )
+            format!("{}@{}", finding.code, finding.at.map_or("-".into(), |at| format!("{}:{}", at.line, at.column)))
         })
         .collect()
 }
@@ -38,23 +31,10 @@ fn reads(text: &str, tree: &str, found: &[&str]) -> Reading {
 
 #[test]
 fn nothing_said_is_no_change() {
-    for text in [
-        "",
-        "---",
-        "---\n",
-        "---\n...\n",
-        "# only\n# comments\n",
-        "\n\n  \n",
-        "~",
-        "\u{feff}",
-        "---\n---\n",
-    ] {
+    for text in ["", "---", "---\n", "---\n...\n", "# only\n# comments\n", "\n\n  \n", "~", "\u{feff}", "---\n---\n"] {
         reads(text, "none", &[]);
     }
-    assert_eq!(
-        (json(&read(&[0; 512])), codes(&read(&[0; 512]))),
-        ("none".into(), vec!["E-CFG-NULS@-".into()])
-    );
+    assert_eq!((json(&read(&[0; 512])), codes(&read(&[0; 512]))), ("none".into(), vec!["E-CFG-NULS@-".into()]));
 }
 
 #[test]
@@ -72,11 +52,7 @@ fn tabs_cost_only_the_key_that_holds_them() {
     );
     assert_eq!(reading.findings[0].excerpt.as_deref(), Some("→ssid: x\n^"));
     assert_eq!(reading.findings[0].key, "ap.ssid");
-    let hide = reading
-        .root
-        .as_ref()
-        .and_then(|root| root.get("ap")?.get("hide"))
-        .unwrap();
+    let hide = reading.root.as_ref().and_then(|root| root.get("ap")?.get("hide")).unwrap();
     assert_eq!((hide.at.line, hide.at.column), (3, 8));
     assert!(reading.refused.touches("ap") && !reading.refused.touches("hostname"));
     reads("a:\n  b: c\n\td: e\n", r#"{"a":{"b":"c","d":"e"}}"#, &["E-CFG-TAB@3:1"]);
@@ -88,16 +64,8 @@ fn typographic_quotes_are_quotes() {
     reads("ssid: “My box”\n", r#"{"ssid":"My box"}"#, &["E-CFG-QUOTES@1:7"]);
     reads("ssid: “My: box”\n", r#"{"ssid":"My: box"}"#, &["E-CFG-QUOTES@1:1"]);
     reads("ssid: \"My box”\n", r#"{"ssid":"My box"}"#, &["E-CFG-QUOTES@1:1"]);
-    reads(
-        "“ssid”: it’s “mine” here\n",
-        r#"{"ssid":"it’s “mine” here"}"#,
-        &["E-CFG-QUOTES@1:1"],
-    );
-    reads(
-        "ap:\n\u{a0} ssid:\u{a0}box\n",
-        r#"{"ap":{"ssid":"box"}}"#,
-        &["E-CFG-NBSP@2:1"],
-    );
+    reads("“ssid”: it’s “mine” here\n", r#"{"ssid":"it’s “mine” here"}"#, &["E-CFG-QUOTES@1:1"]);
+    reads("ap:\n\u{a0} ssid:\u{a0}box\n", r#"{"ap":{"ssid":"box"}}"#, &["E-CFG-NBSP@2:1"]);
 }
 
 #[test]
@@ -136,27 +104,14 @@ fn one_broken_key_leaves_the_others() {
 
 #[test]
 fn words_mean_what_their_key_wants() {
-    let root = read(b"a: NO\nb: 1234\nc: 22:22\nd: ~\ne: 'yes'\nf: 010\ng: '6'\nh:\n")
-        .root
-        .unwrap();
+    let root = read(b"a: NO\nb: 1234\nc: 22:22\nd: ~\ne: 'yes'\nf: 010\ng: '6'\nh:\n").root.unwrap();
     let get = |key: &str| root.get(key).unwrap();
     assert_eq!(
-        (
-            get("a").as_text(),
-            get("b").as_text(),
-            get("c").as_text(),
-            get("d").as_text()
-        ),
+        (get("a").as_text(), get("b").as_text(), get("c").as_text(), get("d").as_text()),
         (Some("NO"), Some("1234"), Some("22:22"), None)
     );
-    assert_eq!(
-        (get("a").as_bool(), get("e").as_bool(), get("b").as_bool()),
-        (Some(false), Some(true), None)
-    );
-    assert_eq!(
-        (get("b").as_int(), get("f").as_int(), get("g").as_int()),
-        (Some(1234), None, None)
-    );
+    assert_eq!((get("a").as_bool(), get("e").as_bool(), get("b").as_bool()), (Some(false), Some(true), None));
+    assert_eq!((get("b").as_int(), get("f").as_int(), get("g").as_int()), (Some(1234), None, None));
     assert!(get("d").is_null() && get("h").is_empty());
 }
 
@@ -171,12 +126,6 @@ fn bytes_that_are_not_text() {
         b"PK\x03\x04\0\0\0\x08",
     ] {
         let reading = read(bytes);
-        assert!(
-            reading
-                .findings
-                .iter()
-                .any(|finding| finding.severity == Severity::Error),
-            "{bytes:?}: {reading:?}"
-        );
+        assert!(reading.findings.iter().any(|finding| finding.severity == Severity::Error), "{bytes:?}: {reading:?}");
     }
 }

@@ -7,24 +7,15 @@ use offspot_config::{check, check_image, render};
 fn files(endings: &[&str]) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let wanted = |path: &PathBuf| endings.iter().any(|ending| path.to_string_lossy().ends_with(ending));
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(wanted)
-        .collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(wanted).collect();
     files.sort();
     files
 }
 
 fn compare(file: &Path, found: &str) {
     let name = file.file_name().unwrap().to_string_lossy();
-    let golden = file
-        .parent()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .join("golden")
-        .join(format!("{name}.txt"));
+    let golden = file.parent().unwrap().parent().unwrap().join("golden").join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
         std::fs::write(&golden, found).unwrap();
@@ -39,14 +30,7 @@ fn settings() {
     assert_eq!(files.len(), 15);
     for file in files {
         let checked = check(&std::fs::read(&file).unwrap());
-        compare(
-            &file,
-            &format!(
-                "{}\n{:#?}\n",
-                render(&checked.findings, "offspot.yaml"),
-                checked.settings
-            ),
-        );
+        compare(&file, &format!("{}\n{:#?}\n", render(&checked.findings, "offspot.yaml"), checked.settings));
         assert!(!checked.has_errors(), "{}", file.display());
     }
 }
@@ -57,10 +41,7 @@ fn recipes() {
     assert_eq!(files.len(), 2);
     for file in files {
         let checked = check_image(&std::fs::read(&file).unwrap());
-        compare(
-            &file,
-            &format!("{}\n{:#?}\n", render(&checked.findings, "image.yaml"), checked.recipe),
-        );
+        compare(&file, &format!("{}\n{:#?}\n", render(&checked.findings, "image.yaml"), checked.recipe));
     }
 }
 
@@ -78,13 +59,6 @@ fn mistakes() {
     for file in files(&[".mistakes.yaml"]) {
         let bytes = std::fs::read(&file).unwrap();
         let checked = check(&bytes);
-        compare(
-            &file,
-            &format!(
-                "{}\n{:#?}\n",
-                render(&checked.findings, "offspot.yaml"),
-                checked.settings
-            ),
-        );
+        compare(&file, &format!("{}\n{:#?}\n", render(&checked.findings, "offspot.yaml"), checked.settings));
     }
 }

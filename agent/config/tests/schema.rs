@@ -26,10 +26,7 @@ fn validate(schema: &Value, documents: &[Value]) -> Vec<Vec<String>> {
     let feeder = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();
     feeder.join().unwrap().unwrap();
-    assert!(
-        output.status.success(),
-        "jsonschema is needed here (Debian: python3-jsonschema)"
-    );
+    assert!(output.status.success(), "jsonschema is needed here (Debian: python3-jsonschema)");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -38,12 +35,7 @@ fn real(ending: &str) -> Vec<(String, Value)> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let wanted = files.filter(|file| file.to_string_lossy().ends_with(ending));
     wanted
-        .map(|file| {
-            (
-                file.display().to_string(),
-                yaml::read(&std::fs::read(&file).unwrap()).root.unwrap().to_json(),
-            )
-        })
+        .map(|file| (file.display().to_string(), yaml::read(&std::fs::read(&file).unwrap()).root.unwrap().to_json()))
         .collect()
 }
 

@@ -23,18 +23,11 @@ fn text(input: &Value, key: &str) -> String {
 }
 
 fn number(input: &Value, rule: fn(i64) -> Result<(), Complaint>) -> bool {
-    Node::from_json(&input["channel"])
-        .as_int()
-        .is_some_and(|channel| passes(rule(channel)))
+    Node::from_json(&input["channel"]).as_int().is_some_and(|channel| passes(rule(channel)))
 }
 
 fn ethernet(input: &Value) -> bool {
-    let keys = [
-        ("type", "network_type"),
-        ("address", "address"),
-        ("routers", "routers"),
-        ("dns", "dns"),
-    ];
+    let keys = [("type", "network_type"), ("address", "address"), ("routers", "routers"), ("dns", "dns")];
     let mapping = Node::mapping(keys.map(|(ours, theirs)| (ours, Node::from_json(&input[theirs]))));
     let checked = check(to_yaml(&Node::mapping([("ethernet", mapping)])).as_bytes());
     assert_eq!(checked.has_errors(), checked.settings.ethernet.is_none(), "{input}");
@@ -86,9 +79,7 @@ fn all_303_pairs() {
             let theirs = input.remove("should_pass").unwrap().as_bool().unwrap();
             let input = Value::Object(input);
             let written = input.to_string();
-            let deviation = DEVIATIONS
-                .iter()
-                .find(|(in_group, of, ..)| in_group == group && *of == written);
+            let deviation = DEVIATIONS.iter().find(|(in_group, of, ..)| in_group == group && *of == written);
             let ours = outcome(group, &input);
             seen += 1;
             deviated += usize::from(deviation.is_some());

@@ -1,6 +1,5 @@
 //! The filesystem of the data partition: checked when it says that it needs it, grown, mounted.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -11,9 +10,10 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags};
 
+use super::check::missing;
 use super::find::Partition;
 use super::superblock::{self, Superblock};
-use super::tool::{self, Ended, NoResult};
+use super::tool;
 use super::{ioctl, mounted};
 use crate::problem::CardProblem;
 use crate::report::Reporter;
@@ -22,11 +22,7 @@ use crate::report::Reporter;
 pub(crate) const QUIET: &str = "noinit_itable";
 /// The kernel may fill them now.
 pub(crate) const BUSY: &str = "init_itable";
-/// A check reads every inode table: minutes on a large, full card.
-const CHECK: Duration = Duration::from_secs(60 * 60);
 const RESIZE: Duration = Duration::from_secs(30 * 60);
-/// So many repairs beyond what e2fsck does by itself can be undone; a card that needs more is worn out.
-const UNDOS: u32 = 4;
 /// `CAP_SYS_RESOURCE`, which the kernel asks of whoever grows a mounted ext4.
 const SYS_RESOURCE: u32 = 24;
 
@@ -48,9 +44,7 @@ impl Filesystem<'_> {
             Some(mount) if mount.device == self.partition.device => self.mounted()?,
             Some(_) => {
                 let (folder, name) = (self.folder.display(), &self.partition.name);
-                self.report.note(format!(
-                    "another device is mounted on {folder}, so {name} was left alone"
-                ));
+                self.report.note(format!("another device is mounted on {folder}, so {name} was left alone"));
             }
             None => self.unmounted(true)?,
         }
@@ -70,11 +64,7 @@ impl Filesystem<'_> {
         }
         if let Err(error) = nix::mount::umount2(self.folder, MntFlags::empty()) {
             let why = format!("it is in use: {}", error.desc());
-            self.report.problem(if superblock.errors {
-                self.not_repaired(why)
-            } else {
-                self.not_grown(why)
-            });
+            self.report.problem(if superblock.errors { self.not_repaired(why) } else { self.not_grown(why) });
             return Ok(());
         }
         self.unmounted(false)
@@ -117,120 +107,18 @@ impl Filesystem<'_> {
         self.mount_checked(true)
     }
 
-    fn superblock(&self) -> Result<Superblock, CardProblem> {
+    pub(super) fn superblock(&self) -> Result<Superblock, CardProblem> {
         match read_superblock(self.partition) {
             Ok(Some(superblock)) => Ok(superblock),
             Ok(None) => Err(self.not_repaired("there is no ext4 on it".into())),
-            Err(error) => Err(CardProblem::of_io(
-                &self.partition.name,
-                "reading its filesystem",
-                &error,
-            )),
+            Err(error) => Err(CardProblem::of_io(&self.partition.name, "reading its filesystem", &error)),
         }
     }
 
     /// Mounted elsewhere, perhaps in another namespace: no tool may touch it then.
     fn in_use(&self) -> bool {
-        let exclusive = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_EXCL)
-            .open(self.partition.node());
+        let exclusive = OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(self.partition.node());
         exclusive.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
-    }
-
-    /// A filesystem that was not unmounted has its journal replayed; one marked as damaged is checked in full.
-    fn check(&self, superblock: &Superblock) -> Result<(), CardProblem> {
-        let name = &self.partition.name;
-        match self.e2fsck(if superblock.errors { "-fp" } else { "-p" }, superblock, None) {
-            Ok(ended) if ended.code < 4 && superblock.errors => {
-                self.report.note(format!(
-                    "the filesystem on {name} was damaged and has been repaired: {}",
-                    ended.gist()
-                ));
-                Ok(())
-            }
-            Ok(ended) if ended.code < 4 => {
-                self.report.note(format!(
-                    "{name} was not unmounted last time (power cut?): {}",
-                    ended.gist()
-                ));
-                Ok(())
-            }
-            Ok(ended) => self.repair(superblock, &ended),
-            Err(why) if superblock.errors => Err(missing("e2fsck", &why)),
-            Err(why) => {
-                // The kernel replays the journal as well.
-                self.report.problem(missing("e2fsck", &why));
-                Ok(())
-            }
-        }
-    }
-
-    /// What e2fsck dares not do by itself, with everything that it overwrites kept, so that it can be put back.
-    fn repair(&self, superblock: &Superblock, refused: &Ended) -> Result<(), CardProblem> {
-        let no_undo = |error: io::Error| {
-            self.not_repaired(format!(
-                "{}; there is no room for an undo file: {error}",
-                refused.gist()
-            ))
-        };
-        fs::create_dir_all(&self.undo).map_err(no_undo)?;
-        let files = (1..=UNDOS).map(|number| self.undo.join(format!("data-{number}.e2undo")));
-        let Some(file) = files.into_iter().find(|file| !file.exists()) else {
-            return Err(self.not_repaired(format!(
-                "{}; it has been repaired {UNDOS} times already",
-                refused.gist()
-            )));
-        };
-        let ended = self
-            .e2fsck("-fy", superblock, Some(&file))
-            .map_err(|why| missing("e2fsck", &why))?;
-        if ended.code >= 4 {
-            return Err(self.not_repaired(ended.gist()));
-        }
-        self.report.note(format!(
-            "the filesystem on {} was badly damaged and has been repaired; lost files may be in lost+found, and e2undo {} takes the repair back: {}",
-            self.partition.name,
-            file.display(),
-            ended.gist()
-        ));
-        Ok(())
-    }
-
-    /// A superblock that was half written makes e2fsck stop, unless it is told of the copy.
-    fn e2fsck(&self, how: &str, superblock: &Superblock, undo: Option<&Path>) -> Result<Ended, NoResult> {
-        let (node, copy, block) = (
-            self.partition.node(),
-            superblock.copy_at().to_string(),
-            superblock.block.to_string(),
-        );
-        let mut arguments: Vec<&OsStr> = vec![how.as_ref()];
-        if superblock.torn {
-            arguments.extend(["-b", &copy, "-B", &block].map(OsStr::new));
-        }
-        if let Some(undo) = undo {
-            arguments.extend([OsStr::new("-z"), undo.as_os_str()]);
-        }
-        arguments.push(node.as_os_str());
-        tool::run("e2fsck", &arguments, CHECK)
-    }
-
-    /// A check in full that the filesystem did not ask for itself.
-    fn check_in_full(&self) -> Result<(), CardProblem> {
-        let superblock = self.superblock()?;
-        let ended = self
-            .e2fsck("-fp", &superblock, None)
-            .map_err(|why| missing("e2fsck", &why))?;
-        match ended.code {
-            0 => {}
-            1..4 => self.report.note(format!(
-                "the filesystem on {} was repaired: {}",
-                self.partition.name,
-                ended.gist()
-            )),
-            _ => self.repair(&superblock, &ended)?,
-        }
-        Ok(())
     }
 
     /// One ioctl; the new inode tables stay as they are until the verdict. Without it before the ioctl: the kernel would fill them inside it.
@@ -266,10 +154,7 @@ impl Filesystem<'_> {
 
     fn said_grown(&self) {
         let mebibytes = self.partition.bytes >> 20;
-        self.report.note(format!(
-            "the filesystem on {} grew to {mebibytes} MiB",
-            self.partition.name
-        ));
+        self.report.note(format!("the filesystem on {} grew to {mebibytes} MiB", self.partition.name));
     }
 
     /// Mounts; one that the kernel takes for damaged is checked in full once, if it has not been.
@@ -289,13 +174,7 @@ impl Filesystem<'_> {
         let options = format!("errors=remount-ro,{more}");
         let flags = MsFlags::MS_NOATIME | MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
         let options = options.trim_end_matches(',');
-        nix::mount::mount(
-            Some(&self.partition.node()),
-            self.folder,
-            Some("ext4"),
-            flags,
-            Some(options),
-        )
+        nix::mount::mount(Some(&self.partition.node()), self.folder, Some("ext4"), flags, Some(options))
     }
 
     fn must_be_writable(&self) -> Result<(), CardProblem> {
@@ -311,54 +190,31 @@ impl Filesystem<'_> {
                     return Ok(());
                 }
                 let why = "the kernel has made the data partition read-only".into();
-                return Err(CardProblem::Failing {
-                    doing: "mounting the data partition".into(),
-                    why,
-                });
+                return Err(CardProblem::Failing { doing: "mounting the data partition".into(), why });
             }
             Err(error) => return Err(self.mount_failed(error)),
         }
-        Err(CardProblem::ReadOnly {
-            disk: self.partition.name.clone(),
-        })
+        Err(CardProblem::ReadOnly { disk: self.partition.name.clone() })
     }
 
     fn mount_failed(&self, error: Errno) -> CardProblem {
         match error {
             Errno::EIO => CardProblem::of_io(&self.partition.name, "mounting the data partition", &error.into()),
-            Errno::EROFS | Errno::EACCES => CardProblem::ReadOnly {
-                disk: self.partition.name.clone(),
-            },
+            Errno::EROFS | Errno::EACCES => CardProblem::ReadOnly { disk: self.partition.name.clone() },
             _ => self.not_mounted(error.desc()),
         }
     }
 
     fn not_mounted(&self, why: impl ToString) -> CardProblem {
-        CardProblem::NotMounted {
-            partition: self.partition.name.clone(),
-            why: why.to_string(),
-        }
+        CardProblem::NotMounted { partition: self.partition.name.clone(), why: why.to_string() }
     }
 
-    fn not_repaired(&self, why: String) -> CardProblem {
-        CardProblem::Filesystem {
-            partition: self.partition.name.clone(),
-            why,
-        }
+    pub(super) fn not_repaired(&self, why: String) -> CardProblem {
+        CardProblem::Filesystem { partition: self.partition.name.clone(), why }
     }
 
     fn not_grown(&self, why: String) -> CardProblem {
-        CardProblem::NotGrown {
-            partition: self.partition.name.clone(),
-            why,
-        }
-    }
-}
-
-fn missing(tool: &str, why: &NoResult) -> CardProblem {
-    CardProblem::Tool {
-        tool: tool.to_owned(),
-        why: why.to_string(),
+        CardProblem::NotGrown { partition: self.partition.name.clone(), why }
     }
 }
 
@@ -384,13 +240,7 @@ pub(crate) fn remount(point: &Path, option: &str) -> io::Result<()> {
     ];
     let kept = known.iter().filter(|(name, _)| mount.has(name)).map(|(_, flag)| *flag);
     let flags = kept.fold(MsFlags::MS_REMOUNT, |all, flag| all | flag);
-    Ok(nix::mount::mount(
-        None::<&Path>,
-        point,
-        None::<&str>,
-        flags,
-        Some(option),
-    )?)
+    Ok(nix::mount::mount(None::<&Path>, point, None::<&str>, flags, Some(option))?)
 }
 
 /// Whether this process may ask the kernel to grow a mounted ext4.
@@ -401,9 +251,7 @@ fn may_grow_mounted() -> bool {
 
 fn has_capability(status: &str, number: u32) -> bool {
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective
-        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
-        .is_some_and(|bits| bits >> number & 1 == 1)
+    effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits >> number & 1 == 1)
 }
 
 #[cfg(test)]
@@ -413,10 +261,7 @@ mod tests {
     #[test]
     fn capability_is_read_from_the_effective_set() {
         assert!(has_capability("CapPrm:\t0\nCapEff:\t000001ffffffffff\n", SYS_RESOURCE));
-        assert!(!has_capability(
-            "CapPrm:\tffffffff\nCapEff:\t000001fffeffffff\n",
-            SYS_RESOURCE
-        ));
+        assert!(!has_capability("CapPrm:\tffffffff\nCapEff:\t000001fffeffffff\n", SYS_RESOURCE));
         assert!(!has_capability("", SYS_RESOURCE));
     }
 }

@@ -65,10 +65,7 @@ impl Disk {
         if !sector.is_power_of_two() || !(512..=65536).contains(&sector) {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(Shape {
-            sectors: bytes / sector,
-            sector,
-        })
+        Ok(Shape { sectors: bytes / sector, sector })
     }
 
     /// The partition of this number, as the kernel sees it now.
@@ -103,9 +100,7 @@ impl Partition {
 /// The card: the named disk; on the live system else that of the root, of the boot partition, of the data partition.
 pub(crate) fn find(host: &Host, named: Option<&Path>) -> Result<Option<Disk>, CardProblem> {
     if let Some(named) = named {
-        let not_found = |why: String| CardProblem::NotFound {
-            why: format!("{}: {why}", named.display()),
-        };
+        let not_found = |why: String| CardProblem::NotFound { why: format!("{}: {why}", named.display()) };
         let kind = fs::metadata(named).map_err(|error| not_found(error.to_string()))?;
         if !kind.file_type().is_block_device() {
             return Err(not_found("it is not a block device".into()));

@@ -48,32 +48,18 @@ pub(super) fn decide(disk: &mut (impl Read + Seek), shape: Shape, first: &Mbr) -
     if hindrance.is_none() {
         then = table::extended(now, shape.target().min(limit).max(now.end()));
     }
-    let mut decision = Decision {
-        now,
-        then,
-        steps: Vec::new(),
-        repairs,
-        hindrance,
-    };
+    let mut decision = Decision { now, then, steps: Vec::new(), repairs, hindrance };
     // Where a partition lies on the backup's place there is nothing that could be written safely.
     if matches!(decision.hindrance, Some(table::Hindrance::PastEnd(_))) {
         decision.repairs.clear();
         return Ok(decision);
     }
     let home = primary.entries_at(shape);
-    if others
-        .iter()
-        .chain([&now])
-        .any(|extent| extent.start < home + table.entry_sectors(shape))
-    {
+    if others.iter().chain([&now]).any(|extent| extent.start < home + table.entry_sectors(shape)) {
         return Err(Trouble::Damaged("a partition lies on it".into()));
     }
     if then != now || !decision.repairs.is_empty() {
-        let whole = if let Found::Whole(copy) = &primary {
-            Some(copy)
-        } else {
-            None
-        };
+        let whole = if let Found::Whole(copy) = &primary { Some(copy) } else { None };
         decision.steps = steps(table, whole, then, home, shape);
     }
     decision.steps.extend(protective(first, shape, table, &decision.steps));
@@ -88,11 +74,7 @@ fn backup(disk: &mut (impl Read + Seek), shape: Shape, first: &Mbr, primary: &Fo
         Found::Header(header) => Some(header),
         Found::Nothing => None,
     };
-    let protected = first
-        .entries()
-        .iter()
-        .find(|entry| entry.kind == PROTECTIVE)
-        .map(|entry| entry.extent.end());
+    let protected = first.entries().iter().find(|entry| entry.kind == PROTECTIVE).map(|entry| entry.extent.end());
     // A cut while the primary was written leaves the new backup at the end, and the old one still at its place: the newer goes first.
     let places = match header {
         Some(header) => [Some(last), Some(word(header, 32))],
@@ -135,7 +117,7 @@ fn header_is_whole(header: &[u8], at: u64) -> bool {
         return false;
     }
     let entry = half(header, 84);
-    entry >= 128 && entry % 128 == 0 && header_sum(header) == half(header, 16)
+    entry >= 128 && entry.is_multiple_of(128) && header_sum(header) == half(header, 16)
 }
 
 /// The header's checksum, taken as if its own field were zero.
@@ -170,9 +152,7 @@ impl Found {
             Found::Header(header) => header,
             Found::Nothing => return 2,
         };
-        Some(word(header, 72))
-            .filter(|at| (2..shape.sectors / 2).contains(at))
-            .unwrap_or(2)
+        Some(word(header, 72)).filter(|at| (2..shape.sectors / 2).contains(at)).unwrap_or(2)
     }
 
     fn whole(self) -> Option<Copy> {
@@ -199,10 +179,8 @@ impl Copy {
     /// Partition 3, and all others.
     fn partitions(&self) -> Result<(Extent, Vec<Extent>), Trouble> {
         let size = half(&self.header, 84) as usize;
-        let all: Vec<Option<Extent>> = self.entries[..entry_bytes(&self.header) as usize]
-            .chunks(size)
-            .map(extent)
-            .collect();
+        let all: Vec<Option<Extent>> =
+            self.entries[..entry_bytes(&self.header) as usize].chunks(size).map(extent).collect();
         let data = all.get(DATA as usize - 1).copied().flatten().ok_or(Trouble::NoData)?;
         let others = all.into_iter().enumerate().filter(|(at, _)| *at != DATA as usize - 1);
         Ok((data, others.filter_map(|(_, extent)| extent).collect()))
@@ -233,18 +211,11 @@ impl Copy {
             false => writes.push((entries_at, self.entries.clone())),
             true => {
                 let pairs = self.entries.chunks(size).zip(old.chunks(size)).zip(entries_at..);
-                writes.extend(
-                    pairs
-                        .filter(|((new, old), _)| new != old)
-                        .map(|((new, _), at)| (at, new.to_vec())),
-                );
+                writes.extend(pairs.filter(|((new, old), _)| new != old).map(|((new, _), at)| (at, new.to_vec())));
             }
         }
         writes.push((word(&self.header, 24), self.header.clone()));
-        let step = |(at, bytes)| Step::Write {
-            at: at * shape.sector,
-            bytes,
-        };
+        let step = |(at, bytes)| Step::Write { at: at * shape.sector, bytes };
         writes.into_iter().map(step).chain([Step::Sync]).collect()
     }
 }
@@ -252,10 +223,7 @@ impl Copy {
 fn extent(entry: &[u8]) -> Option<Extent> {
     let (start, last) = (word(entry, 32), word(entry, 40));
     let used = entry.iter().take(16).any(|byte| *byte != 0) && last >= start;
-    used.then(|| Extent {
-        start,
-        sectors: (last - start).saturating_add(1),
-    })
+    used.then(|| Extent { start, sectors: (last - start).saturating_add(1) })
 }
 
 /// A damaged primary first from its backup; then the new backup at the end of the disk; only then the new primary.
@@ -286,10 +254,7 @@ fn steps(table: &Copy, primary: Option<&Copy>, then: Extent, home: u64, shape: S
 fn protective(first: &Mbr, shape: Shape, table: &Copy, steps: &[Step]) -> Vec<Step> {
     let entries = first.entries();
     let last = shape.sectors - 1;
-    let whole = Extent {
-        start: 1,
-        sectors: last.min(u64::from(u32::MAX)),
-    };
+    let whole = Extent { start: 1, sectors: last.min(u64::from(u32::MAX)) };
     let alone = entries.iter().filter(|entry| entry.kind != 0).count() == 1;
     let reaches = !steps.is_empty() || word(&table.header, 24).max(word(&table.header, 32)) == last;
     match entries.iter().position(|entry| entry.kind == PROTECTIVE) {

@@ -22,19 +22,14 @@ pub(crate) fn look(disk: &Disk) -> Result<(Shape, Decision), CardProblem> {
             damaged(disk, "the disk is too small for one")
         }
         Trouble::Read(error) => reading(error),
-        Trouble::NoData => CardProblem::NoData {
-            disk: disk.name.clone(),
-        },
+        Trouble::NoData => CardProblem::NoData { disk: disk.name.clone() },
         Trouble::Damaged(why) => damaged(disk, &why),
     })?;
     Ok((shape, decision))
 }
 
 fn damaged(disk: &Disk, why: &str) -> CardProblem {
-    CardProblem::TableDamaged {
-        disk: disk.name.clone(),
-        why: why.to_owned(),
-    }
+    CardProblem::TableDamaged { disk: disk.name.clone(), why: why.to_owned() }
 }
 
 /// Grows partition 3 and returns it as the kernel sees it then. Whatever keeps it small is reported; only a card without it is an error.
@@ -56,19 +51,14 @@ pub(crate) fn partition(disk: &Disk, report: &Reporter) -> Result<Partition, Car
 }
 
 fn in_kernel(disk: &Disk) -> Result<Option<Partition>, CardProblem> {
-    disk.partition(DATA)
-        .map_err(|error| CardProblem::of_io(&disk.name, "looking for its partitions", &error))
+    disk.partition(DATA).map_err(|error| CardProblem::of_io(&disk.name, "looking for its partitions", &error))
 }
 
 fn hindrance(disk: &Disk, shape: Shape, decision: &Decision, report: &Reporter) {
     let disk = disk.name.clone();
     match decision.hindrance {
         Some(Hindrance::NotLast) => report.problem(CardProblem::NotLast { disk }),
-        Some(Hindrance::PastEnd(end)) => report.problem(CardProblem::PastEnd {
-            disk,
-            end,
-            sectors: shape.sectors,
-        }),
+        Some(Hindrance::PastEnd(end)) => report.problem(CardProblem::PastEnd { disk, end, sectors: shape.sectors }),
         None => {}
     }
 }
@@ -83,16 +73,10 @@ fn write(disk: &Disk, shape: Shape, decision: &Decision, report: &Reporter) -> R
     // A worn card takes a write and forgets it.
     if !again.steps.is_empty() || again.now != decision.then {
         let why = "what was written does not read back".into();
-        return Err(CardProblem::Failing {
-            doing: doing.into(),
-            why,
-        });
+        return Err(CardProblem::Failing { doing: doing.into(), why });
     }
     for repair in &decision.repairs {
-        report.note(format!(
-            "{repair} of {} was damaged and has been written anew",
-            disk.name
-        ));
+        report.note(format!("{repair} of {} was damaged and has been written anew", disk.name));
     }
     if decision.then != decision.now {
         let [old, new] = [decision.now, decision.then].map(|extent| (extent.sectors * shape.sector) >> 20);
@@ -103,10 +87,7 @@ fn write(disk: &Disk, shape: Shape, decision: &Decision, report: &Reporter) -> R
 
 /// Past the page cache, which would write the sectors beside ours too.
 fn apply(disk: &Disk, steps: &[Step]) -> io::Result<()> {
-    let open = OpenOptions::new()
-        .write(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(disk.node())?;
+    let open = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(disk.node())?;
     for step in steps {
         match step {
             Step::Write { at, bytes } => write_aligned(&open, *at, bytes)?,
@@ -135,19 +116,12 @@ fn tell_kernel(
 ) -> Result<Partition, CardProblem> {
     let disk_bytes = shape.sectors * shape.sector;
     let start = extent.start.saturating_mul(shape.sector);
-    let bytes = extent
-        .sectors
-        .saturating_mul(shape.sector)
-        .min(disk_bytes.saturating_sub(start));
-    let not_grown = |partition: &str, why: String| CardProblem::NotGrown {
-        partition: partition.to_owned(),
-        why,
-    };
+    let bytes = extent.sectors.saturating_mul(shape.sector).min(disk_bytes.saturating_sub(start));
+    let not_grown = |partition: &str, why: String| CardProblem::NotGrown { partition: partition.to_owned(), why };
     let told = match &seen {
-        Some(seen) if seen.start != start => Err(not_grown(
-            &seen.name,
-            "the kernel sees it at another place than the table".into(),
-        )),
+        Some(seen) if seen.start != start => {
+            Err(not_grown(&seen.name, "the kernel sees it at another place than the table".into()))
+        }
         Some(seen) if seen.bytes >= bytes => return Ok(seen.clone()),
         Some(seen) => disk
             .open()
@@ -156,16 +130,12 @@ fn tell_kernel(
         None => disk
             .open()
             .and_then(|disk| ioctl::add_partition(&disk, DATA, start, bytes))
-            .map_err(|_| CardProblem::NoData {
-                disk: disk.name.clone(),
-            }),
+            .map_err(|_| CardProblem::NoData { disk: disk.name.clone() }),
     };
     match (told, seen) {
         (Err(problem), None) => return Err(problem),
         (Err(problem), Some(_)) => report.problem(problem),
         (Ok(()), _) => {}
     }
-    in_kernel(disk)?.ok_or_else(|| CardProblem::NoData {
-        disk: disk.name.clone(),
-    })
+    in_kernel(disk)?.ok_or_else(|| CardProblem::NoData { disk: disk.name.clone() })
 }

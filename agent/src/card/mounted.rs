@@ -21,9 +21,7 @@ pub(crate) struct Mounted {
 impl Mounted {
     /// Whether the mount or its filesystem has this option.
     pub fn has(&self, option: &str) -> bool {
-        [&self.options, &self.filesystem_options]
-            .iter()
-            .any(|all| all.split(',').any(|one| one == option))
+        [&self.options, &self.filesystem_options].iter().any(|all| all.split(',').any(|one| one == option))
     }
 }
 
@@ -63,10 +61,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, tail @ ..] = rest {
-        let code = tail
-            .get(..3)
-            .filter(|_| *first == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = tail.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
         match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) => {
                 out.push(byte);
@@ -91,10 +86,7 @@ mod tests {
             37 35 7:3 / /with\\040blank ro - ext4 /dev/loop3 rw,noinit_itable\ncut short\n";
         let mounts = parse(text);
         assert_eq!(mounts.len(), 2);
-        assert_eq!(
-            (mounts[0].device.as_str(), mounts[0].options.as_str()),
-            ("98:0", "rw,noatime")
-        );
+        assert_eq!((mounts[0].device.as_str(), mounts[0].options.as_str()), ("98:0", "rw,noatime"));
         assert_eq!(mounts[1].point, Path::new("/with blank"));
         assert!(mounts[1].has("noinit_itable") && mounts[1].has("ro") && !mounts[1].has("noatime"));
     }

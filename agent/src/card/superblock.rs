@@ -95,10 +95,7 @@ impl Superblock {
     /// What is free on it, as of its last unmount; the kernel keeps a little for itself besides what is reserved.
     pub fn free(&self) -> Space {
         let kept = self.reserved.saturating_add((self.blocks / 50).min(4096));
-        Space {
-            bytes: self.free_blocks.saturating_sub(kept).saturating_mul(self.block),
-            inodes: self.free_inodes,
-        }
+        Space { bytes: self.free_blocks.saturating_sub(kept).saturating_mul(self.block), inodes: self.free_inodes }
     }
 
     /// What is free in addition once it fills a partition of that many bytes.
@@ -109,9 +106,7 @@ impl Superblock {
         let added = blocks.saturating_sub(self.blocks);
         // The reserved share of the whole stays what it is.
         let reserved = u128::from(added) * u128::from(self.reserved) / u128::from(self.blocks.max(1));
-        let tables = groups
-            .saturating_mul(self.inode_blocks() + 2)
-            .saturating_add(reserved as u64);
+        let tables = groups.saturating_mul(self.inode_blocks() + 2).saturating_add(reserved as u64);
         Space {
             bytes: added.saturating_sub(tables).saturating_mul(self.block),
             inodes: groups.saturating_mul(self.inodes_per_group),
@@ -146,9 +141,7 @@ impl Fields<'_> {
 /// CRC-32C as ext4 keeps it: begun with all ones, not inverted at the end.
 fn crc32c(bytes: &[u8]) -> u32 {
     bytes.iter().fold(!0, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            (sum >> 1) ^ (0x82f6_3b78 & (sum & 1).wrapping_neg())
-        })
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0x82f6_3b78 & (sum & 1).wrapping_neg()))
     })
 }
 

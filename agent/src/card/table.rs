@@ -155,22 +155,10 @@ impl Mbr {
     pub(super) fn entries(&self) -> [Entry; 4] {
         [0, 1, 2, 3].map(|at| {
             let entry = &self.bytes[446 + 16 * at..462 + 16 * at];
-            let word = |at: usize| {
-                u64::from(u32::from_le_bytes([
-                    entry[at],
-                    entry[at + 1],
-                    entry[at + 2],
-                    entry[at + 3],
-                ]))
-            };
+            let word =
+                |at: usize| u64::from(u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]));
             let used = entry[4] != 0;
-            Entry {
-                kind: entry[4],
-                extent: Extent {
-                    start: word(8),
-                    sectors: if used { word(12) } else { 0 },
-                },
-            }
+            Entry { kind: entry[4], extent: Extent { start: word(8), sectors: if used { word(12) } else { 0 } } }
         })
     }
 
@@ -189,18 +177,8 @@ impl Mbr {
             None => extended(data.extent, end),
             Some(_) => data.extent,
         };
-        let steps = if then == data.extent {
-            Vec::new()
-        } else {
-            vec![self.with(DATA as usize - 1, then), Step::Sync]
-        };
-        Ok(Decision {
-            now: data.extent,
-            then,
-            steps,
-            repairs: Vec::new(),
-            hindrance,
-        })
+        let steps = if then == data.extent { Vec::new() } else { vec![self.with(DATA as usize - 1, then), Step::Sync] };
+        Ok(Decision { now: data.extent, then, steps, repairs: Vec::new(), hindrance })
     }
 
     /// The sector with another length for one entry, and nothing else changed but the old cylinder numbers of its end.
@@ -216,10 +194,7 @@ impl Mbr {
 
 /// The same start, another end.
 pub(super) fn extended(extent: Extent, end: u64) -> Extent {
-    Extent {
-        start: extent.start,
-        sectors: end.saturating_sub(extent.start),
-    }
+    Extent { start: extent.start, sectors: end.saturating_sub(extent.start) }
 }
 
 /// Cylinder, head and sector of a sector number, as everyone writes them: 255 heads, 63 sectors, and all bits set where that ends.

@@ -40,15 +40,8 @@ impl Seek for Disk {
 
 impl Disk {
     fn new(mebibytes: u64, sector: u64) -> Disk {
-        let shape = Shape {
-            sectors: (mebibytes << 20) / sector,
-            sector,
-        };
-        Disk {
-            sectors: BTreeMap::new(),
-            shape,
-            at: 0,
-        }
+        let shape = Shape { sectors: (mebibytes << 20) / sector, sector };
+        Disk { sectors: BTreeMap::new(), shape, at: 0 }
     }
 
     fn decide(&self) -> Result<Decision, Trouble> {
@@ -56,11 +49,7 @@ impl Disk {
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) {
-        assert_eq!(
-            (at % self.shape.sector, bytes.len() as u64 % self.shape.sector),
-            (0, 0),
-            "whole sectors only"
-        );
+        assert_eq!((at % self.shape.sector, bytes.len() as u64 % self.shape.sector), (0, 0), "whole sectors only");
         for (number, sector) in (at / self.shape.sector..).zip(bytes.chunks(self.shape.sector as usize)) {
             assert!(number < self.shape.sectors, "behind the end of the disk");
             self.sectors.insert(number, sector.to_vec());
@@ -112,10 +101,7 @@ impl Disk {
         let decision = disk.decide().unwrap();
         disk.apply(&decision.steps);
         let again = disk.decide().unwrap();
-        assert!(
-            again.steps.is_empty() && again.repairs.is_empty(),
-            "nothing is left to do: {again:?}"
-        );
+        assert!(again.steps.is_empty() && again.repairs.is_empty(), "nothing is left to do: {again:?}");
         assert_eq!((again.now, again.then), (decision.then, decision.then));
         disk
     }
@@ -161,10 +147,7 @@ fn gpt_card(mebibytes: u64, sector: u64) -> Disk {
     let room = 16384 / sector;
     for (at, other, entries_at) in [(1, last, 2), (last, 1, last - room)] {
         disk.write(entries_at * sector, &entries);
-        disk.write(
-            at * sector,
-            &header(at, other, entries_at, last, room, &entries, sector),
-        );
+        disk.write(at * sector, &header(at, other, entries_at, last, room, &entries, sector));
     }
     disk
 }
@@ -173,15 +156,9 @@ fn header(at: u64, other: u64, entries_at: u64, last: u64, room: u64, entries: &
     let mut header = vec![0; sector as usize];
     header[..8].copy_from_slice(b"EFI PART");
     header[8..16].copy_from_slice(&[0, 0, 1, 0, 92, 0, 0, 0]);
-    for (field, value) in [
-        (24, at),
-        (32, other),
-        (40, 2 + room),
-        (48, last - room - 1),
-        (56, 77),
-        (64, 77),
-        (72, entries_at),
-    ] {
+    for (field, value) in
+        [(24, at), (32, other), (40, 2 + room), (48, last - room - 1), (56, 77), (64, 77), (72, entries_at)]
+    {
         header[field..field + 8].copy_from_slice(&value.to_le_bytes());
     }
     for (field, value) in [(80, 128), (84, 128), (88, crc32fast::hash(entries))] {
@@ -205,24 +182,11 @@ fn an_mbr_grows_by_one_sector_in_which_seven_bytes_differ() {
         let disk = mbr_card(100, sector);
         let decision = disk.decide().unwrap();
         let scale = (1 << 20) / sector;
-        assert_eq!(
-            decision.then,
-            Extent {
-                start: 20 * scale,
-                sectors: 79 * scale
-            }
-        );
-        let [Step::Write { at: 0, bytes }, Step::Sync] = &decision.steps[..] else {
-            panic!("one write, one sync")
-        };
+        assert_eq!(decision.then, Extent { start: 20 * scale, sectors: 79 * scale });
+        let [Step::Write { at: 0, bytes }, Step::Sync] = &decision.steps[..] else { panic!("one write, one sync") };
         let old = &disk.sectors[&0];
         let differ: Vec<usize> = (0..old.len()).filter(|at| old[*at] != bytes[*at]).collect();
-        assert!(
-            differ
-                .iter()
-                .all(|at| (483..486).contains(at) || (490..494).contains(at)),
-            "{differ:?}"
-        );
+        assert!(differ.iter().all(|at| (483..486).contains(at) || (490..494).contains(at)), "{differ:?}");
         disk.grown();
     }
 }
@@ -237,27 +201,13 @@ fn a_grown_partition_is_never_made_smaller() {
 #[test]
 fn what_stands_in_the_way_is_named() {
     let mut disk = mbr_card(100, 512);
-    mbr(
-        &mut disk,
-        &[
-            (0x83, 8192, 100),
-            (0x83, 9000, 100),
-            (0x83, 20000, 100),
-            (0x05, 40000, 100),
-        ],
-    );
+    mbr(&mut disk, &[(0x83, 8192, 100), (0x83, 9000, 100), (0x83, 20000, 100), (0x05, 40000, 100)]);
     let decision = disk.decide().unwrap();
-    assert_eq!(
-        (decision.hindrance, decision.steps.len()),
-        (Some(Hindrance::NotLast), 0)
-    );
+    assert_eq!((decision.hindrance, decision.steps.len()), (Some(Hindrance::NotLast), 0));
     // Before it an extended partition with its logical ones does no harm.
     mbr(&mut disk, &[(0x83, 8192, 100), (0x0f, 9000, 100), (0x83, 20000, 100)]);
     assert_eq!(disk.decide().unwrap().hindrance, None);
-    mbr(
-        &mut disk,
-        &[(0x83, 8192, 100), (0x83, 9000, 100), (0x83, 20000, u64::from(u32::MAX))],
-    );
+    mbr(&mut disk, &[(0x83, 8192, 100), (0x83, 9000, 100), (0x83, 20000, u64::from(u32::MAX))]);
     let decision = disk.decide().unwrap();
     assert!(matches!(decision.hindrance, Some(Hindrance::PastEnd(_))) && decision.steps.is_empty());
     for third in [(0, 20000, 100), (0x83, 20000, 0), (0x0f, 20000, 100)] {
@@ -281,13 +231,7 @@ fn a_gpt_grows_with_both_copies() {
         let disk = gpt_card(100, sector);
         let scale = (1 << 20) / sector;
         let decision = disk.decide().unwrap();
-        assert_eq!(
-            decision.then,
-            Extent {
-                start: 20 * scale,
-                sectors: 79 * scale
-            }
-        );
+        assert_eq!(decision.then, Extent { start: 20 * scale, sectors: 79 * scale });
         assert!(decision.repairs.is_empty());
         let grown = disk.grown();
         assert_eq!(grown.sectors[&0][440..444], 0xdead_beef_u32.to_le_bytes());
@@ -304,19 +248,11 @@ fn a_damaged_copy_is_repaired_from_the_other() {
             let mut bad = good.clone();
             bad.sectors.get_mut(&sector).unwrap()[60] ^= 1;
             let decision = bad.decide().unwrap();
-            assert_eq!(
-                decision.repairs,
-                [format!("the {which} copy of the partition table")],
-                "{mebibytes} {sector}"
-            );
+            assert_eq!(decision.repairs, [format!("the {which} copy of the partition table")], "{mebibytes} {sector}");
             let (bad, good) = (bad.grown(), good.grown());
             let table = |disk: &Disk| {
                 let end = disk.shape.sectors - 33;
-                disk.sectors
-                    .clone()
-                    .into_iter()
-                    .filter(|(at, _)| *at < 34 || *at >= end)
-                    .collect::<Vec<_>>()
+                disk.sectors.clone().into_iter().filter(|(at, _)| *at < 34 || *at >= end).collect::<Vec<_>>()
             };
             assert_eq!(table(&bad), table(&good), "{mebibytes} {sector}");
         }
@@ -365,14 +301,7 @@ fn every_cut_is_survived() {
     damaged.sectors.get_mut(&1).unwrap()[60] ^= 1;
     let mut in_place = gpt_card(32, 512);
     in_place.shape.sectors = 32 << 11;
-    for disk in [
-        mbr_card(100, 512),
-        mbr_card(100, 4096),
-        gpt_card(100, 512),
-        gpt_card(100, 4096),
-        in_place,
-        damaged,
-    ] {
+    for disk in [mbr_card(100, 512), mbr_card(100, 4096), gpt_card(100, 512), gpt_card(100, 4096), in_place, damaged] {
         let (decision, want) = (disk.decide().unwrap(), disk.grown().sectors);
         let cuts = disk.cuts(&decision.steps);
         assert!(cuts.len() > 3);
@@ -396,11 +325,7 @@ fn hostile_tables_do_no_harm() {
         seed >> 33
     };
     for round in 0..4_000 {
-        let mut disk = if round % 2 == 0 {
-            mbr_card(64, 512)
-        } else {
-            gpt_card(64, 512)
-        };
+        let mut disk = if round % 2 == 0 { mbr_card(64, 512) } else { gpt_card(64, 512) };
         let last = (32 << 11) - 1;
         for _ in 0..=random() % 3 {
             let sector = [0, 1, 2, last, last - 32][random() as usize % 5];

@@ -27,12 +27,7 @@ pub(crate) struct Ended {
 impl Ended {
     /// What it said, on one line of at most 300 characters.
     pub fn gist(&self) -> String {
-        let words: Vec<&str> = self
-            .said
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
+        let words: Vec<&str> = self.said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let line = words.join("; ");
         match line.char_indices().rev().nth(299) {
             Some((at, _)) if at > 0 => format!("…{}", &line[at..]),
@@ -68,14 +63,8 @@ pub(crate) fn run(name: &str, arguments: &[&std::ffi::OsStr], limit: Duration) -
     let path = find(name).ok_or(NoResult::Missing)?;
     let (mut output, writer) = std::io::pipe().map_err(NoResult::Failed)?;
     let mut command = Command::new(path);
-    command
-        .args(arguments)
-        .env_clear()
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null());
-    command
-        .stdout(writer.try_clone().map_err(NoResult::Failed)?)
-        .stderr(writer);
+    command.args(arguments).env_clear().env("LC_ALL", "C").stdin(Stdio::null());
+    command.stdout(writer.try_clone().map_err(NoResult::Failed)?).stderr(writer);
     let mut child = command.spawn().map_err(NoResult::Failed)?;
     // The command holds the pipe's other end, which must close with the child.
     drop(command);
@@ -87,10 +76,7 @@ pub(crate) fn run(name: &str, arguments: &[&std::ffi::OsStr], limit: Duration) -
     }
     let status = child.wait().map_err(NoResult::Failed)?;
     match said {
-        Ok(said) => Ok(Ended {
-            code: code(status),
-            said,
-        }),
+        Ok(said) => Ok(Ended { code: code(status), said }),
         Err(_) => Err(NoResult::TooLong(limit)),
     }
 }
@@ -113,10 +99,7 @@ fn end(child: &mut Child) {
 }
 
 fn find(name: &str) -> Option<PathBuf> {
-    FOLDERS
-        .iter()
-        .map(|folder| PathBuf::from(folder).join(name))
-        .find(|path| path.is_file())
+    FOLDERS.iter().map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
 }
 
 /// The last [`KEPT`] bytes until the end of the stream.
@@ -151,10 +134,7 @@ mod tests {
     #[test]
     fn one_that_never_ends_is_ended() {
         let begun = std::time::Instant::now();
-        assert!(matches!(
-            sh("exec sleep 60", Duration::from_millis(50)),
-            Err(NoResult::TooLong(_))
-        ));
+        assert!(matches!(sh("exec sleep 60", Duration::from_millis(50)), Err(NoResult::TooLong(_))));
         assert!(begun.elapsed() < Duration::from_secs(4));
     }
 
@@ -166,9 +146,6 @@ mod tests {
 
     #[test]
     fn a_missing_one_is_named() {
-        assert!(matches!(
-            run("no-such-tool", &[], Duration::ZERO),
-            Err(NoResult::Missing)
-        ));
+        assert!(matches!(run("no-such-tool", &[], Duration::ZERO), Err(NoResult::Missing)));
     }
 }

@@ -54,14 +54,9 @@ fn record(ground: &Ground<'_>, named: Vec<(Staged, Kept)>) -> Vec<Outcome> {
     }
     for (one, earlier) in staged.iter().zip(earlier) {
         // Both names of a list are read, so this may fail or be lost.
-        let _ = ground
-            .ours
-            .settle(&one.key, earlier.as_ref().map(|receipt| receipt.placed.as_str()));
+        let _ = ground.ours.settle(&one.key, earlier.as_ref().map(|receipt| receipt.placed.as_str()));
     }
-    let fared = staged
-        .into_iter()
-        .zip(kept)
-        .map(|(one, kept)| (one.bytes(), one.to, kept));
+    let fared = staged.into_iter().zip(kept).map(|(one, kept)| (one.bytes(), one.to, kept));
     fared.map(|(bytes, to, kept)| (to, Ok((bytes, kept)))).collect()
 }
 
@@ -119,11 +114,7 @@ fn into_folder(ground: &Ground<'_>, one: &Staged, force: bool) -> io::Result<Kep
     let owned = |member: &str| {
         is_reserved(&real.join(Path::new(member))) || ground.receipts.file(&format!("{}/{member}", one.to)).is_some()
     };
-    let rights = Rights {
-        mine: &one.mine,
-        force,
-        owned: &owned,
-    };
+    let rights = Rights { mine: &one.mine, force, owned: &owned };
     merge(&staged, &target, ground.ours.staged_members(&one.key), &rights)
 }
 

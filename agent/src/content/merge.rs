@@ -70,11 +70,8 @@ pub fn merge(
         if (rights.owned)(&member.path) {
             continue;
         }
-        let moved = if is_folder(&stat) {
-            folder(target, path, &stat)
-        } else {
-            file(staged, target, &member.path, rights)
-        };
+        let moved =
+            if is_folder(&stat) { folder(target, path, &stat) } else { file(staged, target, &member.path, rights) };
         match moved {
             Ok(true) => {}
             Ok(false) => kept.add(&member.path),
@@ -92,11 +89,7 @@ fn folder(target: &Beneath, path: &Path, stat: &FileStat) -> io::Result<bool> {
     let made = target.make(path)?;
     fchmod(&made, Mode::from_bits_truncate(stat.st_mode))?;
     if geteuid().is_root() {
-        fchown(
-            made.as_fd(),
-            Some(Uid::from_raw(stat.st_uid)),
-            Some(Gid::from_raw(stat.st_gid)),
-        )?;
+        fchown(made.as_fd(), Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     }
     Ok(true)
 }
@@ -122,8 +115,5 @@ fn file(staged: &Beneath, target: &Beneath, path: &str, rights: &Rights<'_>) -> 
 /// Something on the way to a member is a link or no folder: the user's doing, not to be undone.
 fn in_the_way(error: &io::Error) -> bool {
     let number = error.raw_os_error().map(Errno::from_raw);
-    matches!(
-        number,
-        Some(Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV | Errno::EISDIR)
-    )
+    matches!(number, Some(Errno::ENOTDIR | Errno::ELOOP | Errno::EXDEV | Errno::EISDIR))
 }

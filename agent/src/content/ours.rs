@@ -36,10 +36,7 @@ impl Ours {
     /// Those below the data partition.
     pub fn new(data: &Path) -> Ours {
         let state = data.join(".offspot");
-        Ours {
-            lists: state.join("placed"),
-            staging: state.join("staging"),
-        }
+        Ours { lists: state.join("placed"), staging: state.join("staging") }
     }
 
     /// Makes the folders.
@@ -65,11 +62,7 @@ impl Ours {
         let before = file.metadata()?.len();
         // The last line of an interrupted run may be torn.
         file.write_all(b"\n")?;
-        Ok(List {
-            path: self.next(key),
-            before,
-            writer: BufWriter::new(file),
-        })
+        Ok(List { path: self.next(key), before, writer: BufWriter::new(file) })
     }
 
     /// The archive has its receipt: its list replaces the one of its earlier entry.
@@ -138,18 +131,12 @@ impl List {
     /// The archive is not to be placed: what was added goes again.
     pub fn undo(self) -> io::Result<()> {
         let (file, _) = self.writer.into_parts();
-        if self.before == 0 {
-            fs::remove_file(self.path)
-        } else {
-            file.set_len(self.before)
-        }
+        if self.before == 0 { fs::remove_file(self.path) } else { file.set_len(self.before) }
     }
 }
 
 fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> impl Iterator<Item = T> + use<T> {
-    let lines = File::open(path)
-        .into_iter()
-        .flat_map(|file| BufReader::new(file).lines().map_while(Result::ok));
+    let lines = File::open(path).into_iter().flat_map(|file| BufReader::new(file).lines().map_while(Result::ok));
     lines.filter_map(|line| serde_json::from_str(&line).ok())
 }
 

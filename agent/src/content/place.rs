@@ -37,12 +37,7 @@ pub fn place(
     report: &Reporter,
     replace: &[String],
 ) -> Placed {
-    let mut run = Run {
-        report,
-        failed: Vec::new(),
-        batch: Vec::new(),
-        taken: BTreeMap::new(),
-    };
+    let mut run = Run { report, failed: Vec::new(), batch: Vec::new(), taken: BTreeMap::new() };
     if items.is_empty() && !super::ours::Ours::new(data).staging.exists() {
         return Placed { failed: run.failed };
     }
@@ -80,11 +75,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn all(&mut self, ground: &Ground<'_>, entries: &[FileEntry]) {
         let fetcher = Fetcher::new();
-        let stager = Stager {
-            ground,
-            fetcher: &fetcher,
-            report: self.report,
-        };
+        let stager = Stager { ground, fetcher: &fetcher, report: self.report };
         for entry in entries {
             self.report.item(Kind::File, &entry.to, State::Working, "");
             match self.one(&stager, entry) {
@@ -143,8 +134,7 @@ impl Run<'_> {
             match outcome {
                 Ok((bytes, kept)) => {
                     kept.note(&to).into_iter().for_each(|note| self.report.note(note));
-                    self.report
-                        .item(Kind::File, &to, State::Done, format!("placed {}", size(bytes)));
+                    self.report.item(Kind::File, &to, State::Done, format!("placed {}", size(bytes)));
                 }
                 Err(error) => self.fail(&to, &error),
             }
@@ -157,8 +147,7 @@ impl Run<'_> {
 
     fn fail(&mut self, to: &str, error: &io::Error) {
         let problem = trouble::problem(to, error);
-        self.report
-            .item(Kind::File, to, State::Failed, problem.facts().sentence);
+        self.report.item(Kind::File, to, State::Failed, problem.facts().sentence);
         self.report.problem(problem);
         self.failed.push(to.to_owned());
     }
@@ -172,9 +161,7 @@ fn in_order(items: Vec<Placement>) -> Vec<FileEntry> {
         let holds = |archive: &FileEntry, entry: &FileEntry| {
             is_archive(archive.via) && archive.to != entry.to && Path::new(&entry.to).starts_with(&archive.to)
         };
-        let free = left
-            .iter()
-            .position(|entry| !left.iter().any(|other| holds(other, entry)));
+        let free = left.iter().position(|entry| !left.iter().any(|other| holds(other, entry)));
         // Lying inside is no circle, so there always is one.
         ordered.push(left.remove(free.unwrap_or(0)));
     }

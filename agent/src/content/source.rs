@@ -36,11 +36,7 @@ pub fn open(host: &Host, fetcher: &Fetcher, entry: &FileEntry) -> io::Result<Ope
         Source::Content(_) => {
             let bytes = inline(entry)?;
             let length = Some(bytes.len() as u64);
-            Ok(Opened {
-                reader: Box::new(Cursor::new(bytes)),
-                length,
-                file: None,
-            })
+            Ok(Opened { reader: Box::new(Cursor::new(bytes)), length, file: None })
         }
         Source::Url(url) => open_url(host, fetcher, url),
     }
@@ -65,18 +61,9 @@ fn open_url(host: &Host, fetcher: &Fetcher, url: &str) -> io::Result<Opened> {
     if let Some(path) = on_card(host, url) {
         return open_file(host, &path);
     }
-    let answer = fetcher
-        .get(url)
-        .map_err(|Unanswered { why, again }| Trouble::Source { why, again })?;
-    let reader = Box::new(Marked {
-        inner: answer.body,
-        again: true,
-    });
-    Ok(Opened {
-        reader,
-        length: answer.length,
-        file: None,
-    })
+    let answer = fetcher.get(url).map_err(|Unanswered { why, again }| Trouble::Source { why, again })?;
+    let reader = Box::new(Marked { inner: answer.body, again: true });
+    Ok(Opened { reader, length: answer.length, file: None })
 }
 
 /// The path on the card that a URL names, or that a laptop's file of the same name stands in for; none: it has to be fetched.
@@ -106,22 +93,13 @@ pub fn open_file(host: &Host, path: &Path) -> io::Result<Opened> {
         let why = format!("{} is not a file", path.display());
         return Err(Trouble::Source { why, again: false }.into());
     }
-    let marked = Marked {
-        inner: file.try_clone()?,
-        again: false,
-    };
-    Ok(Opened {
-        reader: Box::new(marked),
-        length: Some(meta.size()),
-        file: Some(file),
-    })
+    let marked = Marked { inner: file.try_clone()?, again: false };
+    Ok(Opened { reader: Box::new(marked), length: Some(meta.size()), file: Some(file) })
 }
 
 fn find(host: &Host, path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let how = OpenHow::new()
-        .flags(flags)
-        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
     let root = File::open(host.root())?;
     Ok(openat2(&root, path, how).map(File::from)?)
 }
@@ -148,30 +126,14 @@ pub fn expected(host: &Host, fetcher: &Fetcher, entry: &FileEntry) -> io::Result
 }
 
 fn read_digest(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
-    let bad = |why: &str| Trouble::Source {
-        why: format!("its checksum at {}: {why}", shown(url)),
-        again: false,
-    };
+    let bad = |why: &str| Trouble::Source { why: format!("its checksum at {}: {why}", shown(url)), again: false };
     let opened = open_url(host, fetcher, url)?;
     let mut text = Vec::new();
     Limit::new(opened.reader, DIGEST_TEXT)
         .read_to_end(&mut text)
-        .map_err(|error| {
-            if super::trouble::of(&error).is_some() {
-                error
-            } else {
-                bad(&error.to_string()).into()
-            }
-        })?;
-    let text = std::str::from_utf8(&text)
-        .ok()
-        .filter(|text| text.is_ascii())
-        .ok_or_else(|| bad("not a text"))?;
-    let word = text
-        .split_ascii_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+        .map_err(|error| if super::trouble::of(&error).is_some() { error } else { bad(&error.to_string()).into() })?;
+    let text = std::str::from_utf8(&text).ok().filter(|text| text.is_ascii()).ok_or_else(|| bad("not a text"))?;
+    let word = text.split_ascii_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     if word.len() != hex_length(algorithm) || !word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(bad("its first word is not a digest of this kind").into());
     }
@@ -180,11 +142,7 @@ fn read_digest(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) 
 
 /// A URL without its secrets.
 pub fn shown(url: &str) -> String {
-    if is_remote(url) {
-        crate::stream::fetch::shown(url)
-    } else {
-        url.to_owned()
-    }
+    if is_remote(url) { crate::stream::fetch::shown(url) } else { url.to_owned() }
 }
 
 fn hex_length(algorithm: Algorithm) -> usize {
@@ -204,10 +162,7 @@ fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
-        let escaped = behind
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = behind.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
         let (byte, left) = match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => (byte, behind.get(2..).unwrap_or_default()),
             None => (*first, behind),
@@ -228,16 +183,10 @@ impl<R: Read> Read for Marked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buffer).map_err(|error| match error.kind() {
             io::ErrorKind::Interrupted => error,
-            io::ErrorKind::UnexpectedEof => Trouble::Source {
-                why: "the server ended the answer too early".into(),
-                again: self.again,
+            io::ErrorKind::UnexpectedEof => {
+                Trouble::Source { why: "the server ended the answer too early".into(), again: self.again }.into()
             }
-            .into(),
-            _ => Trouble::Source {
-                why: error.to_string(),
-                again: self.again,
-            }
-            .into(),
+            _ => Trouble::Source { why: error.to_string(), again: self.again }.into(),
         })
     }
 }

@@ -52,10 +52,7 @@ impl Staged {
     pub fn intent(&self) -> Option<Intent> {
         let one_step = matches!(self.standing, Standing::Free | Standing::Replace);
         let inode = self.inode.filter(|_| one_step)?;
-        Some(Intent {
-            record: self.record.clone(),
-            inode,
-        })
+        Some(Intent { record: self.record.clone(), inode })
     }
 
     /// Bytes of it.
@@ -156,13 +153,8 @@ impl Stager<'_> {
         meta: &fs::Metadata,
         expected: &Expected,
     ) -> io::Result<Staged> {
-        let sum = expected
-            .as_ref()
-            .map(|(algorithm, digest)| format!("{algorithm:?}:{digest}").to_ascii_lowercase());
-        let mtime = meta
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(meta.mtime_nsec());
+        let sum = expected.as_ref().map(|(algorithm, digest)| format!("{algorithm:?}:{digest}").to_ascii_lowercase());
+        let mtime = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
         let record = Record::File {
             to: entry.to.clone(),
             entry: key.into(),
@@ -171,14 +163,7 @@ impl Stager<'_> {
             placed: sum.unwrap_or_default(),
         };
         let inode = Some(meta.ino());
-        Ok(Staged {
-            to: entry.to.clone(),
-            key: key.into(),
-            standing,
-            record,
-            inode,
-            mine: HashSet::new(),
-        })
+        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine: HashSet::new() })
     }
 
     /// Writes the bytes of an entry, as they come, to a file of ours, and verifies them.
@@ -189,13 +174,7 @@ impl Stager<'_> {
         if let Some(need) = known.filter(|need| *need > room) {
             return Err(Trouble::NoRoom { need, have: room }.into());
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .read(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o644)
-            .open(path)?;
+        let mut file = OpenOptions::new().write(true).read(true).create(true).truncate(true).mode(0o644).open(path)?;
         reserve(&file, known.unwrap_or(0))?;
         let capped = opened.reader.take(known.unwrap_or(room).saturating_add(1));
         let mut witness = Witness::new(capped, algorithm(expected));
@@ -236,17 +215,9 @@ impl Stager<'_> {
         expected: &Expected,
     ) -> io::Result<Staged> {
         let earlier = self.ground.receipts.file(&entry.to);
-        let lists: Vec<&str> = earlier
-            .iter()
-            .map(|receipt| receipt.placed.as_str())
-            .chain([key])
-            .collect();
+        let lists: Vec<&str> = earlier.iter().map(|receipt| receipt.placed.as_str()).chain([key]).collect();
         let merges = matches!(standing, Standing::Merge { .. });
-        let mine = if merges {
-            self.ground.ours.members(&lists)
-        } else {
-            HashSet::new()
-        };
+        let mine = if merges { self.ground.ours.members(&lists) } else { HashSet::new() };
         fs::DirBuilder::new().create(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
         let mut list = self.ground.ours.begin(key)?;
@@ -258,22 +229,9 @@ impl Stager<'_> {
             }
         };
         list.end()?;
-        let record = Record::File {
-            to: entry.to.clone(),
-            entry: key.into(),
-            bytes,
-            mtime: 0,
-            placed: key.into(),
-        };
+        let record = Record::File { to: entry.to.clone(), entry: key.into(), bytes, mtime: 0, placed: key.into() };
         let inode = Some(fs::metadata(path)?.ino());
-        Ok(Staged {
-            to: entry.to.clone(),
-            key: key.into(),
-            standing,
-            record,
-            inode,
-            mine,
-        })
+        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine })
     }
 
     /// Fills a folder of ours from the archive; the bytes of its files.
@@ -288,9 +246,7 @@ impl Stager<'_> {
             return unpacked;
         }
         let wanted = wanted(entry, &opened)?;
-        let capped = opened
-            .reader
-            .take(wanted.map_or(u64::MAX, |wanted| wanted.saturating_add(1)));
+        let capped = opened.reader.take(wanted.map_or(u64::MAX, |wanted| wanted.saturating_add(1)));
         let mut witness = Witness::new(capped, algorithm(expected));
         let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
         let unpacked = decode(&mut witness)
@@ -302,19 +258,10 @@ impl Stager<'_> {
     /// A zip's directory stands at its end: what comes from the network goes to a file of ours first.
     fn seekable(&self, entry: &FileEntry, opened: Opened, part: &Path, expected: &Expected) -> io::Result<File> {
         let Some(mut file) = opened.file else {
-            let made = self
-                .write(entry, opened, part, expected)
-                .and_then(|mut file| file.rewind().map(|()| file));
+            let made = self.write(entry, opened, part, expected).and_then(|mut file| file.rewind().map(|()| file));
             return made.inspect_err(|_| drop(fs::remove_file(part)));
         };
-        let wanted = wanted(
-            entry,
-            &Opened {
-                reader: Box::new(io::empty()),
-                length: opened.length,
-                file: None,
-            },
-        )?;
+        let wanted = wanted(entry, &Opened { reader: Box::new(io::empty()), length: opened.length, file: None })?;
         if expected.is_some() {
             let mut witness = Witness::new(opened.reader, algorithm(expected));
             io::copy(&mut witness, &mut io::sink())?;
@@ -329,11 +276,7 @@ impl Stager<'_> {
         let block = stat.fragment_size();
         let reserve = RESERVE.min(stat.blocks() * block / 64);
         let bytes = (stat.blocks_available() * block).saturating_sub(reserve);
-        let inodes = if stat.files() == 0 {
-            u64::MAX
-        } else {
-            stat.files_available()
-        };
+        let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() };
         Ok(Room { bytes, inodes })
     }
 }
@@ -351,11 +294,9 @@ fn algorithm(expected: &Expected) -> Option<Algorithm> {
 fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
     let Source::Url(_) = entry.source else { return Ok(None) };
     match (entry.size, opened.length) {
-        (Some(expected), Some(found)) if expected != found => Err(Trouble::Size {
-            expected,
-            found: found.to_string(),
+        (Some(expected), Some(found)) if expected != found => {
+            Err(Trouble::Size { expected, found: found.to_string() }.into())
         }
-        .into()),
         (size, _) => Ok(size),
     }
 }

@@ -58,14 +58,7 @@ impl<'a> Ground<'a> {
     pub fn new(host: &'a Host, data: &Path, receipts: &'a Receipts, replace: &'a [String]) -> io::Result<Ground<'a>> {
         let ours = Ours::new(data);
         let intents = ours.intents();
-        Ok(Ground {
-            host,
-            data: Beneath::new(data)?,
-            ours,
-            receipts,
-            replace,
-            intents,
-        })
+        Ok(Ground { host, data: Beneath::new(data)?, ours, receipts, replace, intents })
     }
 
     /// How the place of an entry stands.
@@ -75,10 +68,8 @@ impl<'a> Ground<'a> {
         let Some(stat) = self.data.stat(path)? else {
             return Ok(Standing::Free);
         };
-        if let Some(intent) = self
-            .intents
-            .get(&entry.to)
-            .filter(|intent| for_entry(intent, key) && was_named(intent, &stat))
+        if let Some(intent) =
+            self.intents.get(&entry.to).filter(|intent| for_entry(intent, key) && was_named(intent, &stat))
         {
             return Ok(Standing::Named(intent.clone()));
         }
@@ -102,11 +93,7 @@ impl<'a> Ground<'a> {
             _ => return Err(Trouble::Outside("/data itself is a folder".into()).into()),
         };
         // An archive goes into what its target leads to; a file takes the place of a link.
-        let real = if is_archive(entry.via) {
-            self.data.real(path).or_else(not_there(real))?
-        } else {
-            real
-        };
+        let real = if is_archive(entry.via) { self.data.real(path).or_else(not_there(real))? } else { real };
         if is_reserved(&real) {
             let why = format!("/data/{} belongs to the box itself", real.display());
             return Err(Trouble::Outside(why).into());
@@ -121,10 +108,7 @@ impl<'a> Ground<'a> {
             return true;
         }
         files.iter().any(|(archive, receipt)| {
-            let rest = entry
-                .to
-                .strip_prefix(archive.as_str())
-                .and_then(|rest| rest.strip_prefix('/'));
+            let rest = entry.to.strip_prefix(archive.as_str()).and_then(|rest| rest.strip_prefix('/'));
             rest.filter(|_| receipt.mtime == 0)
                 .is_some_and(|rest| self.ours.members(&[&receipt.placed]).contains(&member(rest, stat)))
         })
@@ -154,19 +138,12 @@ impl<'a> Ground<'a> {
 
 /// A file as a member list would name it.
 pub fn member(path: &str, stat: &FileStat) -> Member {
-    Member {
-        path: path.to_owned(),
-        size: stat.st_size.unsigned_abs(),
-        mtime: stat.st_mtime,
-        folder: false,
-    }
+    Member { path: path.to_owned(), size: stat.st_size.unsigned_abs(), mtime: stat.st_mtime, folder: false }
 }
 
 /// Modification time in nanoseconds since 1970.
 pub fn mtime(stat: &FileStat) -> i64 {
-    stat.st_mtime
-        .saturating_mul(1_000_000_000)
-        .saturating_add(stat.st_mtime_nsec)
+    stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec)
 }
 
 /// Whether it is a folder.
@@ -176,9 +153,7 @@ pub fn is_folder(stat: &FileStat) -> bool {
 
 /// Whether a path below the data partition is in a folder that is not for content.
 pub fn is_reserved(path: &Path) -> bool {
-    path.components()
-        .next()
-        .is_some_and(|first| RESERVED.iter().any(|name| first.as_os_str() == *name))
+    path.components().next().is_some_and(|first| RESERVED.iter().any(|name| first.as_os_str() == *name))
 }
 
 /// Whether what lies at an intent's name is what was staged for it.

@@ -18,10 +18,8 @@ const BLOCK: u64 = 4096;
 /// How each entry stands. `replace`: each `to` that is to be placed again. An entry done before costs one `lstat`; nothing is fetched.
 pub fn survey(host: &Host, files: &[FileEntry], receipts: &Receipts, replace: &[String]) -> Vec<Found> {
     let mut ground = None;
-    let look = |entry: &FileEntry| Found {
-        entry: entry.clone(),
-        state: state(host, entry, receipts, replace, &mut ground),
-    };
+    let look =
+        |entry: &FileEntry| Found { entry: entry.clone(), state: state(host, entry, receipts, replace, &mut ground) };
     files.iter().map(look).collect()
 }
 
@@ -33,13 +31,9 @@ fn state<'a>(
     ground: &mut Option<io::Result<Ground<'a>>>,
 ) -> State {
     let key = key(entry);
-    let receipt = receipts
-        .file(&entry.to)
-        .filter(|receipt| receipt.entry == key && !replace.contains(&entry.to));
+    let receipt = receipts.file(&entry.to).filter(|receipt| receipt.entry == key && !replace.contains(&entry.to));
     if let Some(receipt) = receipt {
-        return State::Done {
-            changed_since: changed(host, entry, &receipt),
-        };
+        return State::Done { changed_since: changed(host, entry, &receipt) };
     }
     let ground = ground.get_or_insert_with(|| Ground::new(host, &host.data(), receipts, replace));
     let standing = match ground {
@@ -48,11 +42,7 @@ fn state<'a>(
         Err(_) => Ok(Standing::Free),
     };
     match standing {
-        Ok(Standing::Named(_) | Standing::Taken) => State::ToPlace {
-            bytes: 0,
-            peak: 0,
-            inodes: 0,
-        },
+        Ok(Standing::Named(_) | Standing::Taken) => State::ToPlace { bytes: 0, peak: 0, inodes: 0 },
         Ok(Standing::Free | Standing::Replace | Standing::Merge { .. }) => cost(host, entry),
         Err(error) => State::Refused(trouble::problem(&entry.to, &error)),
     }
@@ -64,11 +54,7 @@ fn changed(host: &Host, entry: &FileEntry, receipt: &FileReceipt) -> Option<Stri
         return Some("removed since".into());
     };
     let same = |stat: &FileStat| (stat.st_size.unsigned_abs(), mtime(stat)) == (receipt.bytes, receipt.mtime);
-    let as_placed = if is_archive(entry.via) {
-        is_folder(&stat) || is_link(&stat)
-    } else {
-        same(&stat)
-    };
+    let as_placed = if is_archive(entry.via) { is_folder(&stat) || is_link(&stat) } else { same(&stat) };
     (!as_placed).then(|| "changed since".into())
 }
 

@@ -70,20 +70,10 @@ fn from_system(item: String, error: &io::Error) -> Problem {
             let why = "a link on its way leads out of it, or another disk is mounted there".into();
             ContentProblem::Outside { item, why }.into()
         }
-        Some(_) => ContentProblem::Write {
-            item,
-            why: error.to_string(),
+        Some(_) => ContentProblem::Write { item, why: error.to_string() }.into(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            ContentProblem::Archive { item, why: "it ends too early".into() }.into()
         }
-        .into(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => ContentProblem::Archive {
-            item,
-            why: "it ends too early".into(),
-        }
-        .into(),
-        None => ContentProblem::Archive {
-            item,
-            why: error.to_string(),
-        }
-        .into(),
+        None => ContentProblem::Archive { item, why: error.to_string() }.into(),
     }
 }

@@ -21,11 +21,7 @@ pub struct Witness<R> {
 impl<R: Read> Witness<R> {
     /// A witness of what will be read from `inner`.
     pub fn new(inner: R, algorithm: Option<Algorithm>) -> Self {
-        Witness {
-            inner,
-            digest: algorithm.map(Digest::new),
-            length: 0,
-        }
+        Witness { inner, digest: algorithm.map(Digest::new), length: 0 }
     }
 
     /// The digest of what has passed, as lower-case hex.
@@ -36,20 +32,14 @@ impl<R: Read> Witness<R> {
     /// An error where what has passed is not what was asked for.
     pub fn verify(self, wanted: Option<u64>, expected: &Expected) -> io::Result<()> {
         if let Some(expected) = wanted.filter(|wanted| *wanted != self.length) {
-            let found = if self.length > expected {
-                format!("more than {expected}")
-            } else {
-                self.length.to_string()
-            };
+            let found = if self.length > expected { format!("more than {expected}") } else { self.length.to_string() };
             return Err(Trouble::Size { expected, found }.into());
         }
         let found = self.hex();
         match (expected, found) {
-            (Some((_, expected)), Some(found)) if *expected != found => Err(Trouble::Checksum {
-                expected: expected.clone(),
-                found,
+            (Some((_, expected)), Some(found)) if *expected != found => {
+                Err(Trouble::Checksum { expected: expected.clone(), found }.into())
             }
-            .into()),
             _ => Ok(()),
         }
     }

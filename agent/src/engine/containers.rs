@@ -28,14 +28,10 @@ pub struct Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
-            Error::DockerResponseServerError { status_code, message } => Refusal {
-                status: status_code,
-                why: message.trim().to_owned(),
-            },
-            other => Refusal {
-                status: 0,
-                why: other.to_string(),
-            },
+            Error::DockerResponseServerError { status_code, message } => {
+                Refusal { status: status_code, why: message.trim().to_owned() }
+            }
+            other => Refusal { status: 0, why: other.to_string() },
         }
     }
 }
@@ -82,11 +78,7 @@ impl Engine {
 
     /// A container by name or id.
     pub async fn container(&self, name: &str) -> Result<Option<ContainerInspectResponse>, Refusal> {
-        or_absent(
-            self.docker
-                .inspect_container(name, None::<InspectContainerOptions>)
-                .await,
-        )
+        or_absent(self.docker.inspect_container(name, None::<InspectContainerOptions>).await)
     }
 
     /// Makes a container; gives its id.
@@ -96,10 +88,8 @@ impl Engine {
         platform: Option<&str>,
         body: ContainerCreateBody,
     ) -> Result<String, Refusal> {
-        let options = CreateContainerOptions {
-            name: Some(name.to_owned()),
-            platform: platform.unwrap_or_default().to_owned(),
-        };
+        let options =
+            CreateContainerOptions { name: Some(name.to_owned()), platform: platform.unwrap_or_default().to_owned() };
         Ok(self.docker.create_container(Some(options), body).await?.id)
     }
 
@@ -110,20 +100,14 @@ impl Engine {
 
     /// Stops a container within `grace` (its own period where none), after which the engine kills it.
     pub async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<(), Refusal> {
-        let options = StopContainerOptions {
-            t: grace.map(|grace| grace.as_secs() as i32),
-            ..Default::default()
-        };
+        let options = StopContainerOptions { t: grace.map(|grace| grace.as_secs() as i32), ..Default::default() };
         or_absent(self.patient().stop_container(id, Some(options)).await)?;
         Ok(())
     }
 
     /// Stops and starts a container.
     pub async fn restart(&self, id: &str) -> Result<(), Refusal> {
-        Ok(self
-            .patient()
-            .restart_container(id, None::<RestartContainerOptions>)
-            .await?)
+        Ok(self.patient().restart_container(id, None::<RestartContainerOptions>).await?)
     }
 
     /// For verbs that wait for a program to end: its own grace period may be long.
@@ -133,10 +117,7 @@ impl Engine {
 
     /// Removes a container, killing it first if need be; its volumes stay.
     pub async fn remove(&self, id: &str) -> Result<(), Refusal> {
-        let options = RemoveContainerOptions {
-            force: true,
-            ..Default::default()
-        };
+        let options = RemoveContainerOptions { force: true, ..Default::default() };
         or_absent(self.docker.remove_container(id, Some(options)).await)?;
         Ok(())
     }
@@ -162,10 +143,7 @@ impl Engine {
     pub async fn remove_network(&self, network: &NetworkInspect) -> Result<(), Refusal> {
         let id = network.id.as_deref().unwrap_or_default();
         for container in network.containers.iter().flatten().map(|(container, _)| container) {
-            let request = NetworkDisconnectRequest {
-                container: container.clone(),
-                force: Some(true),
-            };
+            let request = NetworkDisconnectRequest { container: container.clone(), force: Some(true) };
             or_absent(self.docker.disconnect_network(id, request).await)?;
         }
         or_absent(self.docker.remove_network(id).await)?;
@@ -174,10 +152,7 @@ impl Engine {
 
     /// Puts a container into one more network.
     pub async fn connect(&self, network: &str, container: &str, as_what: EndpointSettings) -> Result<(), Refusal> {
-        let request = NetworkConnectRequest {
-            container: container.to_owned(),
-            endpoint_config: Some(as_what),
-        };
+        let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(as_what) };
         Ok(self.docker.connect_network(network, request).await?)
     }
 

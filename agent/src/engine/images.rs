@@ -29,10 +29,7 @@ pub struct HeldImage {
 impl Engine {
     /// Every image it has; those that no tag names too.
     pub(crate) async fn images(&self) -> Result<Vec<HeldImage>, Error> {
-        let images = self
-            .docker
-            .list_images(Some(ListImagesOptionsBuilder::new().build()))
-            .await?;
+        let images = self.docker.list_images(Some(ListImagesOptionsBuilder::new().build())).await?;
         let held = images.into_iter().map(|image| HeldImage {
             id: image.id,
             names: image.repo_tags.into_iter().chain(image.repo_digests).collect(),

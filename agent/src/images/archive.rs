@@ -93,11 +93,7 @@ impl Index {
     /// Scans a tarball for the images that `arch` (`amd64`, `arm64`) can run.
     pub fn read(source: &mut Bytes, arch: &str) -> Result<Index, Fault> {
         let contents = Contents::scan(source)?;
-        let mut index = Index {
-            images: Vec::new(),
-            foreign: None,
-            taken: 0,
-        };
+        let mut index = Index { images: Vec::new(), foreign: None, taken: 0 };
         if contents.get("manifest.json").is_some() {
             index.docker(&contents, arch)?;
         } else if contents.get("index.json").is_some() {
@@ -127,11 +123,7 @@ impl Index {
                 let blob = name.contains("blobs/sha256/").then(|| digest_in(name)).flatten();
                 Ok((data, blob))
             };
-            let layers = layers
-                .iter()
-                .take(LAYERS + 1)
-                .map(find)
-                .collect::<Result<Vec<_>, Fault>>()?;
+            let layers = layers.iter().take(LAYERS + 1).map(find).collect::<Result<Vec<_>, Fault>>()?;
             self.add(image, layers, arch)?;
         }
         Ok(())
@@ -186,8 +178,7 @@ impl Image {
             Some(_) => {}
             None => {
                 let repository = text.strip_suffix(':').and_then(ImageName::parse);
-                self.repositories
-                    .extend(repository.map(|name| name.familiar_repository()));
+                self.repositories.extend(repository.map(|name| name.familiar_repository()));
             }
         }
     }
@@ -209,16 +200,8 @@ impl Config {
             return None;
         }
         let said = [&self.os, &self.architecture, &self.variant];
-        let said: Vec<_> = said
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .map(|part| short(part))
-            .collect();
-        Some(if said.is_empty() {
-            "no platform it names".into()
-        } else {
-            said.join("/")
-        })
+        let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).map(|part| short(part)).collect();
+        Some(if said.is_empty() { "no platform it names".into() } else { said.join("/") })
     }
 }
 

@@ -31,8 +31,7 @@ impl Loading<'_> {
             blocking(move || receipts.append(&forget)).await.map_err(not_recorded)?;
         }
         for image in images {
-            self.report
-                .item(Kind::Image, &title(item, image), State::Working, &item.path);
+            self.report.item(Kind::Image, &title(item, image), State::Working, &item.path);
         }
         let parcel = Arc::new(self.pack(item, images).await?);
         let fresh = self.send(item, &parcel).await?;
@@ -40,10 +39,7 @@ impl Loading<'_> {
             return self.check(item, images).await;
         }
         // A load that was cut leaves layers that no image names; the engine would use them, torn as they are. They go with their last image.
-        self.report.note(format!(
-            "{} stood on layers of a load that was cut and is loaded again",
-            item.path
-        ));
+        self.report.note(format!("{} stood on layers of a load that was cut and is loaded again", item.path));
         for image in images {
             self.engine.clear_image(&image.id).await?;
         }
@@ -89,14 +85,9 @@ impl Loading<'_> {
             let right = image.layers.iter().map(|layer| format!("sha256:{}", layer.diff_id));
             if layers.as_deref() != Some(&right.collect::<Vec<_>>()) {
                 let why = format!("it did not record {} as it is", title(item, image));
-                return Err(ImageProblem::Refused {
-                    item: item.path.clone(),
-                    why,
-                }
-                .into());
+                return Err(ImageProblem::Refused { item: item.path.clone(), why }.into());
             }
-            self.trusted
-                .extend(image.layers.iter().map(|layer| layer.chain_id.clone()));
+            self.trusted.extend(image.layers.iter().map(|layer| layer.chain_id.clone()));
         }
         self.held = self.engine.images().await?;
         Ok(())
@@ -119,14 +110,9 @@ impl Loading<'_> {
 
     async fn name(&mut self, id: &str, names: BTreeSet<ImageName>) -> Result<(), Error> {
         let known = loaded::names(&self.held);
-        let lacking: Vec<_> = names
-            .iter()
-            .filter(|name| known.get(*name).is_none_or(|owner| owner != id))
-            .collect();
+        let lacking: Vec<_> = names.iter().filter(|name| known.get(*name).is_none_or(|owner| owner != id)).collect();
         for name in &lacking {
-            self.engine
-                .tag_image(id, &name.familiar_repository(), &name.engine_tag())
-                .await?;
+            self.engine.tag_image(id, &name.familiar_repository(), &name.engine_tag()).await?;
         }
         if !lacking.is_empty() {
             self.held = self.engine.images().await?;
@@ -157,20 +143,14 @@ impl Loading<'_> {
         }
         self.finish(item, claims, records).await?;
         for image in new {
-            self.report
-                .item(Kind::Image, &title(item, image), State::Done, "loaded");
+            self.report.item(Kind::Image, &title(item, image), State::Done, "loaded");
         }
         if let Some((name, other)) = claims.loser(&item.path) {
             let (item, name) = (item.path.clone(), name.familiar());
             return Err(ImageProblem::NameTwice { item, name, other }.into());
         }
         match &index.foreign {
-            Some(is) => Err(Fault::WrongArch {
-                is: is.clone(),
-                wants: self.engine.arch.clone(),
-            }
-            .of(&item.path)
-            .into()),
+            Some(is) => Err(Fault::WrongArch { is: is.clone(), wants: self.engine.arch.clone() }.of(&item.path).into()),
             None => Ok(()),
         }
     }

@@ -28,9 +28,7 @@ impl Claims {
         for item in items {
             if let TarballState::Archive(index) = &item.state {
                 for image in &index.images {
-                    item.names_of(index, image)
-                        .into_iter()
-                        .for_each(|name| claims.claim(item, &image.id, name));
+                    item.names_of(index, image).into_iter().for_each(|name| claims.claim(item, &image.id, name));
                 }
             }
         }
@@ -56,10 +54,7 @@ impl Claims {
 
     /// A name that this tarball wanted, and the tarball that has it.
     pub fn loser(&self, path: &str) -> Option<(ImageName, String)> {
-        self.losers
-            .iter()
-            .find(|((own, _), _)| own == path)
-            .map(|(_, taken)| taken.clone())
+        self.losers.iter().find(|((own, _), _)| own == path).map(|(_, taken)| taken.clone())
     }
 
     /// Whether an image of this tarball is left out.

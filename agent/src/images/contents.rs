@@ -166,11 +166,7 @@ impl Contents {
     /// That this member is missing: cut off where the tar has no end, else never there.
     pub fn missing(&self, name: &str) -> Fault {
         let why = format!("{} is not in it", short(name));
-        if self.ended {
-            Fault::NotArchive(why)
-        } else {
-            Fault::Truncated(why)
-        }
+        if self.ended { Fault::NotArchive(why) } else { Fault::Truncated(why) }
     }
 }
 
@@ -219,9 +215,7 @@ fn count(source: &mut Bytes, member: &Member, first: [u8; 512]) -> Cost {
         match files.following() {
             Ok(Some(file)) if cost.inodes < COUNTED => {
                 let pages = file.size.div_ceil(PAGE).saturating_mul(PAGE);
-                cost.bytes = cost
-                    .bytes
-                    .saturating_add(if file.kind == Kind::Other { PAGE } else { pages });
+                cost.bytes = cost.bytes.saturating_add(if file.kind == Kind::Other { PAGE } else { pages });
                 cost.inodes += 1;
             }
             Ok(None) => return cost,
@@ -234,8 +228,5 @@ fn count(source: &mut Bytes, member: &Member, first: [u8; 512]) -> Cost {
 fn estimate(size: u64, packing: Packing) -> Cost {
     let factor = if packing == Packing::Plain { 1 } else { UNPACKS_TO };
     let bytes = size.saturating_mul(factor);
-    Cost {
-        bytes: bytes.saturating_add(bytes / 6),
-        inodes: bytes / BYTES_A_FILE + 1,
-    }
+    Cost { bytes: bytes.saturating_add(bytes / 6), inodes: bytes / BYTES_A_FILE + 1 }
 }

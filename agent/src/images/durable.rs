@@ -44,9 +44,7 @@ pub fn available(folder: &Path) -> u64 {
 /// Takes the digest of the whole tarball wherever `oci_images` says what it must be.
 pub fn verify(tarball: &Tarball) -> Result<(), Problem> {
     let checksums = tarball.wanted.iter().filter_map(|entry| entry.checksum.as_ref());
-    checksums
-        .into_iter()
-        .try_for_each(|checksum| matches(tarball, checksum))
+    checksums.into_iter().try_for_each(|checksum| matches(tarball, checksum))
 }
 
 fn matches(tarball: &Tarball, checksum: &Checksum) -> Result<(), Problem> {

@@ -38,14 +38,8 @@ impl Fault {
             Fault::Truncated(why) => ImageProblem::Truncated { item, why },
             Fault::Digest(part) => ImageProblem::Digest { item, part },
             Fault::WrongArch { is, wants } => ImageProblem::WrongArch { item, is, wants },
-            Fault::Unreadable(error) => ImageProblem::Unreadable {
-                item,
-                why: error.to_string(),
-            },
-            Fault::Unheard => ImageProblem::Refused {
-                item,
-                why: "it stopped listening".into(),
-            },
+            Fault::Unreadable(error) => ImageProblem::Unreadable { item, why: error.to_string() },
+            Fault::Unheard => ImageProblem::Refused { item, why: "it stopped listening".into() },
         }
         .into()
     }

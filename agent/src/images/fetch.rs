@@ -68,10 +68,7 @@ fn write(
     report: &crate::report::Reporter,
 ) -> Result<Option<io::Error>, Problem> {
     let unwritten = |error: io::Error| match error.kind() {
-        io::ErrorKind::StorageFull => SpaceProblem::Full {
-            item: item.path.clone(),
-        }
-        .into(),
+        io::ErrorKind::StorageFull => SpaceProblem::Full { item: item.path.clone() }.into(),
         _ => failed(item, &error.to_string()),
     };
     let folder = part.parent().unwrap_or(Path::new("/"));
@@ -98,10 +95,7 @@ fn write(
 }
 
 fn settle(item: &Tarball, part: &Path) -> Result<(), Problem> {
-    let staged = Tarball {
-        file: part.to_owned(),
-        ..item.clone()
-    };
+    let staged = Tarball { file: part.to_owned(), ..item.clone() };
     let settled = durable::verify(&staged).and_then(|()| {
         let renamed = fs::rename(part, &item.file).and_then(|()| durable::sync_folder_of(&item.file));
         renamed.map_err(|error| failed(item, &error.to_string()))
@@ -113,11 +107,7 @@ fn settle(item: &Tarball, part: &Path) -> Result<(), Problem> {
 }
 
 fn failed(item: &Tarball, why: &str) -> Problem {
-    ImageProblem::Fetch {
-        item: item.path.clone(),
-        why: why.to_owned(),
-    }
-    .into()
+    ImageProblem::Fetch { item: item.path.clone(), why: why.to_owned() }.into()
 }
 
 /// The digest that stands at `url`: the first word of a short text.
@@ -128,17 +118,7 @@ pub fn digest_at(url: &str, host: &Host) -> Result<String, String> {
         Box::new(File::open(on_card(url, host)).map_err(|error| format!("{url}: {error}"))?)
     };
     let mut text = String::new();
-    Limit::new(body, DIGEST_TEXT)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("{}: {error}", shown(url)))?;
-    let word = text
-        .split_ascii_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if word.is_empty() {
-        Err(format!("{}: nothing stands there", shown(url)))
-    } else {
-        Ok(word)
-    }
+    Limit::new(body, DIGEST_TEXT).read_to_string(&mut text).map_err(|error| format!("{}: {error}", shown(url)))?;
+    let word = text.split_ascii_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    if word.is_empty() { Err(format!("{}: nothing stands there", shown(url))) } else { Ok(word) }
 }

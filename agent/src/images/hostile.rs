@@ -38,11 +38,7 @@ fn sound() -> Vec<u8> {
     let layer = [member("file", b"text"), vec![0; 1024]].concat();
     let config = config(&[format!("sha256:{}", sha256(&layer))]);
     let manifest = r#"[{"Config":"c.json","RepoTags":["x:1"],"Layers":["l.tar"]}]"#;
-    let members = [
-        member("l.tar", &layer),
-        member("c.json", &config),
-        member("manifest.json", manifest.as_bytes()),
-    ];
+    let members = [member("l.tar", &layer), member("c.json", &config), member("manifest.json", manifest.as_bytes())];
     [members.concat(), vec![0; 1024]].concat()
 }
 
@@ -111,25 +107,14 @@ fn extended_headers_without_end() {
         block.copy_from_slice(header.as_bytes());
     }
     assert!(refused(&many).contains("too many extended headers"));
-    refused(
-        &[
-            header(b'x', "pax", "", 11),
-            b"99999 path=".to_vec(),
-            vec![0; 501],
-            sound(),
-        ]
-        .concat(),
-    );
+    refused(&[header(b'x', "pax", "", 11), b"99999 path=".to_vec(), vec![0; 501], sound()].concat());
 }
 
 #[test]
 fn links_in_a_ring_and_out_of_the_tar() {
-    for (kind, to) in [
-        (b'2', "manifest.json"),
-        (b'1', "manifest.json"),
-        (b'2', "/etc/passwd"),
-        (b'1', "../../etc/passwd"),
-    ] {
+    for (kind, to) in
+        [(b'2', "manifest.json"), (b'1', "manifest.json"), (b'2', "/etc/passwd"), (b'1', "../../etc/passwd")]
+    {
         let bytes = [header(kind, "manifest.json", to, 0), vec![0; 1024]].concat();
         assert!(refused(&bytes).contains("manifest.json is not in it"));
     }
@@ -156,12 +141,7 @@ fn json_without_end() {
     let config = config(&ids);
     let layers = vec!["c.json"; 300];
     let manifest = serde_json::json!([{"Config": "c.json", "Layers": layers}]).to_string();
-    let bytes = [
-        member("c.json", &config),
-        member("manifest.json", manifest.as_bytes()),
-        vec![0; 1024],
-    ]
-    .concat();
+    let bytes = [member("c.json", &config), member("manifest.json", manifest.as_bytes()), vec![0; 1024]].concat();
     assert!(refused(&bytes).contains("layers"));
 }
 
@@ -186,10 +166,6 @@ fn a_layer_that_unpacks_to_more_than_there_is() {
     let bomb = zstd::encode_all(std::io::repeat(0).take(8 << 20), 1).unwrap();
     let config = config(&[format!("sha256:{}", "0".repeat(64))]);
     let manifest = r#"[{"Config":"c.json","RepoTags":["x:1"],"Layers":["l.tar"]}]"#;
-    let members = [
-        member("l.tar", &bomb),
-        member("c.json", &config),
-        member("manifest.json", manifest.as_bytes()),
-    ];
+    let members = [member("l.tar", &bomb), member("c.json", &config), member("manifest.json", manifest.as_bytes())];
     assert!(refused(&[members.concat(), vec![0; 1024]].concat()).contains("unpacks to more than 1048576 bytes"));
 }

@@ -154,8 +154,7 @@ impl Loading<'_> {
                 self.report.item(Kind::Image, &title, State::Done, "there already");
             }
             for image in self.missing(item, claims) {
-                self.report
-                    .item(Kind::Image, &title(item, image), State::Waiting, &item.path);
+                self.report.item(Kind::Image, &title(item, image), State::Waiting, &item.path);
             }
         }
     }
@@ -201,10 +200,7 @@ impl Loading<'_> {
                 continue;
             }
             for image in doubtful {
-                self.report.note(format!(
-                    "{} was not recorded as whole and is loaded again",
-                    title(item, image)
-                ));
+                self.report.note(format!("{} was not recorded as whole and is loaded again", title(item, image)));
                 if let Err(error) = self.engine.clear_image(&image.id).await {
                     item.state = TarballState::Bad(refused(item, error)?);
                     break;
@@ -217,9 +213,7 @@ impl Loading<'_> {
 
     async fn prove(&self, item: &Tarball, images: &[&Image]) -> Result<(), Problem> {
         let parcel = self.pack(item, images).await?;
-        blocking(move || parcel.send(&mut std::io::sink()))
-            .await
-            .map_err(|fault| fault.of(&item.path))
+        blocking(move || parcel.send(&mut std::io::sink())).await.map_err(|fault| fault.of(&item.path))
     }
 
     async fn item(&mut self, item: &Tarball, claims: &Claims) -> Result<(), Stop> {
@@ -249,44 +243,26 @@ impl Loading<'_> {
 
     fn fail(&mut self, item: &Tarball, problem: Problem) {
         let present = loaded::names(&self.held);
-        let names: Vec<_> = item
-            .names()
-            .into_iter()
-            .filter(|name| !present.contains_key(name))
-            .collect();
+        let names: Vec<_> = item.names().into_iter().filter(|name| !present.contains_key(name)).collect();
         let titles = names.iter().map(ImageName::familiar);
-        let titles: Vec<_> = if names.is_empty() {
-            vec![item.path.clone()]
-        } else {
-            titles.collect()
-        };
+        let titles: Vec<_> = if names.is_empty() { vec![item.path.clone()] } else { titles.collect() };
         for title in titles {
-            self.report
-                .item(Kind::Image, &title, State::Failed, problem.facts().sentence);
+            self.report.item(Kind::Image, &title, State::Failed, problem.facts().sentence);
         }
-        self.failed
-            .extend(names.into_iter().map(|name| (name, problem.clone())));
+        self.failed.extend(names.into_iter().map(|name| (name, problem.clone())));
         self.report.problem(problem);
     }
 
     /// Images of another hand are used, and said so.
     fn note_unverified(&self) {
         let foreign = self.held.iter().filter(|image| !self.receipts.has_image(&image.id));
-        let names: Vec<_> = foreign
-            .flat_map(|image| image.names.iter().map(String::as_str))
-            .collect();
+        let names: Vec<_> = foreign.flat_map(|image| image.names.iter().map(String::as_str)).collect();
         if !names.is_empty() {
-            self.report.note(format!(
-                "in the engine, but not from a tarball of this card: {}",
-                names.join(", ")
-            ));
+            self.report.note(format!("in the engine, but not from a tarball of this card: {}", names.join(", ")));
         }
     }
 }
 
 fn failed(doing: &str, error: &Error) -> EngineProblem {
-    EngineProblem::Failed {
-        doing: doing.to_owned(),
-        why: error.to_string(),
-    }
+    EngineProblem::Failed { doing: doing.to_owned(), why: error.to_string() }
 }

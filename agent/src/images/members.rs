@@ -60,25 +60,13 @@ struct Extended {
 impl<'a> Members<'a> {
     /// The members of the whole source.
     pub fn of(source: &'a mut Bytes) -> Members<'a> {
-        Members {
-            source,
-            next: 0,
-            end: u64::MAX,
-            first: None,
-            ended: false,
-        }
+        Members { source, next: 0, end: u64::MAX, first: None, ended: false }
     }
 
     /// The members of a tar that is itself a member, `start` to `end`, whose `first` block has been read already.
     pub fn within(source: &'a mut Bytes, start: u64, end: u64, first: [u8; 512]) -> Members<'a> {
         let next = start;
-        Members {
-            source,
-            next,
-            end,
-            first: Some(first),
-            ended: false,
-        }
+        Members { source, next, end, first: Some(first), ended: false }
     }
 
     /// The next member, none at the end. [`io::ErrorKind::UnexpectedEof`] where it ends within one, `InvalidData` where it is no tar.
@@ -127,13 +115,9 @@ impl<'a> Members<'a> {
     }
 
     fn advance(&mut self, at: u64, size: u64) -> io::Result<()> {
-        let next = size
-            .checked_next_multiple_of(BLOCK)
-            .and_then(|size| at.checked_add(size));
+        let next = size.checked_next_multiple_of(BLOCK).and_then(|size| at.checked_add(size));
         // Beyond this no seek goes, and no tarball.
-        self.next = next
-            .filter(|next| *next < 1 << 62)
-            .ok_or_else(|| damaged(format!("size at byte {at}")))?;
+        self.next = next.filter(|next| *next < 1 << 62).ok_or_else(|| damaged(format!("size at byte {at}")))?;
         Ok(())
     }
 
@@ -195,9 +179,7 @@ impl Header<'_> {
         let said = number(self.field(148, 8)).and_then(|said| i64::try_from(said).ok());
         // Some old writers summed signed bytes.
         let right = said.is_some_and(|said| said == sum(i64::from) || said == sum(|byte| i64::from(byte as i8)));
-        number(self.field(124, 12))
-            .filter(|_| right)
-            .ok_or_else(|| damaged(format!("no tar header at byte {start}")))
+        number(self.field(124, 12)).filter(|_| right).ok_or_else(|| damaged(format!("no tar header at byte {start}")))
     }
 
     fn member(&self, kind: u8, at: u64, size: u64, extended: Extended) -> Member {
@@ -216,16 +198,8 @@ impl Header<'_> {
     fn name(&self) -> String {
         let name = text(self.field(0, 100));
         // POSIX, not GNU, whose magic ends otherwise.
-        let prefix = if self.field(257, 6) == b"ustar\0" {
-            text(self.field(345, 155))
-        } else {
-            String::new()
-        };
-        if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}/{name}")
-        }
+        let prefix = if self.field(257, 6) == b"ustar\0" { text(self.field(345, 155)) } else { String::new() };
+        if prefix.is_empty() { name } else { format!("{prefix}/{name}") }
     }
 }
 
@@ -237,11 +211,7 @@ fn number(field: &[u8]) -> Option<u64> {
         return high_is_empty.then(|| low.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
     }
     let digits = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
-    if digits.is_empty() {
-        Some(0)
-    } else {
-        u64::from_str_radix(digits, 8).ok()
-    }
+    if digits.is_empty() { Some(0) } else { u64::from_str_radix(digits, 8).ok() }
 }
 
 /// A field up to its first NUL.

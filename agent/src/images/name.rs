@@ -42,11 +42,7 @@ impl ImageName {
         };
         let (registry, path) = place(rest);
         let sound = is_registry(&registry) && path.split('/').all(is_part);
-        sound.then_some(ImageName {
-            registry,
-            path,
-            version,
-        })
+        sound.then_some(ImageName { registry, path, version })
     }
 
     /// As people and compose files write it: `caddy:2`, `ghcr.io/offspot/kiwix-serve:3.8.1`.
@@ -79,10 +75,7 @@ impl ImageName {
     pub fn kept_digest(&self) -> Option<ImageName> {
         let Version::Tag(tag) = &self.version else { return None };
         let digest = tag.replacen('-', ":", 1);
-        is_digest(&digest).then(|| ImageName {
-            version: Version::Digest(digest),
-            ..self.clone()
-        })
+        is_digest(&digest).then(|| ImageName { version: Version::Digest(digest), ..self.clone() })
     }
 
     /// The digest, `sha256:…`, where it is a name by digest.
@@ -95,17 +88,9 @@ impl ImageName {
 
     /// Begin of the file name that the image creator gives its tarball; the platform and the suffix follow.
     pub fn file_stem(&self) -> String {
-        let registry = if self.registry == HUB {
-            "index.docker.io"
-        } else {
-            &self.registry
-        };
+        let registry = if self.registry == HUB { "index.docker.io" } else { &self.registry };
         let version = self.engine_tag().replacen("sha256-", "sha256", 1);
-        format!(
-            "{}_{}_{version}",
-            registry.replace(':', ""),
-            self.path.replace('/', "_")
-        )
+        format!("{}_{}_{version}", registry.replace(':', ""), self.path.replace('/', "_"))
     }
 }
 
@@ -166,10 +151,7 @@ pub fn is_digest(text: &str) -> bool {
 
 /// Whether this is a sha-256 in lower-case hex.
 pub fn is_hex(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 #[cfg(test)]
@@ -192,11 +174,7 @@ mod tests {
             "docker.io/library/caddy",
             "index.docker.io/library/caddy:latest",
         ] {
-            assert_eq!(
-                normal(text).as_deref(),
-                Some("docker.io/library/caddy:latest"),
-                "{text}"
-            );
+            assert_eq!(normal(text).as_deref(), Some("docker.io/library/caddy:latest"), "{text}");
             assert_eq!(ImageName::parse(text).unwrap().familiar(), "caddy:latest");
         }
         assert_eq!(normal("localhost:5000/a/b:1").as_deref(), Some("localhost:5000/a/b:1"));
@@ -215,19 +193,7 @@ mod tests {
 
     #[test]
     fn what_docker_refuses() {
-        for text in [
-            "",
-            "name:",
-            ":1",
-            "Caddy",
-            "a//b",
-            "a/",
-            "x:1:2",
-            "x@sha256:12",
-            "x:-1",
-            "../x",
-            "x y",
-        ] {
+        for text in ["", "name:", ":1", "Caddy", "a//b", "a/", "x:1:2", "x@sha256:12", "x:-1", "../x", "x y"] {
             assert_eq!(normal(text), None, "{text}");
         }
     }
@@ -235,15 +201,9 @@ mod tests {
     #[test]
     fn file_names_of_the_image_creator() {
         let stem = |text: &str| ImageName::parse(text).unwrap().file_stem();
-        assert_eq!(
-            stem("ghcr.io/offspot/kiwix-serve:3.8.1"),
-            "ghcr.io_offspot_kiwix-serve_3.8.1"
-        );
+        assert_eq!(stem("ghcr.io/offspot/kiwix-serve:3.8.1"), "ghcr.io_offspot_kiwix-serve_3.8.1");
         assert_eq!(stem("caddy:2.6.1-alpine"), "index.docker.io_library_caddy_2.6.1-alpine");
         assert_eq!(stem("localhost:5000/a/b:1"), "localhost5000_a_b_1");
-        assert_eq!(
-            stem(&format!("a/x@sha256:{HEX}")),
-            format!("index.docker.io_a_x_sha256{HEX}")
-        );
+        assert_eq!(stem(&format!("a/x@sha256:{HEX}")), format!("index.docker.io_a_x_sha256{HEX}"));
     }
 }

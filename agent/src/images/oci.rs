@@ -78,12 +78,7 @@ fn follow_all(index: &mut Index, contents: &Contents, arch: &str, root: Ahead, l
         if *looks > LOOKS || next.digests.len() > DEPTH {
             return Err(Fault::not_archive("its index goes too deep"));
         }
-        if let Some(platform) = next
-            .descriptor
-            .platform
-            .as_ref()
-            .and_then(|platform| platform.unfit_for(arch))
-        {
+        if let Some(platform) = next.descriptor.platform.as_ref().and_then(|platform| platform.unfit_for(arch)) {
             index.foreign.get_or_insert(platform);
             continue;
         }
@@ -96,14 +91,8 @@ fn follow_all(index: &mut Index, contents: &Contents, arch: &str, root: Ahead, l
 fn push(ahead: &mut Vec<Ahead>, node: Node, names: &[String], digests: &[String]) {
     for descriptor in node.manifests.unwrap_or_default().into_iter().rev() {
         let own = descriptor.annotations.as_ref();
-        let own = own
-            .and_then(|notes| notes.get(WHOLE_NAME).or_else(|| notes.get(NAME)))
-            .cloned();
-        ahead.push(Ahead {
-            names: names.iter().cloned().chain(own).collect(),
-            digests: digests.to_vec(),
-            descriptor,
-        });
+        let own = own.and_then(|notes| notes.get(WHOLE_NAME).or_else(|| notes.get(NAME))).cloned();
+        ahead.push(Ahead { names: names.iter().cloned().chain(own).collect(), digests: digests.to_vec(), descriptor });
     }
 }
 
@@ -151,8 +140,7 @@ fn name_it(image: &mut Image, name: &str) {
 
 fn blob(digest: &str) -> Result<String, Fault> {
     let hex = digest.strip_prefix("sha256:").filter(|_| is_digest(digest));
-    hex.map(|hex| format!("blobs/sha256/{hex}"))
-        .ok_or_else(|| Fault::not_archive("a digest in it is no sha256"))
+    hex.map(|hex| format!("blobs/sha256/{hex}")).ok_or_else(|| Fault::not_archive("a digest in it is no sha256"))
 }
 
 impl Platform {
@@ -160,12 +148,6 @@ impl Platform {
         // What a builder attests about an image stands in its index as an image for `unknown/unknown`.
         let variant = arch != "arm64" || ["", "v8"].contains(&self.variant.as_str());
         let fits = self.os == "linux" && self.architecture == arch && variant;
-        (!fits).then(|| {
-            format!(
-                "{}/{}",
-                super::contents::short(&self.os),
-                super::contents::short(&self.architecture)
-            )
-        })
+        (!fits).then(|| format!("{}/{}", super::contents::short(&self.os), super::contents::short(&self.architecture)))
     }
 }

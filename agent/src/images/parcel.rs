@@ -54,18 +54,11 @@ impl Parcel {
         let layers = images.iter().flat_map(|(image, _)| &image.layers);
         let mut pieces: Vec<Piece> = layers
             .filter(|layer| seen.insert(&layer.diff_id))
-            .map(|layer| Piece {
-                layer: layer.clone(),
-                unpacked: None,
-            })
+            .map(|layer| Piece { layer: layer.clone(), unpacked: None })
             .collect();
         pieces.sort_by_key(|piece| piece.layer.at);
         measure(path, &mut pieces, zstd, most)?;
-        Ok(Parcel {
-            path: path.to_owned(),
-            pieces,
-            tail: tail(images)?,
-        })
+        Ok(Parcel { path: path.to_owned(), pieces, tail: tail(images)? })
     }
 
     /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
@@ -81,9 +74,7 @@ impl Parcel {
             out.write_all(text).map_err(unheard)?;
             pad(out, text.len() as u64)?;
         }
-        out.write_all(&[0; 2 * BLOCK as usize])
-            .and_then(|()| out.flush())
-            .map_err(unheard)
+        out.write_all(&[0; 2 * BLOCK as usize]).and_then(|()| out.flush()).map_err(unheard)
     }
 }
 
@@ -94,11 +85,7 @@ impl Piece {
 
     /// What a decoder finds within a layer is a layer that is not what its digest says.
     fn damage(&self, error: io::Error) -> Fault {
-        if error.raw_os_error().is_some() {
-            error.into()
-        } else {
-            self.wrong()
-        }
+        if error.raw_os_error().is_some() { error.into() } else { self.wrong() }
     }
 
     fn wrong(&self) -> Fault {
@@ -106,9 +93,7 @@ impl Piece {
     }
 
     fn measure(&self, source: &mut Bytes, most: u64) -> io::Result<u64> {
-        let mut plain = decode::decode(source.take(self.layer.size))?
-            .1
-            .take(most.saturating_add(1));
+        let mut plain = decode::decode(source.take(self.layer.size))?.1.take(most.saturating_add(1));
         io::copy(&mut plain, &mut io::sink())
     }
 
@@ -129,11 +114,7 @@ impl Piece {
         // A decoder need not read what it has no use for.
         io::copy(&mut raw, &mut io::sink())?;
         let plain = self.layer.packing == Packing::Plain;
-        let said = self
-            .layer
-            .blob
-            .as_deref()
-            .or(plain.then_some(self.layer.diff_id.as_str()));
+        let said = self.layer.blob.as_deref().or(plain.then_some(self.layer.diff_id.as_str()));
         self.expect(raw.hex(), said)
     }
 
@@ -158,10 +139,7 @@ impl Piece {
 
 /// Finds out the unpacked lengths of those that must be unpacked, in one pass.
 fn measure(path: &Path, pieces: &mut [Piece], zstd: bool, most: u64) -> Result<(), Fault> {
-    let mut packed = pieces
-        .iter_mut()
-        .filter(|piece| !piece.passes_as_it_is(zstd))
-        .peekable();
+    let mut packed = pieces.iter_mut().filter(|piece| !piece.passes_as_it_is(zstd)).peekable();
     if packed.peek().is_none() {
         return Ok(());
     }
@@ -226,11 +204,7 @@ fn tail(images: &[(&Image, Vec<String>)]) -> Result<Vec<(String, Vec<u8>)>, Faul
         .map(|(image, names)| Saved {
             config: config_of(image),
             repo_tags: names.iter().map(String::as_str).collect(),
-            layers: image
-                .layers
-                .iter()
-                .map(|layer| format!("{}.tar", layer.diff_id))
-                .collect(),
+            layers: image.layers.iter().map(|layer| format!("{}.tar", layer.diff_id)).collect(),
         })
         .collect();
     let manifest = serde_json::to_vec(&saved).map_err(|error| Fault::not_archive(error.to_string()))?;

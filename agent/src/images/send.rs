@@ -30,11 +30,7 @@ pub enum Lost {
 /// Streams the parcel into the engine; answers the first twelve digits of each layer that the engine unpacked.
 pub async fn send(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> Result<BTreeSet<String>, Lost> {
     let (pipe, pieces) = mpsc::channel(PIECES);
-    let mut writer = PieceWriter {
-        pipe,
-        piece: Vec::with_capacity(PIECE),
-        report: report.clone(),
-    };
+    let mut writer = PieceWriter { pipe, piece: Vec::with_capacity(PIECE), report: report.clone() };
     let parcel = parcel.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let sent = parcel.send(&mut writer);
@@ -44,14 +40,9 @@ pub async fn send(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> R
         }
         sent
     });
-    let body = stream::unfold(pieces, |mut pieces| async {
-        pieces.recv().await.map(|piece| (piece, pieces))
-    });
+    let body = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
     let answer = engine.load_images(body).await;
-    match (
-        reading.await.map_err(io::Error::other).map_err(Fault::from).flatten(),
-        answer,
-    ) {
+    match (reading.await.map_err(io::Error::other).map_err(Fault::from).flatten(), answer) {
         (Err(Fault::Unheard), Err(error)) => Err(Lost::Engine(error)),
         (Err(fault), _) => Err(Lost::Tarball(fault)),
         (Ok(()), answer) => answer.map_err(Lost::Engine),

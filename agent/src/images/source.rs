@@ -40,11 +40,7 @@ impl Spent {
     /// The xz decoder goes on in zeros where its input ends within a block, and so finds damage instead of an early end.
     fn judge(&self, error: io::Error) -> io::Error {
         let own = error.raw_os_error().is_none() && self.0.load(Ordering::Relaxed);
-        if own {
-            io::ErrorKind::UnexpectedEof.into()
-        } else {
-            error
-        }
+        if own { io::ErrorKind::UnexpectedEof.into() } else { error }
     }
 }
 
@@ -63,20 +59,14 @@ impl Bytes {
         }
         let spent = Spent::default();
         let (packing, reader) = decode::decode(Watched(file, spent.clone()))?;
-        let spent = if packing == Packing::Xz {
-            spent
-        } else {
-            Spent::default()
-        };
+        let spent = if packing == Packing::Xz { spent } else { Spent::default() };
         let inner = Inner::Packed { reader, spent };
         Ok((packing, Bytes { inner, at: 0 }))
     }
 
     /// Skips forward to this position.
     pub fn skip_to(&mut self, to: u64) -> io::Result<()> {
-        let gap = to
-            .checked_sub(self.at)
-            .ok_or_else(|| damaged("members overlap".into()))?;
+        let gap = to.checked_sub(self.at).ok_or_else(|| damaged("members overlap".into()))?;
         match &mut self.inner {
             Inner::Plain { length, .. } if to > *length => return Err(io::ErrorKind::UnexpectedEof.into()),
             Inner::Plain { file, .. } => file.seek_relative(i64::try_from(gap).map_err(io::Error::other)?)?,

@@ -112,9 +112,7 @@ impl Tarball {
         };
         let ahead = index.images.iter().filter(|image| !receipts.has_image(&image.id));
         let mut seen = BTreeSet::new();
-        let layers = ahead
-            .flat_map(|image| &image.layers)
-            .filter(|layer| seen.insert(layer.chain_id.as_str()));
+        let layers = ahead.flat_map(|image| &image.layers).filter(|layer| seen.insert(layer.chain_id.as_str()));
         let (mut cost, mut sent) = (Cost::default(), 0_u64);
         for layer in layers {
             cost.bytes = cost.bytes.saturating_add(layer.cost.bytes);
@@ -153,20 +151,12 @@ impl Tarball {
     /// An entry whose tarball is not here; one from the network will lie in `/data/images` under the image creator's name for it.
     fn absent(entry: &OciImage, host: &Host) -> Tarball {
         let remote = entry.url.as_deref().is_some_and(fetch::is_remote);
-        let stem = ImageName::parse(&entry.ident)
-            .map(|name| name.file_stem())
-            .filter(|_| remote);
+        let stem = ImageName::parse(&entry.ident).map(|name| name.file_stem()).filter(|_| remote);
         let file = stem.map(|stem| host.images().join(format!("{stem}.tar")));
-        let problem = ImageProblem::Missing {
-            name: entry.ident.clone(),
-        };
+        let problem = ImageProblem::Missing { name: entry.ident.clone() };
         let (file_size, cost) = (entry.filesize.unwrap_or(0), entry.fullsize.unwrap_or(0));
         Tarball {
-            stamp: Stamp {
-                path: entry.ident.clone(),
-                size: 0,
-                mtime: 0,
-            },
+            stamp: Stamp { path: entry.ident.clone(), size: 0, mtime: 0 },
             path: entry.ident.clone(),
             removable: remote,
             remote: file.is_some(),
@@ -176,11 +166,7 @@ impl Tarball {
             wanted: vec![entry.clone()],
             cost,
             // The tarball itself, its copy in the engine, and what it unpacks to.
-            peak: if remote {
-                file_size.saturating_mul(2).saturating_add(cost)
-            } else {
-                0
-            },
+            peak: if remote { file_size.saturating_mul(2).saturating_add(cost) } else { 0 },
             inodes: 0,
         }
     }
@@ -193,10 +179,7 @@ impl Tarball {
         }
         let host = self.host.clone();
         let wanted = self.wanted;
-        Tarball {
-            wanted,
-            ..Tarball::of(self.file, &host, receipts)
-        }
+        Tarball { wanted, ..Tarball::of(self.file, &host, receipts) }
     }
 
     /// Whether this entry of `oci_images` means this tarball.
@@ -229,20 +212,13 @@ impl Tarball {
 pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarball> {
     let mut files = tarballs_in(&host.images());
     files.extend(tarballs_in(&host.boot_images()));
-    for url in wanted
-        .iter()
-        .filter_map(|entry| entry.url.as_deref())
-        .filter(|url| !fetch::is_remote(url))
-    {
+    for url in wanted.iter().filter_map(|entry| entry.url.as_deref()).filter(|url| !fetch::is_remote(url)) {
         let file = fetch::on_card(url, host);
         if !files.contains(&file) && file.is_file() {
             files.push(file);
         }
     }
-    let mut tarballs: Vec<_> = files
-        .into_iter()
-        .map(|file| Tarball::of(file, host, receipts))
-        .collect();
+    let mut tarballs: Vec<_> = files.into_iter().map(|file| Tarball::of(file, host, receipts)).collect();
     for entry in wanted {
         claim(&mut tarballs, entry, host);
     }
@@ -251,10 +227,7 @@ pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarb
 
 /// Notes the entry at the tarballs that it means, or as one that is absent.
 fn claim(tarballs: &mut Vec<Tarball>, entry: &OciImage, host: &Host) {
-    let mut meant = tarballs
-        .iter_mut()
-        .filter(|tarball| tarball.is_meant(entry, host))
-        .peekable();
+    let mut meant = tarballs.iter_mut().filter(|tarball| tarball.is_meant(entry, host)).peekable();
     if meant.peek().is_some() {
         return meant.for_each(|tarball| tarball.wanted.push(entry.clone()));
     }
@@ -265,9 +238,7 @@ fn claim(tarballs: &mut Vec<Tarball>, entry: &OciImage, host: &Host) {
 pub(super) fn entry_names(ident: &str) -> impl Iterator<Item = ImageName> {
     let tagged = ident.split_once('@').map(|(tagged, _)| tagged);
     let tagged = tagged.filter(|tagged| tagged.rsplit('/').next().is_some_and(|last| last.contains(':')));
-    ImageName::parse(ident)
-        .into_iter()
-        .chain(tagged.and_then(ImageName::parse))
+    ImageName::parse(ident).into_iter().chain(tagged.and_then(ImageName::parse))
 }
 
 /// Whether an entry names this very image, by tag, by digest, or by the repository of one that has no tag.
@@ -283,10 +254,7 @@ fn speaks_of(entry: &OciImage, image: &Image) -> bool {
 /// Its tarballs by name; what is hidden, unfinished (`.part`) or of another kind is none.
 fn tarballs_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.path())
-        .filter(|file| is_tarball(file))
-        .collect();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).filter(|file| is_tarball(file)).collect();
     files.sort();
     files
 }
@@ -304,9 +272,7 @@ fn stamp(file: &Path, path: &str) -> Stamp {
     Stamp {
         path: path.to_owned(),
         size: metadata.map_or(0, |metadata| metadata.len()),
-        mtime: since
-            .and_then(|since| i64::try_from(since.as_nanos()).ok())
-            .unwrap_or(0),
+        mtime: since.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0),
     }
 }
 

@@ -27,17 +27,12 @@ impl CardProblem {
     pub fn of_io(device: &str, doing: &str, error: &std::io::Error) -> CardProblem {
         let why = format!("{device}: {error}");
         match error.raw_os_error() {
-            Some(nix::libc::EROFS) => CardProblem::ReadOnly {
-                disk: device.to_owned(),
-            },
+            Some(nix::libc::EROFS) => CardProblem::ReadOnly { disk: device.to_owned() },
             Some(nix::libc::EACCES | nix::libc::EPERM) => CardProblem::NotAllowed { why },
             Some(nix::libc::ENOENT | nix::libc::ENXIO | nix::libc::ENODEV | nix::libc::ENOMEDIUM) => {
                 CardProblem::NotFound { why }
             }
-            _ => CardProblem::Failing {
-                doing: doing.to_owned(),
-                why,
-            },
+            _ => CardProblem::Failing { doing: doing.to_owned(), why },
         }
     }
 

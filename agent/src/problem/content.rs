@@ -6,35 +6,13 @@ use super::{Area, Facts};
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the sentence of each stands in `facts`")]
 pub enum ContentProblem {
-    Checksum {
-        item: String,
-        expected: String,
-        found: String,
-    },
-    Size {
-        item: String,
-        expected: u64,
-        found: String,
-    },
-    Fetch {
-        item: String,
-        why: String,
-    },
-    Outside {
-        item: String,
-        why: String,
-    },
-    NotOurs {
-        item: String,
-    },
-    Archive {
-        item: String,
-        why: String,
-    },
-    Write {
-        item: String,
-        why: String,
-    },
+    Checksum { item: String, expected: String, found: String },
+    Size { item: String, expected: u64, found: String },
+    Fetch { item: String, why: String },
+    Outside { item: String, why: String },
+    NotOurs { item: String },
+    Archive { item: String, why: String },
+    Write { item: String, why: String },
 }
 
 impl ContentProblem {

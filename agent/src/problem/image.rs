@@ -6,51 +6,17 @@ use super::{Area, Facts};
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the sentence of each stands in `facts`")]
 pub enum ImageProblem {
-    Empty {
-        item: String,
-    },
-    NotArchive {
-        item: String,
-        why: String,
-    },
-    Truncated {
-        item: String,
-        why: String,
-    },
-    Unreadable {
-        item: String,
-        why: String,
-    },
-    WrongArch {
-        item: String,
-        is: String,
-        wants: String,
-    },
-    Digest {
-        item: String,
-        part: String,
-    },
-    Checksum {
-        item: String,
-        expected: String,
-        found: String,
-    },
-    NameTwice {
-        item: String,
-        name: String,
-        other: String,
-    },
-    Refused {
-        item: String,
-        why: String,
-    },
-    Missing {
-        name: String,
-    },
-    Fetch {
-        item: String,
-        why: String,
-    },
+    Empty { item: String },
+    NotArchive { item: String, why: String },
+    Truncated { item: String, why: String },
+    Unreadable { item: String, why: String },
+    WrongArch { item: String, is: String, wants: String },
+    Digest { item: String, part: String },
+    Checksum { item: String, expected: String, found: String },
+    NameTwice { item: String, name: String, other: String },
+    Refused { item: String, why: String },
+    Missing { name: String },
+    Fetch { item: String, why: String },
 }
 
 impl ImageProblem {

@@ -6,46 +6,16 @@ use super::{Area, Facts};
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the sentence of each stands in `facts`")]
 pub enum ServiceProblem {
-    NoEngine {
-        item: String,
-    },
-    Refused {
-        item: String,
-        why: String,
-    },
-    NoImage {
-        item: String,
-        image: String,
-    },
-    ImageFailed {
-        item: String,
-        image: String,
-    },
-    NameTaken {
-        item: String,
-        name: String,
-    },
-    NotStarted {
-        item: String,
-        why: String,
-    },
-    Unhealthy {
-        item: String,
-        seconds: u64,
-    },
-    Looping {
-        item: String,
-        exit_code: i64,
-        restarts: u64,
-    },
-    Ended {
-        item: String,
-        exit_code: i64,
-    },
-    Waits {
-        item: String,
-        on: String,
-    },
+    NoEngine { item: String },
+    Refused { item: String, why: String },
+    NoImage { item: String, image: String },
+    ImageFailed { item: String, image: String },
+    NameTaken { item: String, name: String },
+    NotStarted { item: String, why: String },
+    Unhealthy { item: String, seconds: u64 },
+    Looping { item: String, exit_code: i64, restarts: u64 },
+    Ended { item: String, exit_code: i64 },
+    Waits { item: String, on: String },
 }
 
 impl ServiceProblem {
@@ -94,11 +64,7 @@ impl ServiceProblem {
                 format!("{item} is not healthy after {seconds} s"),
                 "look at its log; its image or its settings may be wrong",
             ),
-            ServiceProblem::Looping {
-                item,
-                exit_code,
-                restarts,
-            } => Facts::new(
+            ServiceProblem::Looping { item, exit_code, restarts } => Facts::new(
                 "E-SERVICE-LOOPING",
                 Area::Service,
                 format!("{item} ends again and again (exit code {exit_code}, restarted {restarts} times)"),

@@ -46,16 +46,9 @@ impl SettingsProblem {
 }
 
 fn place(finding: &Finding) -> String {
-    let key = if finding.key.is_empty() {
-        String::new()
-    } else {
-        format!("{}: ", finding.key)
-    };
+    let key = if finding.key.is_empty() { String::new() } else { format!("{}: ", finding.key) };
     match finding.at {
-        Some(at) => format!(
-            "offspot.yaml line {}, column {}: {key}{}",
-            at.line, at.column, finding.message
-        ),
+        Some(at) => format!("offspot.yaml line {}, column {}: {key}{}", at.line, at.column, finding.message),
         None => format!("offspot.yaml: {key}{}", finding.message),
     }
 }

@@ -51,11 +51,7 @@ impl Files {
         self.seq += 1;
         let slot = 1 + (self.seq % 2) as usize;
         let text = padded(words::text(status, context), TEXT_SIZE, b"\r\n");
-        let object = padded(
-            json::sealed_within(json::object(status, context, self.seq), JSON_SIZE),
-            JSON_SIZE,
-            b" ",
-        );
+        let object = padded(json::sealed_within(json::object(status, context, self.seq), JSON_SIZE), JSON_SIZE, b" ");
         writable(&self.folder.clone(), || {
             self.overwrite(slot, SLOTS[slot - 1], object)?;
             self.overwrite(0, TEXT, text)
@@ -64,11 +60,7 @@ impl Files {
 
     fn overwrite(&mut self, which: usize, name: &str, wanted: Vec<u8>) -> io::Result<()> {
         let path = self.folder.join(name);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
         let held = &self.held[which];
         for (start, end) in differing(held, &wanted) {
             file.write_all_at(&wanted[start..end], start as u64)?;
@@ -154,15 +146,7 @@ fn writable(folder: &Path, work: impl FnOnce() -> io::Result<()>) -> io::Result<
     if !statvfs(folder)?.flags().contains(FsFlags::ST_RDONLY) || !is_mount_point(folder)? {
         return work();
     }
-    let remount = |flags| {
-        mount(
-            None::<&str>,
-            folder,
-            None::<&str>,
-            MsFlags::MS_REMOUNT | flags,
-            None::<&str>,
-        )
-    };
+    let remount = |flags| mount(None::<&str>, folder, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>);
     remount(MsFlags::empty())?;
     let done = work();
     remount(MsFlags::MS_RDONLY)?;
@@ -209,16 +193,10 @@ mod tests {
         for count in 0..3 {
             status.notes.push("n".repeat(count * 700));
             files.write(&status, &Context::for_test()).unwrap();
-            assert_eq!(
-                std::fs::metadata(host.boot().join(TEXT)).unwrap().len() as usize,
-                TEXT_SIZE
-            );
+            assert_eq!(std::fs::metadata(host.boot().join(TEXT)).unwrap().len() as usize, TEXT_SIZE);
         }
         for slot in SLOTS {
-            assert_eq!(
-                std::fs::metadata(host.boot().join(slot)).unwrap().len() as usize,
-                JSON_SIZE
-            );
+            assert_eq!(std::fs::metadata(host.boot().join(slot)).unwrap().len() as usize, JSON_SIZE);
         }
         assert_eq!(differing(&[0; 2048], &[0; 2048]), []);
         let mut other = [0; 2048];

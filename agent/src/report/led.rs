@@ -31,36 +31,22 @@ pub struct Led {
 impl Led {
     /// The LED `named`, else `ACT`, else `led0`; `None` where the board has none of them.
     pub fn find(host: &Host, named: Option<&str>) -> Option<Led> {
-        let names: &[&str] = if let Some(name) = &named {
-            std::slice::from_ref(name)
-        } else {
-            &["ACT", "led0"]
-        };
+        let names: &[&str] = if let Some(name) = &named { std::slice::from_ref(name) } else { &["ACT", "led0"] };
         names.iter().find_map(|name| Led::open(&host.leds().join(name)))
     }
 
     fn open(folder: &Path) -> Option<Led> {
         let offered = std::fs::read_to_string(folder.join("trigger")).ok()?;
-        let triggers: Vec<String> = offered
-            .split_whitespace()
-            .map(|t| t.trim_matches(['[', ']']).to_owned())
-            .collect();
-        let current = offered
-            .split_whitespace()
-            .find_map(|t| t.strip_prefix('[')?.strip_suffix(']'))
-            .unwrap_or("none");
+        let triggers: Vec<String> = offered.split_whitespace().map(|t| t.trim_matches(['[', ']']).to_owned()).collect();
+        let current = offered.split_whitespace().find_map(|t| t.strip_prefix('[')?.strip_suffix(']')).unwrap_or("none");
         // A boot that died left our trigger behind: then the board's usual one is given back.
         let own = match current {
-            "timer" | "pattern" | "none" => ["actpwr", "mmc0", "default-on"]
-                .into_iter()
-                .find(|t| triggers.iter().any(|offered| offered == t)),
+            "timer" | "pattern" | "none" => {
+                ["actpwr", "mmc0", "default-on"].into_iter().find(|t| triggers.iter().any(|offered| offered == t))
+            }
             other => Some(other),
         };
-        Some(Led {
-            folder: folder.to_owned(),
-            own: own.unwrap_or("none").to_owned(),
-            triggers,
-        })
+        Some(Led { folder: folder.to_owned(), own: own.unwrap_or("none").to_owned(), triggers })
     }
 
     fn set(&self, file: &str, value: &str) -> io::Result<()> {
@@ -100,11 +86,7 @@ impl Led {
 
     fn brightest(&self) -> String {
         let read = std::fs::read_to_string(self.folder.join("max_brightness")).unwrap_or_default();
-        if read.trim().is_empty() {
-            "1".into()
-        } else {
-            read.trim().to_owned()
-        }
+        if read.trim().is_empty() { "1".into() } else { read.trim().to_owned() }
     }
 
     /// The LED's own trigger again.
@@ -134,10 +116,7 @@ fn pattern(count: u8, brightest: &str) -> String {
 
 /// Follows the status; after the verdict it holds the LED for `hold`, then gives it back unless it tells a problem.
 pub async fn follow(led: Led, mut status: watch::Receiver<Status>, hold: Duration) {
-    let Ok(told) = status
-        .wait_for(|status| status.verdict != Verdict::Working)
-        .await
-        .map(|status| status.clone())
+    let Ok(told) = status.wait_for(|status| status.verdict != Verdict::Working).await.map(|status| status.clone())
     else {
         return;
     };
@@ -147,10 +126,7 @@ pub async fn follow(led: Led, mut status: watch::Receiver<Status>, hold: Duratio
             tokio::time::sleep(hold).await;
             steady.and_then(|()| led.give_back())
         }
-        _ => {
-            led.code(told.foremost().map_or(1, |facts| facts.area.led_count()), hold)
-                .await
-        }
+        _ => led.code(told.foremost().map_or(1, |facts| facts.area.led_count()), hold).await,
     };
     if let Err(error) = result {
         tracing::warn!("setting the LED: {error}");
@@ -191,9 +167,6 @@ mod tests {
     #[test]
     fn a_code_is_one_long_flash_and_n_short() {
         assert_eq!(flashes(3).iter().filter(|(on, _)| *on).count(), 4);
-        assert_eq!(
-            pattern(1, "255"),
-            "255 1500 255 0 0 350 0 0 255 250 255 0 0 350 0 0 0 2000 0 0"
-        );
+        assert_eq!(pattern(1, "255"), "255 1500 255 0 0 350 0 0 255 250 255 0 0 350 0 0 0 2000 0 0");
     }
 }

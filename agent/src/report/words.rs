@@ -21,11 +21,7 @@ pub fn text(status: &Status, context: &Context) -> String {
 
 fn verdict_line(status: &Status) -> String {
     let count = status.problems.len();
-    let problems = if count == 1 {
-        "1 problem".to_owned()
-    } else {
-        format!("{count} problems")
-    };
+    let problems = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
     match status.verdict {
         Verdict::Working => format!("WORKING: {}. Do not unplug.", working(status)),
         Verdict::Ready => "READY: everything this card was asked for is there.".into(),
@@ -58,10 +54,7 @@ fn led_line(status: &Status) -> String {
         (Verdict::Working, _) => "LED: slow even blinking.".into(),
         (Verdict::Ready, _) => "LED: steady for a minute, then as usual.".into(),
         (_, foremost) => {
-            format!(
-                "LED: one long flash, then {} short.",
-                foremost.map_or(1, |facts| facts.area.led_count())
-            )
+            format!("LED: one long flash, then {} short.", foremost.map_or(1, |facts| facts.area.led_count()))
         }
     }
 }
@@ -74,10 +67,7 @@ fn problem_lines(status: &Status) -> Vec<String> {
         lines.extend(wrapped(&format!("   What to do: {}.", facts.advice.trim_end_matches('.'))));
     }
     if status.problems.len() > 8 {
-        lines.push(format!(
-            "and {} more, see offspot-status.json",
-            status.problems.len() - 8
-        ));
+        lines.push(format!("and {} more, see offspot-status.json", status.problems.len() - 8));
     }
     lines.truncate(34);
     lines
@@ -104,11 +94,7 @@ fn item_lines(status: &Status, room: usize) -> Vec<String> {
             Kind::File => "file",
             Kind::Service => "service",
         };
-        let detail = if item.detail.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", item.detail)
-        };
+        let detail = if item.detail.is_empty() { String::new() } else { format!(": {}", item.detail) };
         lines.push(format!("{mark} {kind} {}{detail}", item.name));
     }
     lines
@@ -146,11 +132,7 @@ fn wrapped(line: &str) -> Vec<String> {
 
 /// One line of printable ASCII, cut to the width of a page; a control character would break the page.
 fn ascii(line: &str) -> String {
-    line.trim_end()
-        .chars()
-        .take(2 * WIDTH)
-        .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
-        .collect()
+    line.trim_end().chars().take(2 * WIDTH).map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect()
 }
 
 #[cfg(test)]
@@ -163,9 +145,7 @@ mod tests {
         status.verdict = Verdict::Degraded;
         for n in 0..problems {
             let item = format!("/data/contents/zims/a very long name of a file, number {n}.zim").repeat(3);
-            status
-                .problems
-                .push(SpaceProblem::Bytes { item, need: 1, have: 0 }.into());
+            status.problems.push(SpaceProblem::Bytes { item, need: 1, have: 0 }.into());
         }
         for n in 0..items {
             let state = if n + 1 == items { State::Failed } else { State::Done };
@@ -194,12 +174,7 @@ mod tests {
     #[test]
     fn names_the_problem_that_the_led_names() {
         let mut status = status(1, 0);
-        status.problems.push(
-            CardProblem::ReadOnly {
-                disk: "/dev/mmcblk0".into(),
-            }
-            .into(),
-        );
+        status.problems.push(CardProblem::ReadOnly { disk: "/dev/mmcblk0".into() }.into());
         assert!(text(&status, &Context::for_test()).contains("LED: one long flash, then 3 short."));
     }
 }

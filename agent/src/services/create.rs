@@ -33,15 +33,9 @@ pub struct Surroundings<'a> {
 
 /// Digest of everything that makes a container of this service what it is, its image apart.
 pub fn hash(service: &Service, project: &Project, root: &Path) -> String {
-    let networks: Vec<&Network> = joined(service)
-        .iter()
-        .filter_map(|joined| network(project, &joined.network))
-        .collect();
-    let volumes: Vec<&Volume> = service
-        .mounts
-        .iter()
-        .filter_map(|mount| volume(project, mount))
-        .collect();
+    let networks: Vec<&Network> =
+        joined(service).iter().filter_map(|joined| network(project, &joined.network)).collect();
+    let volumes: Vec<&Volume> = service.mounts.iter().filter_map(|mount| volume(project, mount)).collect();
     digest(&(FORMAT, root, service, networks, volumes))
 }
 
@@ -76,10 +70,7 @@ pub fn volume<'a>(project: &'a Project, mount: &compose::Mount) -> Option<&'a Vo
 /// The create body of a service, in the first of its networks.
 pub fn body(service: &Service, around: &Surroundings<'_>) -> ContainerCreateBody {
     let process = &service.process;
-    let ports = service
-        .ports
-        .iter()
-        .map(|port| format!("{}/{}", port.target, port.protocol));
+    let ports = service.ports.iter().map(|port| format!("{}/{}", port.target, port.protocol));
     let mut exposed: Vec<String> = service.expose.iter().cloned().chain(ports).collect();
     exposed.sort();
     exposed.dedup();
@@ -124,10 +115,7 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 fn map(pairs: &BTreeMap<String, String>) -> HashMap<String, String> {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    pairs.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn health(health: &compose::Health) -> HealthConfig {
@@ -222,19 +210,13 @@ fn restart(restart: Restart) -> RestartPolicy {
         Restart::UnlessStopped => (Policy::UNLESS_STOPPED, None),
         Restart::OnFailure(count) => (Policy::ON_FAILURE, count.map(i64::from)),
     };
-    RestartPolicy {
-        name: Some(name),
-        maximum_retry_count: count,
-    }
+    RestartPolicy { name: Some(name), maximum_retry_count: count }
 }
 
 fn bindings(service: &Service) -> Option<HashMap<String, Option<Vec<PortBinding>>>> {
     let mut all: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
-        let binding = PortBinding {
-            host_ip: Some(port.host_ip.clone()),
-            host_port: Some(port.published.clone()),
-        };
+        let binding = PortBinding { host_ip: Some(port.host_ip.clone()), host_port: Some(port.published.clone()) };
         let target = format!("{}/{}", port.target, port.protocol);
         all.entry(target).or_default().get_or_insert_default().push(binding);
     }
@@ -250,18 +232,11 @@ fn device((host, inside, rights): &(String, String, String)) -> DeviceMapping {
 }
 
 fn logging(logging: &compose::Logging) -> HostConfigLogConfig {
-    HostConfigLogConfig {
-        typ: logging.driver.clone(),
-        config: Some(map(&logging.options)),
-    }
+    HostConfigLogConfig { typ: logging.driver.clone(), config: Some(map(&logging.options)) }
 }
 
 fn ulimit((name, soft, hard): &(String, i64, i64)) -> ResourcesUlimits {
-    ResourcesUlimits {
-        name: Some(name.clone()),
-        soft: Some(*soft),
-        hard: Some(*hard),
-    }
+    ResourcesUlimits { name: Some(name.clone()), soft: Some(*soft), hard: Some(*hard) }
 }
 
 fn mounts(service: &Service, around: &Surroundings<'_>) -> Vec<Mount> {
@@ -290,38 +265,26 @@ fn mounts(service: &Service, around: &Surroundings<'_>) -> Vec<Mount> {
 }
 
 fn mount(given: &compose::Mount, around: &Surroundings<'_>) -> Mount {
-    let mut mount = Mount {
-        target: Some(given.target.clone()),
-        read_only: Some(given.read_only),
-        ..Default::default()
-    };
+    let mut mount =
+        Mount { target: Some(given.target.clone()), read_only: Some(given.read_only), ..Default::default() };
     match &given.kind {
-        MountKind::Bind {
-            source, propagation, ..
-        } => {
+        MountKind::Bind { source, propagation, .. } => {
             let path = around.sources.get(source).map(|path| path.display().to_string());
             mount.typ = Some(MountType::BIND);
             mount.source = Some(path.unwrap_or(source.clone()));
-            mount.bind_options = propagation.as_ref().map(|word| MountBindOptions {
-                propagation: word.parse().ok(),
-                ..Default::default()
-            });
+            mount.bind_options = propagation
+                .as_ref()
+                .map(|word| MountBindOptions { propagation: word.parse().ok(), ..Default::default() });
         }
         MountKind::Volume { nocopy, .. } => {
             mount.typ = Some(MountType::VOLUME);
             mount.source = volume(around.project, given).map(|volume| volume.name.clone());
-            mount.volume_options = nocopy.then(|| MountVolumeOptions {
-                no_copy: Some(true),
-                ..Default::default()
-            });
+            mount.volume_options = nocopy.then(|| MountVolumeOptions { no_copy: Some(true), ..Default::default() });
         }
         MountKind::Tmpfs { size, mode } => {
             mount.typ = Some(MountType::TMPFS);
-            mount.tmpfs_options = Some(MountTmpfsOptions {
-                size_bytes: *size,
-                mode: mode.map(i64::from),
-                ..Default::default()
-            });
+            mount.tmpfs_options =
+                Some(MountTmpfsOptions { size_bytes: *size, mode: mode.map(i64::from), ..Default::default() });
         }
     }
     mount
@@ -331,9 +294,7 @@ fn first_network(service: &Service, project: &Project) -> Option<NetworkingConfi
     let first = joined(service).first()?;
     let network = network(project, &first.network)?;
     let endpoint = endpoint(service, first, project);
-    Some(NetworkingConfig {
-        endpoints_config: Some(HashMap::from([(network.name.clone(), endpoint)])),
-    })
+    Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network.name.clone(), endpoint)])) })
 }
 
 /// How a service appears in one of its networks: under the names of container and service, and its aliases.
@@ -345,10 +306,10 @@ pub fn endpoint(service: &Service, joined: &Joined, project: &Project) -> Endpoi
     EndpointSettings {
         aliases: Some(aliases),
         links: some(links(service, project)),
-        ipam_config: joined.ipv4_address.clone().map(|address| EndpointIpamConfig {
-            ipv4_address: Some(address),
-            ..Default::default()
-        }),
+        ipam_config: joined
+            .ipv4_address
+            .clone()
+            .map(|address| EndpointIpamConfig { ipv4_address: Some(address), ..Default::default() }),
         ..Default::default()
     }
 }

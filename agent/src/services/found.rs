@@ -135,18 +135,12 @@ mod tests {
             found("running", "h", State::RUNNING, 1),
             found("changed", "other", State::RUNNING, 2),
         ];
-        assert_eq!(
-            ids(&decide(all, "h", "i")),
-            (Some("running"), vec!["exited", "changed"])
-        );
+        assert_eq!(ids(&decide(all, "h", "i")), (Some("running"), vec!["exited", "changed"]));
     }
 
     #[test]
     fn half_made_and_changed_ones_are_made_anew() {
-        let all = vec![
-            found("half", "h", State::CREATED, 2),
-            found("paused", "h", State::PAUSED, 1),
-        ];
+        let all = vec![found("half", "h", State::CREATED, 2), found("paused", "h", State::PAUSED, 1)];
         assert_eq!(ids(&decide(all, "h", "i")), (None, vec!["half", "paused"]));
         let image = vec![found("a", "h", State::RUNNING, 2)];
         assert_eq!(ids(&decide(image, "h", "newer")), (None, vec!["a"]));

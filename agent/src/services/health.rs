@@ -40,11 +40,7 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub fn new(engine: &'a Engine, project: &str) -> Self {
-        Watch {
-            engine,
-            label: format!("{}={project}", labels::PROJECT),
-            seen: watch::Sender::new((0, Vec::new())),
-        }
+        Watch { engine, label: format!("{}={project}", labels::PROJECT), seen: watch::Sender::new((0, Vec::new())) }
     }
 
     /// Lists again and again, ever more rarely. Never ends.
@@ -98,10 +94,7 @@ impl<'a> Watch<'a> {
         }
         let container = self.engine.container(&found.id).await.ok()??;
         let state = container.state.unwrap_or_default();
-        let (restarts, exit_code) = (
-            container.restart_count.unwrap_or_default(),
-            state.exit_code.unwrap_or_default(),
-        );
+        let (restarts, exit_code) = (container.restart_count.unwrap_or_default(), state.exit_code.unwrap_or_default());
         let running = state.running == Some(true) && state.restarting != Some(true);
         if ends && exit_code == 0 && (restarts > 0 || !running) {
             return Some(Settled::Ended(0));
@@ -123,10 +116,7 @@ impl<'a> Watch<'a> {
     pub async fn last_look(&self, id: &str) -> Option<Settled> {
         let container = self.engine.container(id).await.ok().flatten()?;
         let state = container.state.unwrap_or_default();
-        let (restarts, exit_code) = (
-            container.restart_count.unwrap_or_default(),
-            state.exit_code.unwrap_or_default(),
-        );
+        let (restarts, exit_code) = (container.restart_count.unwrap_or_default(), state.exit_code.unwrap_or_default());
         let checked = state.health.and_then(|health| health.status);
         let unchecked = matches!(checked, None | Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY));
         match state.running {
@@ -160,10 +150,7 @@ struct Steady {
 
 impl Steady {
     fn new() -> Self {
-        Steady {
-            since: Instant::now(),
-            restarts: 0,
-        }
+        Steady { since: Instant::now(), restarts: 0 }
     }
 
     /// Notes how often it was started again; true: once more than before.

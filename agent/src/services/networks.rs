@@ -55,10 +55,7 @@ impl Lacking {
 }
 
 fn missing(what: &str, name: &str) -> Refusal {
-    Refusal {
-        status: 404,
-        why: format!("the {what} {name} is external and does not exist"),
-    }
+    Refusal { status: 404, why: format!("the {what} {name} is external and does not exist") }
 }
 
 async fn ensure_network(engine: &Engine, project: &str, network: &Network) -> Result<(), Refusal> {

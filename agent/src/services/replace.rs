@@ -51,10 +51,7 @@ impl Up<'_> {
         let item = || service.name.clone();
         let not_started = |why: String| ServiceProblem::NotStarted { item: item(), why };
         let sources = sources::prepare(self.host, service).map_err(not_started)?;
-        let inherited = self
-            .inherited(service, image, old)
-            .await
-            .map_err(|refusal| not_started(refusal.why))?;
+        let inherited = self.inherited(service, image, old).await.map_err(|refusal| not_started(refusal.why))?;
         let around = create::Surroundings {
             project: self.project,
             root: self.host.root(),
@@ -85,10 +82,7 @@ impl Up<'_> {
         let item = service.name.clone();
         let mut tries = TRIES;
         loop {
-            let made = self
-                .engine
-                .create(name, service.platform.as_deref(), body.clone())
-                .await;
+            let made = self.engine.create(name, service.platform.as_deref(), body.clone()).await;
             match made {
                 Ok(id) => return Ok(id),
                 Err(refusal) if refusal.status == 409 && tries > 0 && self.is_free(service, name).await => tries -= 1,
@@ -152,10 +146,7 @@ impl Up<'_> {
 
     /// Targets of nameless volumes: those of the service, and those that its image declares.
     async fn nameless(&self, service: &Service, image: &str) -> Result<BTreeSet<String>, Refusal> {
-        let own = service
-            .mounts
-            .iter()
-            .filter(|mount| matches!(mount.kind, MountKind::Volume { source: None, .. }));
+        let own = service.mounts.iter().filter(|mount| matches!(mount.kind, MountKind::Volume { source: None, .. }));
         let mut targets: BTreeSet<String> = own.map(|mount| mount.target.clone()).collect();
         targets.extend(self.engine.image_volumes(image).await?);
         Ok(targets)
@@ -167,7 +158,5 @@ fn nameless_volumes(container: ContainerInspectResponse) -> Vec<(String, String)
     let nameless = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let mounts = container.mounts.unwrap_or_default().into_iter();
     let volumes = mounts.filter(|mount| mount.typ.as_deref() == Some("volume"));
-    volumes
-        .filter_map(|mount| Some((mount.destination?, mount.name.filter(nameless)?)))
-        .collect()
+    volumes.filter_map(|mount| Some((mount.destination?, mount.name.filter(nameless)?))).collect()
 }

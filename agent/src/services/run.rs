@@ -57,10 +57,7 @@ impl Up<'_> {
     }
 
     fn not_started(&self, service: &Service, why: &str) -> ServiceProblem {
-        ServiceProblem::NotStarted {
-            item: service.name.clone(),
-            why: why.to_owned(),
-        }
+        ServiceProblem::NotStarted { item: service.name.clone(), why: why.to_owned() }
     }
 
     fn begin(&self, service: &Service) {
@@ -94,17 +91,11 @@ impl Up<'_> {
         let Err(refusal) = self.engine.start(&found.id).await else {
             return Ok(found.id.clone());
         };
-        tracing::warn!(
-            service = job.service.name,
-            why = refusal.why,
-            "starting; it is made anew"
-        );
+        tracing::warn!(service = job.service.name, why = refusal.why, "starting; it is made anew");
         let said = |refusal: Refusal| self.not_started(job.service, &refusal.why);
         let aside = format!("{}_{}", found.id.get(..12).unwrap_or_default(), found.name);
         self.engine.rename(&found.id, &aside).await.map_err(said)?;
-        let id = self
-            .create(job.service, &job.image, std::slice::from_ref(found))
-            .await?;
+        let id = self.create(job.service, &job.image, std::slice::from_ref(found)).await?;
         self.engine.remove(&found.id).await.map_err(said)?;
         self.engine.start(&id).await.map_err(said)?;
         Ok(id)
@@ -171,10 +162,7 @@ impl Up<'_> {
             Some(Settled::Ended(exit_code)) => Err(ServiceProblem::Ended { item, exit_code }),
             Some(Settled::Looping { exit_code, restarts }) => Err(looping(exit_code, restarts)),
             Some(Settled::Gone) => Err(self.not_started(service, "its container was removed by another program")),
-            None => Err(ServiceProblem::Unhealthy {
-                item,
-                seconds: self.limit.as_secs(),
-            }),
+            None => Err(ServiceProblem::Unhealthy { item, seconds: self.limit.as_secs() }),
         }
     }
 }

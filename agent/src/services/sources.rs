@@ -66,9 +66,7 @@ fn is_file(source: &str, target: &str) -> bool {
         (extension != "d").then_some(extension)
     };
     let both = extension(source).is_some() && extension(source) == extension(target);
-    let kernel = ["/dev/", "/proc/", "/sys/"]
-        .iter()
-        .any(|folder| source.starts_with(folder));
+    let kernel = ["/dev/", "/proc/", "/sys/"].iter().any(|folder| source.starts_with(folder));
     both || kernel || FILES.contains(&source)
 }
 

@@ -50,21 +50,14 @@ pub(super) enum Step {
 }
 
 fn failed(doing: &str) -> impl FnOnce(Refusal) -> EngineProblem + '_ {
-    move |refusal| EngineProblem::Failed {
-        doing: doing.to_owned(),
-        why: refusal.why,
-    }
+    move |refusal| EngineProblem::Failed { doing: doing.to_owned(), why: refusal.why }
 }
 
 impl<'a> Up<'a> {
     /// The whole way. Fails only where the engine does not even tell what it has.
     pub async fn all(&self) -> Result<Vec<(String, ServiceState)>, EngineProblem> {
         let label = format!("{}={}", labels::PROJECT, self.project.name);
-        let listed = self
-            .engine
-            .labelled(&label)
-            .await
-            .map_err(failed("listing containers"))?;
+        let listed = self.engine.labelled(&label).await.map_err(failed("listing containers"))?;
         let mut by_service: BTreeMap<String, Vec<Found>> = BTreeMap::new();
         for found in listed.into_iter().filter_map(Found::read) {
             by_service.entry(found.service.clone()).or_default().push(found);
@@ -99,12 +92,7 @@ impl<'a> Up<'a> {
             _ => (State::Waiting, ""),
         };
         self.report.item(Kind::Service, &service.name, state.0, state.1);
-        Job {
-            service,
-            image: image.unwrap_or_default(),
-            decision,
-            step,
-        }
+        Job { service, image: image.unwrap_or_default(), decision, step }
     }
 
     fn no_image(&self, service: &Service) -> ServiceProblem {
@@ -163,8 +151,7 @@ impl<'a> Up<'a> {
 
     async fn make(&self, job: &mut Job<'a>) {
         if matches!(job.step, Step::Make) {
-            self.report
-                .item(Kind::Service, &job.service.name, State::Working, "making");
+            self.report.item(Kind::Service, &job.service.name, State::Working, "making");
             job.step = match self.create(job.service, &job.image, &job.decision.old).await {
                 Ok(id) => Step::Made(id),
                 Err(problem) => {
@@ -190,10 +177,8 @@ impl<'a> Up<'a> {
 
     /// Starts all in the order of their dependencies, those that wait for nobody at once, and watches them.
     async fn run_all(&self, jobs: Vec<Job<'a>>) -> Vec<(String, ServiceState)> {
-        let progress: BTreeMap<&str, watch::Sender<Progress>> = jobs
-            .iter()
-            .map(|job| (job.service.name.as_str(), watch::Sender::new(Progress::Waiting)))
-            .collect();
+        let progress: BTreeMap<&str, watch::Sender<Progress>> =
+            jobs.iter().map(|job| (job.service.name.as_str(), watch::Sender::new(Progress::Waiting))).collect();
         let watch = Watch::new(self.engine, &self.project.name);
         let runs = jobs.iter().map(|job| async {
             let name = &job.service.name;

@@ -19,10 +19,7 @@ pub struct Beneath {
 impl Beneath {
     /// Below `folder`, following links that stay below it and on its filesystem.
     pub fn new(folder: &Path) -> io::Result<Beneath> {
-        Beneath::with(
-            folder,
-            ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV,
-        )
+        Beneath::with(folder, ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV)
     }
 
     /// Below `folder`, following no link at all.
@@ -31,11 +28,7 @@ impl Beneath {
     }
 
     fn with(folder: &Path, how: ResolveFlag) -> io::Result<Beneath> {
-        let root = open(
-            folder,
-            OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )?;
+        let root = open(folder, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
         Ok(Beneath::at(root, how))
     }
 
@@ -51,10 +44,7 @@ impl Beneath {
 
     /// A folder below, taken as a root of its own below which no link is followed.
     pub fn enter(&self, path: &Path) -> io::Result<Beneath> {
-        Ok(Beneath::at(
-            self.folder(path)?,
-            ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV,
-        ))
+        Ok(Beneath::at(self.folder(path)?, ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV))
     }
 
     /// A folder that exists; the empty path is the root.
@@ -77,8 +67,7 @@ impl Beneath {
 
     /// A file to read; its last component is never followed, and opening it never waits.
     pub fn file(&self, path: &Path) -> io::Result<File> {
-        self.open(path, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK)
-            .map(File::from)
+        self.open(path, OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).map(File::from)
     }
 
     /// What lies at `path`, its last component not followed; none where nothing does.
@@ -87,9 +76,7 @@ impl Beneath {
             return Ok(Some(nix::sys::stat::fstat(&self.root)?));
         }
         let (parent, name) = split(path)?;
-        let found = self
-            .folder(parent)
-            .and_then(|parent| Ok(fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?));
+        let found = self.folder(parent).and_then(|parent| Ok(fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)?));
         match found {
             Ok(stat) => Ok(Some(stat)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -114,11 +101,7 @@ impl Beneath {
     }
 
     fn open(&self, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(self.resolve);
         Ok(openat2(&self.root, path, how)?)
     }
@@ -150,10 +133,7 @@ mod tests {
         let beneath = Beneath::new(&data).unwrap();
         beneath.make(Path::new("within/a/b")).unwrap();
         assert!(data.join("real/a/b").is_dir());
-        assert_eq!(
-            beneath.real(Path::new("within/a/c/d")).unwrap(),
-            Path::new("real/a/c/d")
-        );
+        assert_eq!(beneath.real(Path::new("within/a/c/d")).unwrap(), Path::new("real/a/c/d"));
         assert_eq!(beneath.real(Path::new("")).unwrap(), Path::new(""));
         for path in ["out", "out/x", "absolute/x", "../x"] {
             let error = beneath.make(Path::new(path)).unwrap_err();

@@ -140,11 +140,7 @@ mod tests {
             let whole = packed(packing, TEXT);
             for end in MAGIC..whole.len() {
                 let error = unpacked(&whole[..end]).expect_err("cut stream was taken");
-                assert_eq!(
-                    error.kind(),
-                    io::ErrorKind::UnexpectedEof,
-                    "{packing:?} cut at {end}: {error}"
-                );
+                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{packing:?} cut at {end}: {error}");
             }
         }
     }
@@ -175,10 +171,7 @@ mod tests {
         options.lzma_options.dict_size = 256 << 20;
         let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
         writer.write_all(TEXT).unwrap();
-        assert_eq!(
-            unpacked(&writer.finish().unwrap()).unwrap_err().kind(),
-            io::ErrorKind::OutOfMemory
-        );
+        assert_eq!(unpacked(&writer.finish().unwrap()).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
 
         let mut writer = zstd::Encoder::new(Vec::new(), 1).unwrap();
         writer.window_log(30).unwrap();

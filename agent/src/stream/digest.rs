@@ -87,9 +87,7 @@ impl Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Digest")
-            .field("algorithm", &self.algorithm)
-            .finish_non_exhaustive()
+        f.debug_struct("Digest").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
 }
 
@@ -104,11 +102,7 @@ pub struct DigestReader<R> {
 impl<R: Read> DigestReader<R> {
     /// A digest by `algorithm` of what will be read from `inner`.
     pub fn new(algorithm: Algorithm, inner: R) -> Self {
-        DigestReader {
-            inner,
-            digest: Digest::new(algorithm),
-            bytes: 0,
-        }
+        DigestReader { inner, digest: Digest::new(algorithm), bytes: 0 }
     }
 
     /// Bytes read so far.
@@ -138,14 +132,8 @@ mod tests {
     /// Of the three bytes `abc`, from the standards that define each.
     const ABC: [(Algorithm, &str); 7] = [
         (Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
-        (
-            Algorithm::Sha224,
-            "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7",
-        ),
-        (
-            Algorithm::Sha256,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-        ),
+        (Algorithm::Sha224, "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
+        (Algorithm::Sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
         (
             Algorithm::Sha384,
             "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",

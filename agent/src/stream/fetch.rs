@@ -36,9 +36,7 @@ pub struct Answer {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer")
-            .field("length", &self.length)
-            .finish_non_exhaustive()
+        f.debug_struct("Answer").field("length", &self.length).finish_non_exhaustive()
     }
 }
 
@@ -73,10 +71,7 @@ impl Fetcher {
             .timeout_per_read(Some(STALL))
             .timeout_per_write(Some(STALL))
             .build();
-        Fetcher {
-            agent: Agent::new_with_config(config),
-            silent: Mutex::default(),
-        }
+        Fetcher { agent: Agent::new_with_config(config), silent: Mutex::default() }
     }
 
     /// Asks for `url`, `http://…` or `https://…`.
@@ -84,26 +79,15 @@ impl Fetcher {
         let shown = shown(url);
         let host = host(url).to_owned();
         if self.silent().contains(&host) {
-            return Err(Unanswered {
-                why: format!("{shown}: {host} did not answer before"),
-                again: false,
-            });
+            return Err(Unanswered { why: format!("{shown}: {host} did not answer before"), again: false });
         }
-        let secure = url
-            .get(..8)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
+        let secure = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
         let answer = self.agent.get(url).config().https_only(secure).build().call();
         let answer = answer.map_err(|error| {
             let (why, again) = words(&error);
-            Unanswered {
-                why: format!("{shown}: {why}"),
-                again,
-            }
+            Unanswered { why: format!("{shown}: {why}"), again }
         })?;
-        judge(answer).map_err(|(why, again)| Unanswered {
-            why: format!("{shown}: {why}"),
-            again,
-        })
+        judge(answer).map_err(|(why, again)| Unanswered { why: format!("{shown}: {why}"), again })
     }
 
     /// Asks this host no more: every try of one item failed, and the next would wait as long.
@@ -122,21 +106,12 @@ fn judge(answer: Response<ureq::Body>) -> Result<Answer, (String, bool)> {
         let again = status.is_server_error() || status == 408 || status == 429;
         return Err((format!("the server says {status}"), again));
     }
-    let coding = answer
-        .headers()
-        .get("content-encoding")
-        .and_then(|value| value.to_str().ok());
+    let coding = answer.headers().get("content-encoding").and_then(|value| value.to_str().ok());
     if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return Err((
-            format!("the server sends it packed ({coding}) though asked not to"),
-            false,
-        ));
+        return Err((format!("the server sends it packed ({coding}) though asked not to"), false));
     }
     let body = answer.into_body();
-    Ok(Answer {
-        length: body.content_length(),
-        body: Box::new(Paced::new(body.into_reader())),
-    })
+    Ok(Answer { length: body.content_length(), body: Box::new(Paced::new(body.into_reader())) })
 }
 
 /// A body that fails once it comes too slowly.
@@ -148,11 +123,7 @@ struct Paced<R> {
 
 impl<R: Read> Paced<R> {
     fn new(inner: R) -> Self {
-        Paced {
-            inner,
-            since: Instant::now(),
-            bytes: 0,
-        }
+        Paced { inner, since: Instant::now(), bytes: 0 }
     }
 }
 
@@ -173,10 +144,7 @@ impl<R: Read> Read for Paced<R> {
 fn words(error: &ureq::Error) -> (String, bool) {
     use ureq::Error;
     match error {
-        Error::HostNotFound => (
-            "the host is not known (is the box connected to the internet?)".into(),
-            true,
-        ),
+        Error::HostNotFound => ("the host is not known (is the box connected to the internet?)".into(), true),
         Error::Timeout(_) => ("no answer in time".into(), true),
         Error::ConnectionFailed => ("no connection".into(), true),
         Error::Io(error) => (error.to_string(), true),
@@ -213,10 +181,7 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         for (url, safe) in [
-            (
-                "https://me:pass@host:8443/a/b.zim?token=1#x",
-                "https://host:8443/a/b.zim",
-            ),
+            ("https://me:pass@host:8443/a/b.zim?token=1#x", "https://host:8443/a/b.zim"),
             ("http://host?key=1", "http://host"),
             ("http://host/a@b", "http://host/a@b"),
             ("/data/x?y", "/data/x?y"),

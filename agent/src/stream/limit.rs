@@ -13,11 +13,7 @@ pub struct Limit<R> {
 impl<R: Read> Limit<R> {
     /// At most `most` bytes may come from `inner`.
     pub fn new(inner: R, most: u64) -> Self {
-        Limit {
-            inner,
-            most,
-            left: most,
-        }
+        Limit { inner, most, left: most }
     }
 }
 

@@ -18,11 +18,7 @@ pub struct Meter<R> {
 impl<R: Read> Meter<R> {
     /// Tells `report` of what is read from `inner`.
     pub fn new(inner: R, report: &Reporter) -> Self {
-        Meter {
-            inner,
-            report: report.clone(),
-            untold: 0,
-        }
+        Meter { inner, report: report.clone(), untold: 0 }
     }
 }
 

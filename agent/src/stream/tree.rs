@@ -126,10 +126,7 @@ impl<'a> Tree<'a> {
         reserve(&file, size)?;
         let written = self.fill(&mut file, &mut source.take(size))?;
         if written < size {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("it ends within {name}"),
-            ));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ends within {name}")));
         }
         self.finish(&file, meta)?;
         self.tell(path, written, meta, false)
@@ -163,14 +160,8 @@ impl<'a> Tree<'a> {
             return Ok(());
         }
         let (parent, name) = self.parent(&path)?;
-        again_without(parent, name, || {
-            linkat(&from_parent, from_name, parent, name, AtFlags::empty())
-        })?;
-        let meta = Meta {
-            mode: 0,
-            owner: None,
-            mtime: stat.st_mtime,
-        };
+        again_without(parent, name, || linkat(&from_parent, from_name, parent, name, AtFlags::empty()))?;
+        let meta = Meta { mode: 0, owner: None, mtime: stat.st_mtime };
         self.tell(path, stat.st_size.unsigned_abs(), meta, false)
     }
 
@@ -218,12 +209,10 @@ impl<'a> Tree<'a> {
     }
 
     fn made(&self, path: &Path) -> io::Result<OwnedFd> {
-        self.root
-            .make(path)
-            .map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
-                _ => error,
-            })
+        self.root.make(path).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
+            _ => error,
+        })
     }
 
     fn parent<'p>(&mut self, path: &'p Path) -> io::Result<(&OwnedFd, &'p std::ffi::OsStr)> {
@@ -236,25 +225,14 @@ impl<'a> Tree<'a> {
     }
 
     fn tell(&mut self, path: PathBuf, size: u64, meta: Meta, folder: bool) -> io::Result<()> {
-        let path = path
-            .into_os_string()
-            .into_string()
-            .map_err(|_| refused("a name that is not UTF-8"))?;
-        (self.note)(Member {
-            path,
-            size,
-            mtime: meta.mtime,
-            folder,
-        })
+        let path = path.into_os_string().into_string().map_err(|_| refused("a name that is not UTF-8"))?;
+        (self.note)(Member { path, size, mtime: meta.mtime, folder })
     }
 }
 
 impl std::fmt::Debug for Tree<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tree")
-            .field("root", &self.root)
-            .field("room", &self.room)
-            .finish_non_exhaustive()
+        f.debug_struct("Tree").field("root", &self.root).field("room", &self.room).finish_non_exhaustive()
     }
 }
 
@@ -334,22 +312,10 @@ mod tests {
 
     #[test]
     fn links_stay_inside() {
-        for (path, target) in [
-            ("a", "b"),
-            ("d/a", "../b"),
-            ("d/e/a", "../../x/y"),
-            ("a", "."),
-            ("a", "b/./c"),
-        ] {
+        for (path, target) in [("a", "b"), ("d/a", "../b"), ("d/e/a", "../../x/y"), ("a", "."), ("a", "b/./c")] {
             assert!(stays(Path::new(path), target).is_ok(), "{path} -> {target}");
         }
-        for (path, target) in [
-            ("a", ".."),
-            ("d/a", "../.."),
-            ("a", "/etc"),
-            ("a", "s/.."),
-            ("d/a", "../s/../x"),
-        ] {
+        for (path, target) in [("a", ".."), ("d/a", "../.."), ("a", "/etc"), ("a", "s/.."), ("d/a", "../s/../x")] {
             assert!(stays(Path::new(path), target).is_err(), "{path} -> {target}");
         }
     }

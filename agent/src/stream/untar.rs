@@ -76,16 +76,8 @@ impl Extended {
     fn pax(&mut self, records: &[u8]) -> io::Result<()> {
         for record in PaxExtensions::new(records) {
             let record = record?;
-            let value = || {
-                record
-                    .value()
-                    .map_err(|_| refused("an extended header that is not UTF-8"))
-            };
-            let number = || {
-                value()?
-                    .parse()
-                    .map_err(|_| refused("an extended header with a bad number"))
-            };
+            let value = || record.value().map_err(|_| refused("an extended header that is not UTF-8"));
+            let number = || value()?.parse().map_err(|_| refused("an extended header with a bad number"));
             match record.key_bytes() {
                 b"path" => self.path = Some(value()?.to_owned()),
                 b"linkpath" => self.link = Some(value()?.to_owned()),

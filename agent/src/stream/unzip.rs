@@ -25,11 +25,7 @@ fn member<R: Read>(file: &mut ZipFile<'_, R>, tree: &mut Tree<'_>) -> io::Result
     let name = file.name().map_err(broken)?.into_owned();
     let mode = file.unix_mode();
     let mtime = file.last_modified().map_or(0, seconds);
-    let meta = |else_mode| Meta {
-        mode: mode.unwrap_or(else_mode),
-        owner: None,
-        mtime,
-    };
+    let meta = |else_mode| Meta { mode: mode.unwrap_or(else_mode), owner: None, mtime };
     if file.is_dir() {
         return tree.folder(&name, meta(0o755));
     }
@@ -62,11 +58,7 @@ fn broken(error: ZipError) -> io::Error {
 fn seconds(time: DateTime) -> i64 {
     let (year, month, day) = (i64::from(time.year()), i64::from(time.month()), i64::from(time.day()));
     // Years begin in March, so that the leap day is the last of them.
-    let (year, month) = if month < 3 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468;
     let of_day = i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second());
     days * 86_400 + of_day

@@ -74,15 +74,7 @@ fn entry(line: &str) -> Option<FileEntry> {
         None => Source::Url(source.into()),
     };
     let digest = fields.next().filter(|digest| !digest.is_empty());
-    let checksum = digest.map(|digest| Checksum {
-        algo: Algorithm::Sha256,
-        value: ChecksumValue::Digest(digest.into()),
-    });
-    Some(FileEntry {
-        to: to.into(),
-        source,
-        via,
-        size: None,
-        checksum,
-    })
+    let checksum =
+        digest.map(|digest| Checksum { algo: Algorithm::Sha256, value: ChecksumValue::Digest(digest.into()) });
+    Some(FileEntry { to: to.into(), source, via, size: None, checksum })
 }

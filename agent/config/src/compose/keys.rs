@@ -47,15 +47,8 @@ const KNOWN: [&str; 39] = [
 ];
 
 /// Keys of `deploy` that mean nothing on one box.
-const SWARM: [&str; 7] = [
-    "endpoint_mode",
-    "labels",
-    "mode",
-    "placement",
-    "replicas",
-    "rollback_config",
-    "update_config",
-];
+const SWARM: [&str; 7] =
+    ["endpoint_mode", "labels", "mode", "placement", "replicas", "rollback_config", "update_config"];
 
 /// A key of a service that nobody took.
 pub(super) fn not_taken(key: &str, value: &Place<'_>, has_image: bool) {

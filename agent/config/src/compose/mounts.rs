@@ -31,10 +31,7 @@ fn short(place: &Place<'_>) -> Option<Mount> {
         read_only: false,
         kind: match source {
             Some(source) if is_path(source) => bind(place, source, true)?,
-            source => MountKind::Volume {
-                source: source.map(str::to_owned),
-                nocopy: false,
-            },
+            source => MountKind::Volume { source: source.map(str::to_owned), nocopy: false },
         },
     };
     for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
@@ -96,18 +93,10 @@ fn bind(place: &Place<'_>, source: &str, create: bool) -> Option<MountKind> {
     } else {
         let resolved = normal(&format!("{FOLDER}/{source}"));
         let message = format!("{source} is {resolved} on the box, on its small system partition");
-        place.warn(
-            code::COMPOSE_RELATIVE,
-            message,
-            "give an absolute path, best below /data",
-        );
+        place.warn(code::COMPOSE_RELATIVE, message, "give an absolute path, best below /data");
         resolved
     };
-    Some(MountKind::Bind {
-        source,
-        create,
-        propagation: None,
-    })
+    Some(MountKind::Bind { source, create, propagation: None })
 }
 
 /// What the long form may say before it is put together.
@@ -125,10 +114,7 @@ struct Long {
 }
 
 fn long(place: &Place<'_>) -> Option<Mount> {
-    let mut given = Long {
-        create: true,
-        ..Long::default()
-    };
+    let mut given = Long { create: true, ..Long::default() };
     for (name, value) in place.entries() {
         match name.as_str() {
             "type" => given.kind = value.text()?,
@@ -147,11 +133,7 @@ fn long(place: &Place<'_>) -> Option<Mount> {
         return None;
     };
     let target = target_path(place, target)?;
-    Some(Mount {
-        target,
-        read_only: given.read_only,
-        kind: long_kind(place, given)?,
-    })
+    Some(Mount { target, read_only: given.read_only, kind: long_kind(place, given)? })
 }
 
 fn long_kind(place: &Place<'_>, given: Long) -> Option<MountKind> {
@@ -163,14 +145,8 @@ fn long_kind(place: &Place<'_>, given: Long) -> Option<MountKind> {
             }
             Some(kind)
         }
-        ("volume", source) => Some(MountKind::Volume {
-            source,
-            nocopy: given.nocopy,
-        }),
-        ("tmpfs", None) => Some(MountKind::Tmpfs {
-            size: given.size,
-            mode: given.mode,
-        }),
+        ("volume", source) => Some(MountKind::Volume { source, nocopy: given.nocopy }),
+        ("tmpfs", None) => Some(MountKind::Tmpfs { size: given.size, mode: given.mode }),
         ("bind", None) => {
             place.refuse("source is missing");
             None

@@ -8,11 +8,7 @@ use crate::code;
 
 /// A network that nothing is said about.
 pub(super) fn named(project: &str, key: &str) -> Network {
-    Network {
-        key: key.to_owned(),
-        name: format!("{project}_{key}"),
-        ..Network::default()
-    }
+    Network { key: key.to_owned(), name: format!("{project}_{key}"), ..Network::default() }
 }
 
 /// One network of the top level.
@@ -86,11 +82,7 @@ fn subnet(place: &Place<'_>) -> Subnet {
 
 /// One named volume of the top level.
 pub(super) fn volume(project: &str, key: &str, place: &Place<'_>) -> Volume {
-    let mut volume = Volume {
-        key: key.to_owned(),
-        name: format!("{project}_{key}"),
-        ..Volume::default()
-    };
+    let mut volume = Volume { key: key.to_owned(), name: format!("{project}_{key}"), ..Volume::default() };
     for (name, value) in place.entries() {
         match name.as_str() {
             _ if value.is_null() => {}
@@ -115,9 +107,7 @@ pub(super) fn mode(place: &Place<'_>) -> Option<Wiring> {
     match mode.as_str() {
         "host" | "none" | "bridge" => Some(Wiring::Mode(mode)),
         _ => {
-            place.refuse_known(format!(
-                "network_mode {mode} is not honoured, only host, none and bridge"
-            ));
+            place.refuse_known(format!("network_mode {mode} is not honoured, only host, none and bridge"));
             None
         }
     }
@@ -141,10 +131,7 @@ pub(super) fn joined(place: &Place<'_>) -> Wiring {
 
 /// A plain membership.
 pub(super) fn join(key: &str) -> Joined {
-    Joined {
-        network: key.to_owned(),
-        ..Joined::default()
-    }
+    Joined { network: key.to_owned(), ..Joined::default() }
 }
 
 fn options(key: &str, place: &Place<'_>) -> (i64, Joined) {
@@ -160,14 +147,8 @@ fn options(key: &str, place: &Place<'_>) -> (i64, Joined) {
             }
             "priority" => priority = value.number().unwrap_or_default(),
             _ => {
-                let known = [
-                    "ipv6_address",
-                    "link_local_ips",
-                    "mac_address",
-                    "driver_opts",
-                    "gw_priority",
-                    "interface_name",
-                ];
+                let known =
+                    ["ipv6_address", "link_local_ips", "mac_address", "driver_opts", "gw_priority", "interface_name"];
                 unhonoured(&value, &name, "a network", &known);
             }
         }

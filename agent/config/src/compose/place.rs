@@ -34,11 +34,7 @@ impl<'a> Place<'a> {
     }
 
     fn at(&self, key: String, node: &'a Node) -> Place<'a> {
-        Place {
-            key,
-            node,
-            notes: self.notes,
-        }
+        Place { key, node, notes: self.notes }
     }
 
     pub fn note(&self, code: &'static str, severity: Severity, message: impl Into<String>, advice: &str) {
@@ -143,11 +139,9 @@ impl<'a> Place<'a> {
 
     pub fn items(&self) -> Vec<Place<'a>> {
         match &self.node.value {
-            Value::Sequence(nodes) => nodes
-                .iter()
-                .enumerate()
-                .map(|(i, node)| self.at(path::item(&self.key, i), node))
-                .collect(),
+            Value::Sequence(nodes) => {
+                nodes.iter().enumerate().map(|(i, node)| self.at(path::item(&self.key, i), node)).collect()
+            }
             _ if self.is_null() => Vec::new(),
             _ => {
                 self.refuse("must be a list");
@@ -158,10 +152,9 @@ impl<'a> Place<'a> {
 
     pub fn entries(&self) -> Vec<(String, Place<'a>)> {
         match &self.node.value {
-            Value::Mapping(pairs) => pairs
-                .iter()
-                .map(|(key, node)| (key.key_text().to_owned(), self.under(key.key_text(), node)))
-                .collect(),
+            Value::Mapping(pairs) => {
+                pairs.iter().map(|(key, node)| (key.key_text().to_owned(), self.under(key.key_text(), node))).collect()
+            }
             _ if self.is_null() => Vec::new(),
             _ => {
                 self.refuse("must be a mapping");
@@ -176,11 +169,7 @@ impl<'a> Place<'a> {
 
     /// One text or a list of them.
     pub fn texts(&self) -> Vec<String> {
-        if self.is_sequence() {
-            self.list()
-        } else {
-            self.text().into_iter().collect()
-        }
+        if self.is_sequence() { self.list() } else { self.text().into_iter().collect() }
     }
 
     /// `a: b` as a mapping or `a=b` as a list; a name may stand alone.
@@ -213,10 +202,7 @@ fn variable(text: &str) -> Option<String> {
             continue;
         }
         let inner = after.strip_prefix('{').unwrap_or(after);
-        let name: String = inner
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect();
+        let name: String = inner.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             return Some(format!("${name}"));
         }

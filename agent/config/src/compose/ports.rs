@@ -67,10 +67,7 @@ fn parse_short(text: &str) -> Option<Vec<Port>> {
             None => ("", front),
         },
     };
-    let host_ip = host_ip
-        .strip_prefix('[')
-        .and_then(|ip| ip.strip_suffix(']'))
-        .unwrap_or(host_ip);
+    let host_ip = host_ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(host_ip);
     if !host_ip.is_empty() {
         host_ip.parse::<std::net::IpAddr>().ok()?;
     } else if front == Some("") {

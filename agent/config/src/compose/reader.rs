@@ -51,18 +51,8 @@ fn project_name(entries: &[(String, Place<'_>)]) -> String {
 
 impl<'a> Reader<'a> {
     fn new(notes: &'a Notes, name: String) -> Self {
-        let project = Project {
-            networks: vec![networks::named(&name, "default")],
-            name,
-            ..Project::default()
-        };
-        Reader {
-            notes,
-            findings: notes.take(),
-            project,
-            bad_networks: Vec::new(),
-            bad_volumes: Vec::new(),
-        }
+        let project = Project { networks: vec![networks::named(&name, "default")], name, ..Project::default() };
+        Reader { notes, findings: notes.take(), project, bad_networks: Vec::new(), bad_volumes: Vec::new() }
     }
 
     fn top(&mut self, key: &str, place: &Place<'a>) {
@@ -130,11 +120,7 @@ impl<'a> Reader<'a> {
 
     fn circle(&mut self, name: &str, entries: &[(String, Place<'a>)]) {
         if let Some((_, place)) = entries.iter().find(|(known, _)| known == name) {
-            clash(
-                place,
-                "it waits for itself through depends_on or links",
-                "break the circle",
-            );
+            clash(place, "it waits for itself through depends_on or links", "break the circle");
         }
         if let Some(finding) = self.error() {
             self.refuse(name, finding);

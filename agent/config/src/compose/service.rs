@@ -8,10 +8,7 @@ use crate::code;
 
 /// The service as far as it could be read; whether it may run is for the errors noted to say.
 pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
-    let mut service = Service {
-        name: name.to_owned(),
-        ..Service::default()
-    };
+    let mut service = Service { name: name.to_owned(), ..Service::default() };
     let entries = place.entries();
     let has = |key: &str| entries.iter().any(|(name, value)| name == key && !value.is_null());
     for (key, value) in &entries {
@@ -53,10 +50,8 @@ fn about(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
     match key {
         "image" => service.image = value.text().unwrap_or_default(),
         "container_name" => {
-            service.container_name = value.parsed(
-                container_name,
-                "must be two or more letters, digits, _ . or -, the first a letter or digit",
-            )
+            service.container_name = value
+                .parsed(container_name, "must be two or more letters, digits, _ . or -, the first a letter or digit")
         }
         "platform" => service.platform = value.text(),
         "restart" => service.restart = restart(value).unwrap_or_default(),
@@ -179,12 +174,7 @@ fn depends_on(place: &Place<'_>) -> Vec<Dependency> {
 
 /// The plain dependency: started first.
 pub(super) fn started(service: String) -> Dependency {
-    Dependency {
-        service,
-        condition: Condition::Started,
-        restart: false,
-        required: true,
-    }
+    Dependency { service, condition: Condition::Started, restart: false, required: true }
 }
 
 fn dependency(name: &str, place: &Place<'_>) -> Dependency {

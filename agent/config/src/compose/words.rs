@@ -50,9 +50,7 @@ pub fn nanoseconds(text: &str) -> Option<i64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, after) = rest.split_at(digits);
-        let letters = after
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(after.len());
+        let letters = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
         sum += number.parse::<f64>().ok()? * unit_nanoseconds(unit)?;
         rest = after;
@@ -77,9 +75,7 @@ fn unit_nanoseconds(unit: &str) -> Option<f64> {
 /// A size such as `64m` or `1.5GiB` in bytes; units are powers of 1024, as in compose.
 pub fn bytes(text: &str) -> Option<i64> {
     let lower = text.trim().to_ascii_lowercase();
-    let digits = lower
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(lower.len());
+    let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let (number, unit) = lower.split_at(digits);
     let unit = unit.trim();
     let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit) {
@@ -114,10 +110,7 @@ mod tests {
     fn lines_are_split_as_a_shell_does() {
         let words = |line: &str| split(line).map(|words| words.join("|"));
         for (line, expected) in [
-            (
-                r#"/bin/sh -c "kiwix-serve --port 80 /data/*.zim""#,
-                Some("/bin/sh|-c|kiwix-serve --port 80 /data/*.zim"),
-            ),
+            (r#"/bin/sh -c "kiwix-serve --port 80 /data/*.zim""#, Some("/bin/sh|-c|kiwix-serve --port 80 /data/*.zim")),
             ("a  b\tc\n", Some("a|b|c")),
             (r"a\ b 'c d'e", Some("a b|c de")),
             (r#""a\"b\n" ''"#, Some(r#"a"b\n|"#)),

@@ -42,14 +42,10 @@ pub fn conflicts(ap: &Node, default: Option<&str>) -> Vec<(&'static str, Complai
         return Vec::new();
     };
     let check = |key, rule: fn(&str, &str) -> Verdict| {
-        text(key)
-            .and_then(|value| rule(value, address).err())
-            .map(|complaint| (key, complaint))
+        text(key).and_then(|value| rule(value, address).err()).map(|complaint| (key, complaint))
     };
     let range = check("dhcp-range", |range, address| network::dhcp_range(range, Some(address)));
-    let within = check("network", |network, address| {
-        network::network_of(network, address).map(drop)
-    });
+    let within = check("network", |network, address| network::network_of(network, address).map(drop));
     range.into_iter().chain(within).collect()
 }
 
@@ -62,20 +58,13 @@ pub fn resolve(ap: &Node) -> Option<AccessPoint> {
     let text = |key: &str, default: &str| given(key).unwrap_or_else(|| default.into());
     let flag = |key: &str| ap.get(key).and_then(Node::as_bool).unwrap_or(false);
     let channel = |key: &str, default| {
-        ap.get(key)
-            .and_then(Node::as_int)
-            .and_then(|number| u8::try_from(number).ok())
-            .unwrap_or(default)
+        ap.get(key).and_then(Node::as_int).and_then(|number| u8::try_from(number).ok()).unwrap_or(default)
     };
     let list = |key: &str| texts(ap.get(key));
     let dns = list("dns");
     Some(AccessPoint {
         ssid: given("ssid")?,
-        profile: if given("profile").as_deref() == Some("coverage") {
-            Profile::Coverage
-        } else {
-            Profile::Perf
-        },
+        profile: if given("profile").as_deref() == Some("coverage") { Profile::Coverage } else { Profile::Perf },
         passphrase: given("passphrase"),
         hide: flag("hide"),
         address: text("address", ADDRESS),
@@ -85,11 +74,7 @@ pub fn resolve(ap: &Node) -> Option<AccessPoint> {
         interface: text("interface", "wlan0"),
         dhcp_range: given("dhcp-range"),
         network: given("network"),
-        dns: if dns.is_empty() {
-            vec!["8.8.8.8".into(), "1.1.1.1".into()]
-        } else {
-            dns
-        },
+        dns: if dns.is_empty() { vec!["8.8.8.8".into(), "1.1.1.1".into()] } else { dns },
         captured_address: text("captured-address", "198.51.100.1"),
         as_gateway: flag("as-gateway"),
         tld: text("tld", "offspot"),

@@ -19,18 +19,12 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
         return None;
     };
     let services_place = path::below(place, "services");
-    if !require(node, place, &["services"], findings)
-        || findings.refused().touches_beside(place, &services_place)
-    {
+    if !require(node, place, &["services"], findings) || findings.refused().touches_beside(place, &services_place) {
         return None;
     }
     let (services_key, services_node) = node.entry("services")?;
     let Some(services) = services_node.as_mapping() else {
-        findings.error(
-            &services_place,
-            Some(services_node.at),
-            wrong_shape("a mapping", services_node),
-        );
+        findings.error(&services_place, Some(services_node.at), wrong_shape("a mapping", services_node));
         return None;
     };
     warn_without_web(services_key, services, &services_place, findings);
@@ -47,19 +41,10 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
 
 fn with_services(node: &Node, entries: &[(Node, Node)], kept: &[(Node, Node)]) -> Node {
     let with_kept = |(key, value): &(Node, Node)| match key.key_text() {
-        "services" => (
-            key.clone(),
-            Node {
-                value: Value::Mapping(kept.to_vec()),
-                at: value.at,
-            },
-        ),
+        "services" => (key.clone(), Node { value: Value::Mapping(kept.to_vec()), at: value.at }),
         _ => (key.clone(), value.clone()),
     };
-    Node {
-        value: Value::Mapping(entries.iter().map(with_kept).collect()),
-        at: node.at,
-    }
+    Node { value: Value::Mapping(entries.iter().map(with_kept).collect()), at: node.at }
 }
 
 fn check_service(name: &Node, service: &Node, place: &str, findings: &mut Findings) -> bool {
@@ -72,37 +57,20 @@ fn check_service(name: &Node, service: &Node, place: &str, findings: &mut Findin
         && let Some(image) = service.get("image")
     {
         let not_blank = |text: &str| {
-            if text.trim().is_empty() {
-                Err(wrong_shape("the name of an image", image))
-            } else {
-                Ok(())
-            }
+            if text.trim().is_empty() { Err(wrong_shape("the name of an image", image)) } else { Ok(()) }
         };
-        report(
-            text_of(image, |_| Ok(())).and_then(not_blank),
-            &path::below(&here, "image"),
-            image,
-            findings,
-        );
+        report(text_of(image, |_| Ok(())).and_then(not_blank), &path::below(&here, "image"), image, findings);
     }
-    if let Some((key, ports)) = service
-        .entry("ports")
-        .filter(|(_, ports)| !ports.is_empty())
-    {
+    if let Some((key, ports)) = service.entry("ports").filter(|(_, ports)| !ports.is_empty()) {
         let place = path::below(&here, "ports");
         if ports.as_sequence().is_none() {
             findings.error(&place, Some(ports.at), wrong_shape("a list", ports));
         } else if service.get("network_mode").and_then(Node::as_text) == Some("host") {
-            let advice =
-                "Remove `ports`: with `network_mode: host` the service has all ports of the box.";
+            let advice = "Remove `ports`: with `network_mode: host` the service has all ports of the box.";
             findings.error(
                 &place,
                 Some(key.at),
-                Complaint::new(
-                    code::CONFLICT,
-                    "a service on the host's network cannot publish ports",
-                    advice,
-                ),
+                Complaint::new(code::CONFLICT, "a service on the host's network cannot publish ports", advice),
             );
         }
     }
@@ -128,18 +96,12 @@ fn warn_without_web(key: &Node, services: &[(Node, Node)], place: &str, findings
         findings.warning(
             place,
             Some(key.at),
-            Complaint::new(
-                code::PORT_80,
-                "no service publishes port 80, so a browser finds nothing",
-                advice,
-            ),
+            Complaint::new(code::PORT_80, "no service publishes port 80, so a browser finds nothing", advice),
         );
     }
 }
 
 /// What a checked mapping means.
 pub fn resolve(node: &Node) -> Containers {
-    Containers {
-        given: node.clone(),
-    }
+    Containers { given: node.clone() }
 }

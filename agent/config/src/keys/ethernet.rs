@@ -33,10 +33,7 @@ fn node_has(node: &Node, key: &str) -> bool {
 /// `static` needs the three others; one that is given but wrong has been complained of.
 fn require_given(node: &Node, checked: &Node, place: &str, findings: &mut Findings) -> bool {
     let refused = |key: &str| node_has(node, key) && checked.get(key).is_none();
-    let missing: Vec<&str> = ["address", "routers", "dns"]
-        .into_iter()
-        .filter(|key| !refused(key))
-        .collect();
+    let missing: Vec<&str> = ["address", "routers", "dns"].into_iter().filter(|key| !refused(key)).collect();
     require(checked, place, &missing, findings)
 }
 

@@ -17,9 +17,8 @@ const SIZE: Form = Form::Schema(
 /// Size of what is fetched, as `files` and `oci_images` take it.
 pub const SIZE_TAKES: Takes = Takes::Text(|text| size_or_unknown(text).map(drop), SIZE);
 /// `checksum`, as `files`, `oci_images` and `base` take it.
-pub const CHECKSUM_TAKES: Takes = Takes::Any(Form::Schema(|| {
-    crate::schema::mapping(CHECKSUM_KEYS, &["algo", "value"])
-}));
+pub const CHECKSUM_TAKES: Takes =
+    Takes::Any(Form::Schema(|| crate::schema::mapping(CHECKSUM_KEYS, &["algo", "value"])));
 
 /// The keys of an entry of `files`.
 #[rustfmt::skip]
@@ -48,24 +47,15 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
         let complete = require(entry, here, &["to"], findings);
         check_source(&checked, entry, here, findings);
         check_checksum(&checked, here, findings);
-        let target = checked
-            .get("to")
-            .and_then(Node::as_text)
-            .and_then(|to| content::target(to).ok());
-        if let Some((target, first)) = target.and_then(|target| {
-            targets
-                .insert(target.clone(), entry.at.line)
-                .map(|first| (target, first))
-        }) {
+        let target = checked.get("to").and_then(Node::as_text).and_then(|to| content::target(to).ok());
+        if let Some((target, first)) =
+            target.and_then(|target| targets.insert(target.clone(), entry.at.line).map(|first| (target, first)))
+        {
             let message = format!("{target} is the target of two entries, first on line {first}");
             findings.error(
                 &path::below(here, "to"),
                 Some(entry.at),
-                Complaint::new(
-                    code::DUPLICATE,
-                    message,
-                    "Give one of them another target, or remove it.",
-                ),
+                Complaint::new(code::DUPLICATE, message, "Give one of them another target, or remove it."),
             );
         }
         complete.then_some(checked)
@@ -88,10 +78,7 @@ pub fn check_list(
         entry(item, &here, findings).filter(|_| !findings.refused().touches(&here))
     });
     let kept: Vec<Node> = checked.collect();
-    (!kept.is_empty()).then_some(Node {
-        value: Value::Sequence(kept),
-        at: node.at,
-    })
+    (!kept.is_empty()).then_some(Node { value: Value::Sequence(kept), at: node.at })
 }
 
 fn check_source(checked: &Node, given: &Node, here: &str, findings: &mut Findings) {
@@ -111,11 +98,7 @@ fn check_source(checked: &Node, given: &Node, here: &str, findings: &mut Finding
             );
         }
         (Some(content), None) => match content.as_text() {
-            None => findings.error(
-                &path::below(here, "content"),
-                Some(content.at),
-                wrong_shape("a text", content),
-            ),
+            None => findings.error(&path::below(here, "content"), Some(content.at), wrong_shape("a text", content)),
             Some(text) => {
                 if let Some(complaint) = content::base64(text).err().filter(|_| base64) {
                     findings.error(&path::below(here, "content"), Some(content.at), complaint);
@@ -127,11 +110,7 @@ fn check_source(checked: &Node, given: &Node, here: &str, findings: &mut Finding
             findings.error(
                 &path::below(here, "via"),
                 at,
-                Complaint::new(
-                    code::CONFLICT,
-                    "base64 is for content, not for url",
-                    "Remove `via: base64`.",
-                ),
+                Complaint::new(code::CONFLICT, "base64 is for content, not for url", "Remove `via: base64`."),
             );
         }
         _ => {}
@@ -179,28 +158,17 @@ pub fn resolve_checksum(entry: &Node) -> Option<Checksum> {
 
 /// Bytes; none for `-1`, which stands for unknown.
 fn size_or_unknown(text: &str) -> Verdict<Option<u64>> {
-    if text == "-1" {
-        Ok(None)
-    } else {
-        amounts::size(text).map(Some)
-    }
+    if text == "-1" { Ok(None) } else { amounts::size(text).map(Some) }
 }
 
 /// The size under this key of a checked entry.
 pub fn resolve_size(entry: &Node, key: &str) -> Option<u64> {
-    entry
-        .get(key)
-        .and_then(Node::as_text)
-        .and_then(|text| size_or_unknown(text).ok().flatten())
+    entry.get(key).and_then(Node::as_text).and_then(|text| size_or_unknown(text).ok().flatten())
 }
 
 /// What the checked entries mean.
 pub fn resolve(node: &Node) -> Vec<FileEntry> {
-    node.as_sequence()
-        .unwrap_or_default()
-        .iter()
-        .filter_map(resolve_entry)
-        .collect()
+    node.as_sequence().unwrap_or_default().iter().filter_map(resolve_entry).collect()
 }
 
 fn resolve_entry(entry: &Node) -> Option<FileEntry> {
@@ -209,9 +177,7 @@ fn resolve_entry(entry: &Node) -> Option<FileEntry> {
     Some(FileEntry {
         to: content::target(text("to")?).ok()?,
         source: content.or_else(|| text("url").map(|url| Source::Url(url.into())))?,
-        via: text("via")
-            .and_then(|via| one_of(via, content::VIAS.iter().copied()).ok())
-            .unwrap_or(Via::Direct),
+        via: text("via").and_then(|via| one_of(via, content::VIAS.iter().copied()).ok()).unwrap_or(Via::Direct),
         size: resolve_size(entry, "size"),
         checksum: resolve_checksum(entry),
     })

@@ -36,16 +36,10 @@ pub const OUTPUT_KEYS: &[Key] = &[
 
 /// A version of three digits with whatever follows, or an address, which may hold a password and is not repeated.
 fn base_source(text: &str) -> Verdict {
-    let digits = text
-        .split('.')
-        .take(3)
-        .filter(|part| part.starts_with(|first: char| first.is_ascii_digit()))
-        .count()
-        == 3;
+    let digits =
+        text.split('.').take(3).filter(|part| part.starts_with(|first: char| first.is_ascii_digit())).count() == 3;
     let version = digits
-        && text
-            .chars()
-            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-._".contains(letter));
+        && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-._".contains(letter));
     if version {
         return Ok(());
     }
@@ -58,11 +52,7 @@ fn base_source(text: &str) -> Verdict {
 }
 
 fn output_size(text: &str) -> Verdict {
-    if text == "auto" {
-        Ok(())
-    } else {
-        amounts::size(text).map(drop)
-    }
+    if text == "auto" { Ok(()) } else { amounts::size(text).map(drop) }
 }
 
 /// The mapping with only what can be used.
@@ -84,10 +74,7 @@ pub fn check(node: &Node, findings: &mut Findings) -> Node {
             kept.push((name.clone(), value));
         }
     }
-    Node {
-        value: Value::Mapping(kept),
-        at: node.at,
-    }
+    Node { value: Value::Mapping(kept), at: node.at }
 }
 
 fn check_one(name: &str, value: &Node, here: &str, findings: &mut Findings) -> Option<Node> {
@@ -114,13 +101,8 @@ fn check_one(name: &str, value: &Node, here: &str, findings: &mut Findings) -> O
 
 fn check_base(node: &Node, here: &str, findings: &mut Findings) -> Option<Node> {
     if node.as_scalar().is_some() {
-        let verdict = text_of(node, base_source).map(|text| Node {
-            at: node.at,
-            ..Node::text(text)
-        });
-        return verdict
-            .map_err(|complaint| findings.error(here, Some(node.at), complaint))
-            .ok();
+        let verdict = text_of(node, base_source).map(|text| Node { at: node.at, ..Node::text(text) });
+        return verdict.map_err(|complaint| findings.error(here, Some(node.at), complaint)).ok();
     }
     let checked = check_keys(node, here, BASE_KEYS, findings)?;
     check_checksum(&checked, here, findings);

@@ -73,10 +73,7 @@ pub fn check_keys(node: &Node, place: &str, keys: &'static [Key], findings: &mut
                 unknown(name, &here, keys, findings);
                 Ok(value.clone())
             }
-            Some(_) if value.is_empty() => Ok(Node {
-                at: value.at,
-                ..Node::word("null")
-            }),
+            Some(_) if value.is_empty() => Ok(Node { at: value.at, ..Node::word("null") }),
             Some(key) => plainest(value, key.takes),
         };
         match plainest {
@@ -84,19 +81,13 @@ pub fn check_keys(node: &Node, place: &str, keys: &'static [Key], findings: &mut
             Err(complaint) => findings.error(&here, Some(value.at), complaint),
         }
     }
-    Some(Node {
-        value: Value::Mapping(kept),
-        at: node.at,
-    })
+    Some(Node { value: Value::Mapping(kept), at: node.at })
 }
 
 /// Reports a key that nothing reads: kept with a warning in offspot.yaml, an error in image.yaml.
 pub fn unknown(name: &Node, here: &str, keys: &[Key], findings: &mut Findings) {
-    let complaint = if findings.is_full() {
-        Complaint::new(code::UNKNOWN, "", "")
-    } else {
-        unknown_key(name.key_text(), keys)
-    };
+    let complaint =
+        if findings.is_full() { Complaint::new(code::UNKNOWN, "", "") } else { unknown_key(name.key_text(), keys) };
     if findings.refuses_unknown() {
         findings.error(here, Some(name.at), complaint)
     } else {
@@ -108,10 +99,7 @@ pub fn unknown(name: &Node, here: &str, keys: &[Key], findings: &mut Findings) {
 pub fn unknown_key(name: &str, keys: &[Key]) -> Complaint {
     let advice = match nearest(name, keys.iter().map(|key| key.name)) {
         Some(near) => format!("Did you mean {near}?"),
-        None => format!(
-            "Known here: {}.",
-            keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
-        ),
+        None => format!("Known here: {}.", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
     };
     Complaint::new(code::UNKNOWN, "nothing reads this key", advice)
 }
@@ -182,40 +170,20 @@ fn list(node: &Node, rule: fn(&str) -> Verdict) -> Verdict<Node> {
         Value::Scalar(scalar) => {
             one_line(&scalar.text)?;
             let words = scalar.text.split([' ', ',']).filter(|word| !word.is_empty());
-            words
-                .map(|word| Node {
-                    at: node.at,
-                    ..Node::text(word)
-                })
-                .collect()
+            words.map(|word| Node { at: node.at, ..Node::text(word) }).collect()
         }
         Value::Mapping(_) => return Err(wrong_shape("a list", node)),
     };
-    let checked = items.iter().map(|item| {
-        text_of(item, rule).map(|text| Node {
-            at: item.at,
-            ..Node::text(text)
-        })
-    });
-    Ok(Node {
-        value: Value::Sequence(checked.collect::<Verdict<_>>()?),
-        at: node.at,
-    })
+    let checked = items.iter().map(|item| text_of(item, rule).map(|text| Node { at: item.at, ..Node::text(text) }));
+    Ok(Node { value: Value::Sequence(checked.collect::<Verdict<_>>()?), at: node.at })
 }
 
 /// The position of the word in a table of words, or what is wrong with it.
 pub fn one_of<T: Copy>(text: &str, words: impl Iterator<Item = (&'static str, T)> + Clone) -> Verdict<T> {
-    words
-        .clone()
-        .find(|(word, _)| *word == text)
-        .map(|(_, value)| value)
-        .ok_or_else(|| {
-            let known = words.map(|(word, _)| word).collect::<Vec<_>>().join(", ");
-            Complaint::value(
-                format!("{} is not one of the known words", shown(text)),
-                format!("Use one of: {known}."),
-            )
-        })
+    words.clone().find(|(word, _)| *word == text).map(|(_, value)| value).ok_or_else(|| {
+        let known = words.map(|(word, _)| word).collect::<Vec<_>>().join(", ");
+        Complaint::value(format!("{} is not one of the known words", shown(text)), format!("Use one of: {known}."))
+    })
 }
 
 /// The items of a list of texts that has been checked.

@@ -21,13 +21,8 @@ pub const KEYS: &[Key] = &[
 pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> {
     check_list(node, place, findings, |entry, here, findings| {
         if entry.as_scalar().is_some() {
-            let verdict = text_of(entry, content::image_name).map(|name| Node {
-                at: entry.at,
-                ..Node::text(name)
-            });
-            return verdict
-                .map_err(|complaint| findings.error(here, Some(entry.at), complaint))
-                .ok();
+            let verdict = text_of(entry, content::image_name).map(|name| Node { at: entry.at, ..Node::text(name) });
+            return verdict.map_err(|complaint| findings.error(here, Some(entry.at), complaint)).ok();
         }
         let checked = check_keys(entry, here, KEYS, findings)?;
         check_checksum(&checked, here, findings);
@@ -37,11 +32,7 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
 
 /// What the checked entries mean.
 pub fn resolve(node: &Node) -> Vec<OciImage> {
-    node.as_sequence()
-        .unwrap_or_default()
-        .iter()
-        .filter_map(resolve_entry)
-        .collect()
+    node.as_sequence().unwrap_or_default().iter().filter_map(resolve_entry).collect()
 }
 
 fn resolve_entry(entry: &Node) -> Option<OciImage> {

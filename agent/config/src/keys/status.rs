@@ -32,10 +32,7 @@ pub fn resolve(node: &Node) -> StatusOptions {
     let flag = |key: &str, default| node.get(key).and_then(Node::as_bool).unwrap_or(default);
     let led = node.get("led").and_then(Node::as_text);
     let word = led.and_then(crate::scalar::boolean);
-    let limit = node
-        .get("health_limit")
-        .and_then(Node::as_text)
-        .and_then(|text| amounts::seconds(text).ok());
+    let limit = node.get("health_limit").and_then(Node::as_text).and_then(|text| amounts::seconds(text).ok());
     StatusOptions {
         led: led.filter(|_| word.is_none()).map(String::from),
         use_led: word.unwrap_or(true),

@@ -55,10 +55,7 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Node {
             kept.push((name.clone(), value));
         }
     }
-    Node {
-        value: Value::Mapping(kept),
-        at: node.at,
-    }
+    Node { value: Value::Mapping(kept), at: node.at }
 }
 
 /// Null, empty, `false` and `0` are as good as absent.
@@ -93,45 +90,29 @@ fn access_point(node: &Node, here: &str, findings: &mut Findings) -> Option<Node
     let stands = |(name, value): &(Node, Node)| name.key_text() != "ssid" || !value.is_null();
     let kept: Vec<(Node, Node)> = entries.into_iter().filter(stands).collect();
     let complete = !kept.is_empty() && !findings.refused().touches(here);
-    complete.then_some(Node {
-        value: Value::Mapping(kept),
-        at: checked.at,
-    })
+    complete.then_some(Node { value: Value::Mapping(kept), at: checked.at })
 }
 
 /// `yes` and `off` as `true` and `false`: who reads this mapping reads YAML 1.1.
 fn plain_flags(node: &Node) -> Node {
     let flag = |node: &Node| {
-        node.as_scalar()
-            .filter(|scalar| scalar.plain)
-            .and_then(|scalar| crate::scalar::boolean(&scalar.text))
+        node.as_scalar().filter(|scalar| scalar.plain).and_then(|scalar| crate::scalar::boolean(&scalar.text))
     };
     let plain = |value: &Node| match flag(value) {
-        Some(flag) => Node {
-            at: value.at,
-            ..Node::word(flag.to_string())
-        },
+        Some(flag) => Node { at: value.at, ..Node::word(flag.to_string()) },
         None => value.clone(),
     };
     match node.as_mapping() {
         None => node.clone(),
         Some(entries) => Node {
-            value: Value::Mapping(
-                entries
-                    .iter()
-                    .map(|(name, value)| (name.clone(), plain(value)))
-                    .collect(),
-            ),
+            value: Value::Mapping(entries.iter().map(|(name, value)| (name.clone(), plain(value))).collect()),
             at: node.at,
         },
     }
 }
 
 fn text(node: &Node, here: &str, rule: fn(&str) -> Verdict, findings: &mut Findings) -> Option<Node> {
-    let verdict = text_of(node, rule).map(|text| Node {
-        at: node.at,
-        ..Node::text(text)
-    });
+    let verdict = text_of(node, rule).map(|text| Node { at: node.at, ..Node::text(text) });
     verdict
         .map_err(|complaint| findings.error(here, Some(node.at), complaint))
         .ok()
@@ -148,20 +129,14 @@ fn each_for_itself(node: &Node, here: &str, keys: &'static [Key], findings: &mut
         !value.is_null() && !findings.refused().touches(&path::below(here, name.key_text()))
     };
     let kept: Vec<(Node, Node)> = entries.into_iter().filter(stands).collect();
-    (!kept.is_empty()).then_some(Node {
-        value: Value::Mapping(kept),
-        at: checked.at,
-    })
+    (!kept.is_empty()).then_some(Node { value: Value::Mapping(kept), at: checked.at })
 }
 
 /// What a checked mapping means.
 pub fn resolve(node: &Node) -> Settings {
     let text = |key: &str| node.get(key).and_then(Node::as_text).map(String::from);
     let firmware = |chipset: &Key| {
-        Some((
-            chipset.name.to_string(),
-            node.get("firmware")?.get(chipset.name)?.as_text()?.to_string(),
-        ))
+        Some((chipset.name.to_string(), node.get("firmware")?.get(chipset.name)?.as_text()?.to_string()))
     };
     Settings {
         firmware: firmware::KEYS.iter().filter_map(firmware).collect(),

@@ -11,9 +11,7 @@ pub fn size(text: &str) -> Verdict<u64> {
             "Write bytes as a number, or a number and a unit: 800MB, 8G, 2.4GiB.",
         )
     };
-    let end = text
-        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
     let unit = unit(text[end..].trim()).ok_or_else(wrong)?;
     scaled(&text[..end], unit).ok_or_else(wrong)
 }
@@ -21,10 +19,8 @@ pub fn size(text: &str) -> Verdict<u64> {
 fn unit(name: &str) -> Option<u64> {
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix('b').unwrap_or(&name);
-    let (letter, base) = name
-        .strip_suffix('i')
-        .filter(|letter| !letter.is_empty())
-        .map_or((name, 1000u64), |letter| (letter, 1024));
+    let (letter, base) =
+        name.strip_suffix('i').filter(|letter| !letter.is_empty()).map_or((name, 1000u64), |letter| (letter, 1024));
     let power = ["", "k", "m", "g", "t", "p"].iter().position(|unit| *unit == letter)?;
     Some(base.pow(power as u32))
 }
@@ -37,11 +33,7 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
         return None;
     }
     let part = fraction.parse::<u128>().ok()? * u128::from(unit) / 10u128.pow(fraction.len() as u32);
-    let all = whole
-        .parse::<u128>()
-        .ok()?
-        .checked_mul(u128::from(unit))?
-        .checked_add(part)?;
+    let all = whole.parse::<u128>().ok()?.checked_mul(u128::from(unit))?.checked_add(part)?;
     u64::try_from(all).ok()
 }
 
@@ -53,11 +45,8 @@ pub fn seconds(text: &str) -> Verdict<u64> {
         Some((at, 'h')) => (&text[..at], 3600),
         _ => (text, 1),
     };
-    let seconds = number
-        .parse::<u32>()
-        .ok()
-        .filter(|_| !number.starts_with('+'))
-        .map(|number| u64::from(number) * factor);
+    let seconds =
+        number.parse::<u32>().ok().filter(|_| !number.starts_with('+')).map(|number| u64::from(number) * factor);
     seconds.filter(|seconds| (1..=86_400).contains(seconds)).ok_or_else(|| {
         Complaint::value(
             format!("{} is not a time limit", shown(text)),
@@ -85,20 +74,7 @@ mod tests {
         ] {
             assert_eq!(size(text).ok(), Some(bytes), "{text}");
         }
-        for text in [
-            "",
-            "G",
-            "-1",
-            "1..2G",
-            "1.",
-            ".5G",
-            "8X",
-            "8Gi G",
-            "1e9",
-            "99999999P",
-            "iB",
-            "1i",
-        ] {
+        for text in ["", "G", "-1", "1..2G", "1.", ".5G", "8X", "8Gi G", "1e9", "99999999P", "iB", "1i"] {
             assert!(size(text).is_err(), "{text}");
         }
     }

@@ -51,10 +51,7 @@ pub fn target(text: &str) -> Verdict<String> {
     let path = format!("/{}", parts.join("/"));
     if parts.first() != Some(&"data") || parts.len() < 2 {
         return refuse("is not below /data");
-    } else if RESERVED
-        .iter()
-        .any(|folder| path == *folder || path.starts_with(&format!("{folder}/")))
-    {
+    } else if RESERVED.iter().any(|folder| path == *folder || path.starts_with(&format!("{folder}/"))) {
         return refuse("lies in a folder that the box needs for itself");
     } else if path.len() > 4000 || parts.iter().any(|part| part.len() > 255) {
         return refuse("is too long");
@@ -79,10 +76,7 @@ pub fn source(text: &str) -> Verdict {
 
 /// A digest of this algorithm, in lower case.
 pub fn digest(algo: Algorithm, text: &str) -> Verdict<String> {
-    let length = ALGORITHMS
-        .iter()
-        .find(|(_, known, _)| *known == algo)
-        .map_or(0, |(.., length)| *length);
+    let length = ALGORITHMS.iter().find(|(_, known, _)| *known == algo).map_or(0, |(.., length)| *length);
     if text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(text.to_ascii_lowercase());
     }
@@ -95,28 +89,18 @@ pub fn digest(algo: Algorithm, text: &str) -> Verdict<String> {
 /// Standard base64 with padding; white space does not count.
 pub fn base64(text: &str) -> Verdict {
     let letters: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let body = letters
-        .iter()
-        .rposition(|byte| *byte != b'=')
-        .map_or(0, |last| last + 1);
+    let body = letters.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let padding = letters.len() - body;
-    let alphabet = letters[..body]
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+    let alphabet = letters[..body].iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
     if alphabet && padding <= 2 && letters.len().is_multiple_of(4) {
         return Ok(());
     }
-    Err(Complaint::value(
-        "the content is not base64",
-        "Encode it anew (`base64 FILE`), or leave out `via: base64`.",
-    ))
+    Err(Complaint::value("the content is not base64", "Encode it anew (`base64 FILE`), or leave out `via: base64`."))
 }
 
 /// `[registry/][path/]name[:tag][@digest]`.
 pub fn image_name(text: &str) -> Verdict {
-    let (name, digest) = text
-        .split_once('@')
-        .map_or((text, None), |(name, digest)| (name, Some(digest)));
+    let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
     let (path, tag) = match name.rsplit_once(':') {
         Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
         _ => (name, None),
@@ -128,9 +112,7 @@ pub fn image_name(text: &str) -> Verdict {
             && part.chars().all(|letter| word(letter) && !letter.is_ascii_uppercase())
     };
     let registry = |part: &str| {
-        let host = part
-            .chars()
-            .all(|letter| word(letter) || matches!(letter, ':' | '[' | ']'));
+        let host = part.chars().all(|letter| word(letter) || matches!(letter, ':' | '[' | ']'));
         let start = part.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[');
         part.contains(['.', ':']) && host && start || part == "localhost"
     };
@@ -141,9 +123,7 @@ pub fn image_name(text: &str) -> Verdict {
         .is_none_or(|tag| !tag.is_empty() && tag.len() <= 128 && tag.chars().all(word) && !tag.starts_with(['.', '-']));
     let hex = |digits: &str| digits.len() >= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let digest_fits = digest.is_none_or(|digest| {
-        digest
-            .split_once(':')
-            .is_some_and(|(algo, digits)| !algo.is_empty() && algo.chars().all(word) && hex(digits))
+        digest.split_once(':').is_some_and(|(algo, digits)| !algo.is_empty() && algo.chars().all(word) && hex(digits))
     });
     if path_fits && tag_fits && digest_fits && text.len() <= 512 {
         return Ok(());
@@ -193,18 +173,9 @@ mod tests {
         for text in ["http://a/b", "https://a", "file:///data/x", "/data/a b.zim"] {
             assert!(source(text).is_ok(), "{text}");
         }
-        for text in [
-            "",
-            "http://",
-            "http:///x",
-            "https://a b",
-            "ftp://a/b",
-            "file://x",
-            "file:///",
-            "a.zim",
-            "/",
-            "/a\n",
-        ] {
+        for text in
+            ["", "http://", "http:///x", "https://a b", "ftp://a/b", "file://x", "file:///", "a.zim", "/", "/a\n"]
+        {
             assert!(source(text).is_err(), "{text}");
         }
     }
@@ -220,11 +191,7 @@ mod tests {
                 && digest(Algorithm::Adler32, "zzzzzzzz").is_err()
         );
         assert!(["", "YQ==", "YWI=", "YW\nJj"].iter().all(|text| base64(text).is_ok()));
-        assert!(
-            ["YQ", "YQ=", "Y===", "Y=Q=", "YQ-_", "hello world!"]
-                .iter()
-                .all(|text| base64(text).is_err())
-        );
+        assert!(["YQ", "YQ=", "Y===", "Y=Q=", "YQ-_", "hello world!"].iter().all(|text| base64(text).is_err()));
     }
 
     #[test]
@@ -240,9 +207,7 @@ mod tests {
         ] {
             assert!(image_name(text).is_ok(), "{text}");
         }
-        for text in [
-            "", ":", "a:", "/a", "a//b", "A/b", "a b", "a@b", "a:-x", "ghcr.io", "a\n", "-a", "../a",
-        ] {
+        for text in ["", ":", "a:", "/a", "a//b", "A/b", "a b", "a@b", "a:-x", "ghcr.io", "a\n", "-a", "../a"] {
             assert!(image_name(text).is_err() || text == "ghcr.io", "{text}");
         }
     }

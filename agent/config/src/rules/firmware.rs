@@ -7,12 +7,7 @@ use crate::finding::Complaint;
 pub const CHOICES: &[(&str, &[&str])] = &[
     (
         "brcm43455",
-        &[
-            "raspios",
-            "supports-19_2021-11-30",
-            "supports-24_2021-10-05_noap+sta",
-            "supports-32_2015-03-01_unreliable",
-        ],
+        &["raspios", "supports-19_2021-11-30", "supports-24_2021-10-05_noap+sta", "supports-32_2015-03-01_unreliable"],
     ),
     ("brcm43430", &["raspios", "supports-30_2018-09-28"]),
 ];

@@ -21,11 +21,7 @@ pub fn one_line(text: &str) -> Verdict {
         None => Ok(()),
         Some(letter) => {
             let message = format!("it holds a control character (U+{:04X})", letter as u32);
-            Err(Complaint::new(
-                code::CONTROL,
-                message,
-                "Type the value anew, on one line.",
-            ))
+            Err(Complaint::new(code::CONTROL, message, "Type the value anew, on one line."))
         }
     }
 }

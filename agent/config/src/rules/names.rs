@@ -80,8 +80,5 @@ pub fn country(text: &str) -> Verdict {
         _ if countries().any(|code| code == upper) => format!("Did you mean {upper}?"),
         _ => "Use the two capital letters of ISO 3166, such as ML, FR or US.".into(),
     };
-    Err(Complaint::value(
-        format!("{} is not a country code", shown(text)),
-        advice,
-    ))
+    Err(Complaint::value(format!("{} is not a country code", shown(text)), advice))
 }

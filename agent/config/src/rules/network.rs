@@ -21,11 +21,7 @@ pub fn usable_ipv4(text: &str) -> Verdict<Ipv4Addr> {
     let last = address.octets()[3];
     let special = is_special(address);
     if matches!(last, 0 | 255) || special {
-        let why = if special {
-            "it belongs to a special range"
-        } else {
-            "its last number is 0 or 255"
-        };
+        let why = if special { "it belongs to a special range" } else { "its last number is 0 or 255" };
         return Err(Complaint::value(
             format!("{text} cannot be the address of a device: {why}"),
             "Use an address such as 192.168.144.1 or 10.0.0.1.",
@@ -58,10 +54,7 @@ impl Network {
 /// `192.168.144.0/24` or `192.168.144.0/255.255.255.0`, of at least two addresses and of no special range.
 pub fn network(text: &str) -> Verdict<Network> {
     let wrong = |why: &str| {
-        Complaint::value(
-            format!("{} is not a network: {why}", shown(text)),
-            "Write it as in 192.168.144.0/24.",
-        )
+        Complaint::value(format!("{} is not a network: {why}", shown(text)), "Write it as in 192.168.144.0/24.")
     };
     let (base, size) = text.split_once('/').ok_or_else(|| wrong("it has no /"))?;
     let base = ipv4(base).map_err(|_| wrong("what stands before the / is not an address"))?;
@@ -93,10 +86,8 @@ pub fn network_of(text: &str, address: &str) -> Verdict<Network> {
 }
 
 fn prefix(text: &str) -> Option<u32> {
-    let length: u32 = text
-        .parse()
-        .ok()
-        .filter(|_| text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let length: u32 =
+        text.parse().ok().filter(|_| text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit()))?;
     (length <= 32).then(|| u32::MAX.checked_shl(32 - length).unwrap_or(0))
 }
 
@@ -118,13 +109,8 @@ pub fn dhcp_range(text: &str, address: Option<&str>) -> Verdict {
         return Err(wrong("it needs four parts with commas between"));
     };
     let (first, last) = (usable_ipv4(start)?, usable_ipv4(end)?);
-    let mask = netmask(mask)
-        .filter(|mask| *mask != 0)
-        .ok_or_else(|| wrong("its third part is not a netmask"))?;
-    let network = Network {
-        base: Ipv4Addr::from(u32::from(first) & mask),
-        mask,
-    };
+    let mask = netmask(mask).filter(|mask| *mask != 0).ok_or_else(|| wrong("its third part is not a netmask"))?;
+    let network = Network { base: Ipv4Addr::from(u32::from(first) & mask), mask };
     if first >= last {
         return Err(wrong("its first address must come before its last"));
     } else if !network.contains(last) {
@@ -137,20 +123,12 @@ pub fn dhcp_range(text: &str, address: Option<&str>) -> Verdict {
     };
     let own = usable_ipv4(address)?;
     let clash = |message: String| {
-        Err(Complaint::new(
-            crate::code::CONFLICT,
-            message,
-            "Change `dhcp-range` or `address` so that they agree.",
-        ))
+        Err(Complaint::new(crate::code::CONFLICT, message, "Change `dhcp-range` or `address` so that they agree."))
     };
     if own == first || own == last {
-        return clash(format!(
-            "the DHCP range gives away the access point's own address {own}"
-        ));
+        return clash(format!("the DHCP range gives away the access point's own address {own}"));
     } else if !network.contains(own) {
-        return clash(format!(
-            "the DHCP range and the access point's address {own} are not in one network"
-        ));
+        return clash(format!("the DHCP range and the access point's address {own} are not in one network"));
     }
     Ok(())
 }
@@ -167,11 +145,7 @@ pub fn interface(text: &str) -> Verdict {
         && bytes.len() <= 15
         && bytes[0].is_ascii_lowercase()
         && bytes[bytes.len() - 1].is_ascii_digit();
-    if shape
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-    {
+    if shape && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
         return Ok(());
     }
     Err(Complaint::value(

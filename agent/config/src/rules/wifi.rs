@@ -14,10 +14,7 @@ pub const PROFILES: &[&str] = &["perf", "coverage"];
 pub fn ssid(text: &str) -> Verdict {
     one_line(text)?;
     let wrong = |why: String, advice: &str| {
-        Err(Complaint::value(
-            format!("{} cannot be a network name: {why}", shown(text)),
-            advice,
-        ))
+        Err(Complaint::value(format!("{} cannot be a network name: {why}", shown(text)), advice))
     };
     if text.is_empty() || text.len() > 32 {
         return wrong(
@@ -37,15 +34,9 @@ pub fn passphrase(text: &str) -> Verdict {
     let advice =
         "Use 8 to 63 plain letters, digits, spaces and signs, without accents; leave it empty for an open network.";
     if !text.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
-        return Err(Complaint::value(
-            "the passphrase holds characters other than plain ASCII",
-            advice,
-        ));
+        return Err(Complaint::value("the passphrase holds characters other than plain ASCII", advice));
     } else if !(8..=63).contains(&text.len()) {
-        return Err(Complaint::value(
-            format!("the passphrase has {} characters", text.len()),
-            advice,
-        ));
+        return Err(Complaint::value(format!("the passphrase has {} characters", text.len()), advice));
     }
     Ok(())
 }
@@ -55,20 +46,12 @@ pub fn profile(text: &str) -> Verdict {
     if PROFILES.contains(&text) {
         return Ok(());
     }
-    Err(Complaint::value(
-        format!("{} is not a profile", shown(text)),
-        "Use perf or coverage.",
-    ))
+    Err(Complaint::value(format!("{} is not a profile", shown(text)), "Use perf or coverage."))
 }
 
 /// A channel of the 2.4 GHz band.
 pub fn channel_24(number: i64) -> Verdict {
-    channel(
-        number,
-        CHANNELS_24,
-        "2.4 GHz",
-        "Use 1 to 11 (12 and 13 do not work everywhere).",
-    )
+    channel(number, CHANNELS_24, "2.4 GHz", "Use 1 to 11 (12 and 13 do not work everywhere).")
 }
 
 /// A channel of the 5 GHz band.
@@ -80,8 +63,5 @@ fn channel(number: i64, channels: &[i64], band: &str, advice: &str) -> Verdict {
     if channels.contains(&number) {
         return Ok(());
     }
-    Err(Complaint::value(
-        format!("{number} is not a channel of the {band} band"),
-        advice,
-    ))
+    Err(Complaint::value(format!("{number} is not a channel of the {band} band"), advice))
 }

@@ -28,23 +28,14 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget {
-            nodes: MAX_NODES,
-            text: MAX_TEXT,
-        }
+        Budget { nodes: MAX_NODES, text: MAX_TEXT }
     }
 }
 
 impl Budget {
     fn spend(&mut self, nodes: usize, text: usize) -> Result<(), Overflow> {
-        self.nodes = self
-            .nodes
-            .checked_sub(nodes)
-            .ok_or(Overflow("it holds more than 200000 values"))?;
-        self.text = self
-            .text
-            .checked_sub(text)
-            .ok_or(Overflow("its aliases expand to more than 16 MiB"))?;
+        self.nodes = self.nodes.checked_sub(nodes).ok_or(Overflow("it holds more than 200000 values"))?;
+        self.text = self.text.checked_sub(text).ok_or(Overflow("its aliases expand to more than 16 MiB"))?;
         Ok(())
     }
 }
@@ -66,12 +57,7 @@ struct Open {
 
 enum Kind {
     Sequence(Vec<Node>),
-    Mapping {
-        entries: Vec<(Node, Node)>,
-        key: Option<Node>,
-        seen: HashMap<String, usize>,
-        merged: Vec<Node>,
-    },
+    Mapping { entries: Vec<(Node, Node)>, key: Option<Node>, seen: HashMap<String, usize>, merged: Vec<Node> },
 }
 
 /// Builds one document.
@@ -93,15 +79,7 @@ impl<'f, 't> Builder<'f, 't> {
         place: &'f dyn Fn(usize, usize) -> Position,
         lossy: bool,
     ) -> Self {
-        Builder {
-            open: Vec::new(),
-            anchors: HashMap::new(),
-            budget,
-            findings,
-            place,
-            lossy,
-            root: None,
-        }
+        Builder { open: Vec::new(), anchors: HashMap::new(), budget, findings, place, lossy, root: None }
     }
 
     /// The document, once its end has been seen.
@@ -116,22 +94,11 @@ impl<'f, 't> Builder<'f, 't> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.spend(1, text.len())?;
                 let scalar = self.scalar(&text, style, tag.as_deref(), at);
-                self.complete(
-                    Node {
-                        value: Value::Scalar(scalar),
-                        at,
-                    },
-                    anchor,
-                )
+                self.complete(Node { value: Value::Scalar(scalar), at }, anchor)
             }
             Event::SequenceStart(anchor, tag) => self.begin(at, anchor, Kind::Sequence(Vec::new()), tag.as_deref()),
             Event::MappingStart(anchor, tag) => {
-                let kind = Kind::Mapping {
-                    entries: Vec::new(),
-                    key: None,
-                    seen: HashMap::new(),
-                    merged: Vec::new(),
-                };
+                let kind = Kind::Mapping { entries: Vec::new(), key: None, seen: HashMap::new(), merged: Vec::new() };
                 self.begin(at, anchor, kind, tag.as_deref())
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
@@ -160,12 +127,7 @@ impl<'f, 't> Builder<'f, 't> {
         };
         let value = match kind {
             Kind::Sequence(items) => Value::Sequence(items),
-            Kind::Mapping {
-                mut entries,
-                mut seen,
-                merged,
-                ..
-            } => {
+            Kind::Mapping { mut entries, mut seen, merged, .. } => {
                 for (key, value) in merged.into_iter().flat_map(|merged| self.merge_entries(merged)) {
                     if seen.insert(key.key_text().to_string(), key.at.line).is_none() {
                         entries.push((key, value));
@@ -186,13 +148,7 @@ impl<'f, 't> Builder<'f, 't> {
                 Some(at),
                 Complaint::new(code::ALIAS, "this alias refers to the value it is part of", advice),
             );
-            return self.complete(
-                Node {
-                    value: Node::word("").value,
-                    at,
-                },
-                0,
-            );
+            return self.complete(Node { value: Node::word("").value, at }, 0);
         };
         let size = size(target);
         self.budget.spend(size.nodes, size.text)?;
@@ -221,17 +177,7 @@ impl<'f, 't> Builder<'f, 't> {
 
     /// Enters key and value into the innermost mapping: the first of a repeated key stands, and the key is refused.
     fn enter(&mut self, node: Node) {
-        let Some(Open {
-            kind:
-                Kind::Mapping {
-                    entries,
-                    key,
-                    seen,
-                    merged,
-                },
-            ..
-        }) = self.open.last_mut()
-        else {
+        let Some(Open { kind: Kind::Mapping { entries, key, seen, merged }, .. }) = self.open.last_mut() else {
             return;
         };
         let Some(name) = key.take() else { return };
@@ -250,11 +196,7 @@ impl<'f, 't> Builder<'f, 't> {
         } else if let Some(first) = seen.get(&scalar.text).copied() {
             let here = path::below(&self.path(), &scalar.text);
             let message = format!("this key is given twice, first on line {first}");
-            self.findings.error(
-                &here,
-                at,
-                Complaint::new(code::DUPLICATE, message, "Keep one of the two."),
-            );
+            self.findings.error(&here, at, Complaint::new(code::DUPLICATE, message, "Keep one of the two."));
         } else {
             seen.insert(scalar.text.clone(), name.at.line);
             entries.push((name, node));
@@ -267,13 +209,7 @@ impl<'f, 't> Builder<'f, 't> {
             Value::Mapping(entries) => entries,
             Value::Sequence(items) if items.iter().all(|item| item.as_mapping().is_some()) => items
                 .into_iter()
-                .flat_map(|item| {
-                    if let Value::Mapping(entries) = item.value {
-                        entries
-                    } else {
-                        Vec::new()
-                    }
-                })
+                .flat_map(|item| if let Value::Mapping(entries) = item.value { entries } else { Vec::new() })
                 .collect(),
             _ => {
                 let key = self.path();
@@ -291,11 +227,8 @@ impl<'f, 't> Builder<'f, 't> {
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Scalar {
         if self.lossy && text.contains(char::REPLACEMENT_CHARACTER) {
             let key = self.path();
-            let complaint = Complaint::new(
-                code::ENCODING,
-                "this text holds bytes that are not UTF-8",
-                "Save the file as UTF-8.",
-            );
+            let complaint =
+                Complaint::new(code::ENCODING, "this text holds bytes that are not UTF-8", "Save the file as UTF-8.");
             self.findings.error(&key, Some(at), complaint);
         }
         let plain = match tag.map(|tag| (tag, tag.is_yaml_core_schema(), tag.suffix.as_str())) {
@@ -309,17 +242,11 @@ impl<'f, 't> Builder<'f, 't> {
             }
         };
         match lines::unquoted(text).filter(|_| style == ScalarStyle::Plain) {
-            None => Scalar {
-                text: text.to_string(),
-                plain,
-            },
+            None => Scalar { text: text.to_string(), plain },
             Some(bare) => {
                 let key = self.path();
                 self.findings.warning(&key, Some(at), quotes());
-                Scalar {
-                    text: bare.to_string(),
-                    plain: false,
-                }
+                Scalar { text: bare.to_string(), plain: false }
             }
         }
     }
@@ -328,14 +255,9 @@ impl<'f, 't> Builder<'f, 't> {
         let key = self.path();
         let message = format!(
             "the tag `{}` means nothing here",
-            tag.suffix
-                .chars()
-                .filter(|letter| !letter.is_control())
-                .take(40)
-                .collect::<String>()
+            tag.suffix.chars().filter(|letter| !letter.is_control()).take(40).collect::<String>()
         );
-        self.findings
-            .warning(&key, Some(at), Complaint::new(code::TAG, message, "Remove the tag."));
+        self.findings.warning(&key, Some(at), Complaint::new(code::TAG, message, "Remove the tag."));
     }
 
     /// The dotted name of the value that is being read.
@@ -360,27 +282,16 @@ pub fn quotes() -> Complaint {
 /// Recursion is safe here: a finished tree is never deeper than `MAX_DEPTH`.
 fn size(node: &Node) -> Size {
     let children = |sizes: &mut dyn Iterator<Item = Size>| {
-        let none = Size {
-            nodes: 1,
-            text: 0,
-            depth: 0,
-        };
+        let none = Size { nodes: 1, text: 0, depth: 0 };
         let all = sizes.fold(none, |all, one| Size {
             nodes: all.nodes + one.nodes,
             text: all.text + one.text,
             depth: all.depth.max(one.depth),
         });
-        Size {
-            depth: all.depth + 1,
-            ..all
-        }
+        Size { depth: all.depth + 1, ..all }
     };
     match &node.value {
-        Value::Scalar(scalar) => Size {
-            nodes: 1,
-            text: scalar.text.len(),
-            depth: 0,
-        },
+        Value::Scalar(scalar) => Size { nodes: 1, text: scalar.text.len(), depth: 0 },
         Value::Sequence(items) => children(&mut items.iter().map(size)),
         Value::Mapping(entries) => children(&mut entries.iter().flat_map(|(key, value)| [size(key), size(value)])),
     }

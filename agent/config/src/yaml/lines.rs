@@ -20,10 +20,7 @@ impl Literal {
     fn holds(&mut self, line: &str) -> bool {
         let body = line.trim_start_matches(' ');
         let indent = line.len() - body.len();
-        if self
-            .parent_indent
-            .is_some_and(|parent| body.is_empty() || indent > parent)
-        {
+        if self.parent_indent.is_some_and(|parent| body.is_empty() || indent > parent) {
             return true;
         }
         self.parent_indent = opens_literal(body).then_some(indent);
@@ -34,27 +31,20 @@ impl Literal {
 fn opens_literal(body: &str) -> bool {
     let code = body.split(" #").next().unwrap_or(body).trim_end();
     let head = code.trim_end_matches(|letter: char| letter.is_ascii_digit() || matches!(letter, '+' | '-'));
-    head.strip_suffix(['|', '>'])
-        .is_some_and(|before| before.ends_with([' ', '\t']) || before.is_empty())
+    head.strip_suffix(['|', '>']).is_some_and(|before| before.ends_with([' ', '\t']) || before.is_empty())
 }
 
 /// Spaces for no-break spaces in indentation, after the colon of a key, and at the end of a line.
 pub fn without_nbsp(text: &str, repairs: &mut Repairs) -> Option<String> {
-    text.contains('\u{a0}').then(|| {
-        rewrite(text, |number, line| {
-            nbsp_to_space(line).inspect(|_| repairs.spaces.push(number))
-        })
-    })
+    text.contains('\u{a0}')
+        .then(|| rewrite(text, |number, line| nbsp_to_space(line).inspect(|_| repairs.spaces.push(number))))
 }
 
 /// `width` spaces for each tab of an indentation; straight quotes for typographic ones around a value.
 pub fn straightened(text: &str, width: usize, repairs: &mut Repairs) -> String {
     rewrite(text, |number, line| {
-        let untabbed = tabs_to_spaces(line, width).inspect(|fixed| {
-            repairs
-                .tabs
-                .push((number, fixed.chars().count() - line.chars().count()))
-        });
+        let untabbed = tabs_to_spaces(line, width)
+            .inspect(|fixed| repairs.tabs.push((number, fixed.chars().count() - line.chars().count())));
         let quoted = straight_quotes(untabbed.as_deref().unwrap_or(line)).inspect(|_| repairs.quotes.push(number));
         quoted.or(untabbed)
     })
@@ -78,25 +68,16 @@ fn is_nbsp(letter: char) -> bool {
 }
 
 fn nbsp_to_space(line: &str) -> Option<String> {
-    if !line.contains(is_nbsp)
-        || line
-            .trim_start_matches(|letter: char| letter.is_whitespace())
-            .starts_with('#')
-    {
+    if !line.contains(is_nbsp) || line.trim_start_matches(|letter: char| letter.is_whitespace()).starts_with('#') {
         return None;
     }
     let body = line.trim_start_matches(|letter: char| letter.is_whitespace() || letter == '-');
-    let key = body
-        .find(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '-' | '_' | '.'))
-        .unwrap_or(body.len());
+    let key =
+        body.find(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '-' | '_' | '.')).unwrap_or(body.len());
     let after = &body[key..];
-    let colon = after
-        .trim_start_matches(|letter: char| letter.is_whitespace())
-        .starts_with(':');
+    let colon = after.trim_start_matches(|letter: char| letter.is_whitespace()).starts_with(':');
     let gap = if colon {
-        after
-            .find(|letter: char| letter != ':' && !letter.is_whitespace())
-            .unwrap_or(after.len())
+        after.find(|letter: char| letter != ':' && !letter.is_whitespace()).unwrap_or(after.len())
     } else {
         0
     };
@@ -125,11 +106,7 @@ fn straight_quotes(line: &str) -> Option<String> {
     let value = line[start..].trim_end();
     let inner = inside_quotes(value)?;
     let straight = ['"', '\''].into_iter().find(|quote| !inner.contains([*quote, '\\']))?;
-    Some(format!(
-        "{}{straight}{inner}{straight}{}",
-        &line[..start],
-        &line[start + value.len()..]
-    ))
+    Some(format!("{}{straight}{inner}{straight}{}", &line[..start], &line[start + value.len()..]))
 }
 
 /// What stands between typographic quotes, one of which may be straight; none where the text is not quoted as a whole.
@@ -166,11 +143,9 @@ mod tests {
     #[test]
     fn no_break_spaces_around_keys_are_spaces() {
         let mut repairs = Repairs::default();
-        let fixed = without_nbsp(
-            "ap:\n\u{a0}\u{a0}ssid:\u{a0}My\u{a0}box\u{a0}\n  content: |\n   \u{a0}x\n",
-            &mut repairs,
-        )
-        .unwrap();
+        let fixed =
+            without_nbsp("ap:\n\u{a0}\u{a0}ssid:\u{a0}My\u{a0}box\u{a0}\n  content: |\n   \u{a0}x\n", &mut repairs)
+                .unwrap();
         assert_eq!(fixed, "ap:\n  ssid: My\u{a0}box \n  content: |\n   \u{a0}x\n");
         assert_eq!(repairs.spaces, [1]);
         assert!(without_nbsp("plain", &mut repairs).is_none());
@@ -179,15 +154,9 @@ mod tests {
     #[test]
     fn tabs_and_quotes_outside_literal_text() {
         let mut repairs = Repairs::default();
-        let fixed = straightened(
-            "a:\n\tb: “x: y”\n\tc: |\n\t\tkept\n  d: |\n\n   \t“kept”\n  - ‘e: f’",
-            2,
-            &mut repairs,
-        );
-        assert_eq!(
-            fixed,
-            "a:\n  b: \"x: y\"\n  c: |\n    kept\n  d: |\n\n   \t“kept”\n  - \"e: f\""
-        );
+        let fixed =
+            straightened("a:\n\tb: “x: y”\n\tc: |\n\t\tkept\n  d: |\n\n   \t“kept”\n  - ‘e: f’", 2, &mut repairs);
+        assert_eq!(fixed, "a:\n  b: \"x: y\"\n  c: |\n    kept\n  d: |\n\n   \t“kept”\n  - \"e: f\"");
         assert_eq!((repairs.tabs.len(), repairs.quotes), (3, vec![1, 7]));
     }
 

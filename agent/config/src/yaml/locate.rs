@@ -25,9 +25,7 @@ pub fn key_at(root: Option<&Node>, at: Position) -> String {
 
 /// The last of these, in the order of the file, that does not start below this line.
 fn before<T>(entries: &[T], at: Position, place: impl Fn(&T) -> Position) -> Option<usize> {
-    entries
-        .partition_point(|entry| place(entry).line <= at.line)
-        .checked_sub(1)
+    entries.partition_point(|entry| place(entry).line <= at.line).checked_sub(1)
 }
 
 /// The part of a document that stands or falls together: a top-level key, a service or an entry of a list.

@@ -39,31 +39,20 @@ pub struct Reading {
 /// Shows the findings only: the rest may hold secrets.
 impl std::fmt::Debug for Reading {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.debug_struct("Reading")
-            .field("findings", &self.findings)
-            .finish_non_exhaustive()
+        f.debug_struct("Reading").field("findings", &self.findings).finish_non_exhaustive()
     }
 }
 
 /// Reads a YAML document. Where a key stands twice, the first is in the tree and an error refuses it.
 pub fn read(bytes: &[u8]) -> Reading {
-    let decoded = if bytes.len() > MAX_BYTES {
-        Err(too_big("it is larger than 4 MiB"))
-    } else {
-        text::decode(bytes)
-    };
+    let decoded = if bytes.len() > MAX_BYTES { Err(too_big("it is larger than 4 MiB")) } else { text::decode(bytes) };
     let decoded = match decoded {
         Ok(decoded) => decoded,
         Err(complaint) => {
             let mut findings = Findings::new("");
             findings.error("", None, complaint);
             let (findings, refused) = findings.finish();
-            return Reading {
-                root: None,
-                findings,
-                refused,
-                text: String::new(),
-            };
+            return Reading { root: None, findings, refused, text: String::new() };
         }
     };
     let mut findings = Findings::new(&decoded.text);
@@ -77,32 +66,18 @@ pub fn read(bytes: &[u8]) -> Reading {
     }
     let root = read_text(&decoded.text, decoded.lossy, &mut findings).filter(|root| !root.is_null());
     let (findings, refused) = findings.finish();
-    Reading {
-        root,
-        findings,
-        refused,
-        text: decoded.text,
-    }
+    Reading { root, findings, refused, text: decoded.text }
 }
 
 fn read_text(text: &str, lossy: bool, findings: &mut Findings) -> Option<Node> {
     if text.bytes().filter(|byte| b",[]{}?*&!\"':".contains(byte)).count() > MAX_INDICATORS {
-        findings.error(
-            "",
-            None,
-            too_big("it holds more than 400000 brackets, commas, quotes and colons"),
-        );
+        findings.error("", None, too_big("it holds more than 400000 brackets, commas, quotes and colons"));
         return None;
     }
     let mut repairs = Repairs::default();
     let spaced = lines::without_nbsp(text, &mut repairs);
     let text = spaced.as_deref().unwrap_or(text);
-    let source = Source {
-        text,
-        first_line: 0,
-        tabs: &[],
-        lossy,
-    };
+    let source = Source { text, first_line: 0, tabs: &[], lossy };
     let mut trial = findings.fork();
     let mut lost = Vec::new();
     let root = match parse(&source, &mut Budget::default(), &mut trial) {
@@ -130,41 +105,21 @@ fn read_broken(
 ) -> Option<Node> {
     let spaces = std::mem::take(&mut repairs.spaces);
     for width in [2, 4, 8, 1] {
-        *repairs = Repairs {
-            spaces: spaces.clone(),
-            ..Repairs::default()
-        };
+        *repairs = Repairs { spaces: spaces.clone(), ..Repairs::default() };
         let straight = lines::straightened(text, width, repairs);
         if repairs.tabs.is_empty() && repairs.quotes.is_empty() {
             break;
         }
         let mut trial = findings.fork();
-        let source = Source {
-            text: &straight,
-            first_line: 0,
-            tabs: &repairs.tabs,
-            lossy,
-        };
+        let source = Source { text: &straight, first_line: 0, tabs: &repairs.tabs, lossy };
         if let Ok(root) = parse(&source, &mut Budget::default(), &mut trial) {
             findings.adopt(trial);
             return root;
         }
     }
-    *repairs = Repairs {
-        spaces,
-        ..Repairs::default()
-    };
+    *repairs = Repairs { spaces, ..Repairs::default() };
     let straight = lines::straightened(text, 2, repairs);
-    salvage::read_parts(
-        &Source {
-            text: &straight,
-            first_line: 0,
-            tabs: &repairs.tabs,
-            lossy,
-        },
-        findings,
-        lost,
-    )
+    salvage::read_parts(&Source { text: &straight, first_line: 0, tabs: &repairs.tabs, lossy }, findings, lost)
 }
 
 /// A text to parse, and where it stands in the file.
@@ -181,14 +136,8 @@ impl Source<'_> {
     /// Where a line (from 1) and column (from 0) of the parser stand in the file.
     fn place(&self, line: usize, column: usize) -> Position {
         let line = self.first_line + line;
-        let widened = self
-            .tabs
-            .binary_search_by_key(&line, |(tab, _)| tab + 1)
-            .map_or(0, |found| self.tabs[found].1);
-        Position {
-            line,
-            column: (column + 1).saturating_sub(widened).max(1),
-        }
+        let widened = self.tabs.binary_search_by_key(&line, |(tab, _)| tab + 1).map_or(0, |found| self.tabs[found].1);
+        Position { line, column: (column + 1).saturating_sub(widened).max(1) }
     }
 }
 
@@ -257,10 +206,7 @@ fn too_big(why: &str) -> Complaint {
 
 /// Says what was put right, once for each part of the document; a tab refuses its part, because its width is a guess.
 fn report_repairs(root: Option<&Node>, repairs: &Repairs, lost: &[Lost], findings: &mut Findings) {
-    let start = |line: usize| Position {
-        line: line + 1,
-        column: 1,
-    };
+    let start = |line: usize| Position { line: line + 1, column: 1 };
     let key_at = |line: usize| match lost.iter().find(|part| part.lines.contains(&line)) {
         Some(part) => part.key.clone(),
         None => locate::key_at(root, start(line)),
@@ -269,11 +215,8 @@ fn report_repairs(root: Option<&Node>, repairs: &Repairs, lost: &[Lost], finding
     for &(line, _) in &repairs.tabs {
         let key = key_at(line);
         if told.insert(locate::part(&key)) {
-            let complaint = Complaint::new(
-                code::TAB,
-                "a tab is used for indentation",
-                "Indent with spaces, two a level.",
-            );
+            let complaint =
+                Complaint::new(code::TAB, "a tab is used for indentation", "Indent with spaces, two a level.");
             findings.error(&key, Some(start(line)), complaint);
         }
     }

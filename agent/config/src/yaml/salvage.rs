@@ -24,25 +24,17 @@ pub fn read_parts(source: &Source, findings: &mut Findings, lost: &mut Vec<Lost>
     let mut budget = Budget::default();
     let mut entries: Vec<(Node, Node)> = Vec::new();
     for (first_line, text) in parts.into_iter().take(MAX_PARTS) {
-        let part = Source {
-            text,
-            first_line,
-            ..*source
-        };
+        let part = Source { text, first_line, ..*source };
         match parse(&part, &mut budget, findings) {
             Ok(None) => {}
-            Ok(Some(Node {
-                value: Value::Mapping(more),
-                ..
-            })) => more.into_iter().for_each(|entry| enter(entry, &mut entries, findings)),
+            Ok(Some(Node { value: Value::Mapping(more), .. })) => {
+                more.into_iter().for_each(|entry| enter(entry, &mut entries, findings))
+            }
             Ok(Some(other)) => findings.error("", Some(other.at), explain("")),
             Err(Trouble::Syntax(at, complaint)) => {
                 let key = key_of(text);
                 findings.error(&key, Some(at), complaint);
-                lost.push(Lost {
-                    lines: first_line..first_line + text.lines().count(),
-                    key,
-                });
+                lost.push(Lost { lines: first_line..first_line + text.lines().count(), key });
             }
             Err(Trouble::Overflow(Overflow(why))) => {
                 findings.error("", None, too_big(why));
@@ -51,10 +43,7 @@ pub fn read_parts(source: &Source, findings: &mut Findings, lost: &mut Vec<Lost>
         }
     }
     let at = Position { line: 1, column: 1 };
-    (!entries.is_empty()).then_some(Node {
-        value: Value::Mapping(entries),
-        at,
-    })
+    (!entries.is_empty()).then_some(Node { value: Value::Mapping(entries), at })
 }
 
 fn enter(entry: (Node, Node), entries: &mut Vec<(Node, Node)>, findings: &mut Findings) {
@@ -64,11 +53,7 @@ fn enter(entry: (Node, Node), entries: &mut Vec<(Node, Node)>, findings: &mut Fi
         Some((first, _)) => {
             let key = path::below("", name);
             let message = format!("this key is given twice, first on line {}", first.at.line);
-            findings.error(
-                &key,
-                Some(entry.0.at),
-                Complaint::new(code::DUPLICATE, message, "Keep one of the two."),
-            );
+            findings.error(&key, Some(entry.0.at), Complaint::new(code::DUPLICATE, message, "Keep one of the two."));
         }
     }
 }
@@ -95,9 +80,7 @@ fn starts_key(line: &str) -> bool {
 /// The key that a broken part is about, if it looks like one.
 fn key_of(text: &str) -> String {
     let line = text.lines().find(|line| starts_key(line)).unwrap_or_default();
-    line.split_once(':').map_or(String::new(), |(key, _)| {
-        path::below("", key.trim().trim_matches(['"', '\'']))
-    })
+    line.split_once(':').map_or(String::new(), |(key, _)| path::below("", key.trim().trim_matches(['"', '\''])))
 }
 
 /// What the parser says, in words for people.
@@ -111,11 +94,7 @@ pub fn explain(info: &str) -> Complaint {
             "If it is a text, put it in straight quotes.",
         );
     } else if has(&["tab"]) {
-        return Complaint::new(
-            code::TAB,
-            "a tab is used where YAML wants spaces",
-            "Indent with spaces, two a level.",
-        );
+        return Complaint::new(code::TAB, "a tab is used where YAML wants spaces", "Indent with spaces, two a level.");
     } else if has(&["recursion limit"]) {
         return Complaint::new(code::TOO_BIG, "this is nested too deep", "Remove the surplus brackets.");
     } else if has(&["mapping values are not allowed"]) {
@@ -124,25 +103,16 @@ pub fn explain(info: &str) -> Complaint {
             "Put the value in straight quotes, or line the key up with those above it.",
         );
     } else if has(&["quoted scalar"]) {
-        return syntax(
-            "a text in quotes does not end where it should",
-            "Close the quotes on the same line.",
-        );
+        return syntax("a text in quotes does not end where it should", "Close the quotes on the same line.");
     } else if has(&["simple key", "':'"]) {
-        return syntax(
-            "this line is not `key: value`",
-            "Write the key, a colon and a space, then the value.",
-        );
+        return syntax("this line is not `key: value`", "Write the key, a colon and a space, then the value.");
     } else if has(&["unexpected character", "unprintable"]) {
         return syntax(
             "a value cannot start with, or hold, this character unquoted",
             "Put the value in straight quotes.",
         );
     } else if has(&["flow", "bracket"]) {
-        return syntax(
-            "brackets or braces do not match",
-            "Close every `[` and `{` that is opened.",
-        );
+        return syntax("brackets or braces do not match", "Close every `[` and `{` that is opened.");
     }
     syntax(
         "this is not YAML",

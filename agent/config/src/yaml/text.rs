@@ -28,11 +28,7 @@ pub fn decode(bytes: &[u8]) -> Result<Text, Complaint> {
         let advice = "Save the file as plain text (UTF-8) with a text editor, not a word processor.";
         return Err(Complaint::new(code::ENCODING, "this is not a text file", advice));
     }
-    let text = if text.contains('\r') {
-        text.replace("\r\n", "\n").replace('\r', "\n")
-    } else {
-        text
-    };
+    let text = if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
     Ok(Text { text, lossy, nuls })
 }
 
