@@ -181,6 +181,13 @@ impl Receipts {
         self.lock().state.files.get(to).cloned()
     }
 
+    /// Whether the newest receipt of a file's `to` says just this.
+    pub fn holds(&self, record: &Record) -> bool {
+        let Record::File { to, entry, bytes, mtime, placed } = record else { return false };
+        let said = FileReceipt { entry: entry.clone(), bytes: *bytes, mtime: *mtime, placed: placed.clone() };
+        self.file(to) == Some(said)
+    }
+
     /// Every `to` ever placed, with its newest receipt.
     pub fn files(&self) -> BTreeMap<String, FileReceipt> {
         self.lock().state.files.clone()

@@ -53,7 +53,8 @@ pub fn place(
 fn prepare(ground: &Ground<'_>) -> io::Result<()> {
     let named = |(to, intent): (&String, &super::ours::Intent)| {
         let stat = ground.data.stat(super::below_data(to)).ok()??;
-        super::standing::was_named(intent, &stat).then(|| intent.record.clone())
+        let news = super::standing::was_named(intent, &stat) && !ground.receipts.holds(&intent.record);
+        news.then(|| intent.record.clone())
     };
     let records: Vec<_> = ground.intents.iter().filter_map(named).collect();
     if !records.is_empty() {
