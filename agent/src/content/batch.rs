@@ -46,7 +46,8 @@ pub fn commit(ground: &Ground<'_>, staged: Vec<Staged>) -> Vec<Outcome> {
 fn record(ground: &Ground<'_>, named: Vec<(Staged, Kept)>) -> Vec<Outcome> {
     let (staged, kept): (Vec<Staged>, Vec<Kept>) = named.into_iter().unzip();
     let earlier: Vec<_> = staged.iter().map(|one| ground.receipts.file(&one.to)).collect();
-    let records: Vec<Record> = staged.iter().map(|one| one.record.clone()).collect();
+    let news = staged.iter().map(|one| &one.record).filter(|record| !ground.receipts.holds(record));
+    let records: Vec<Record> = news.cloned().collect();
     let changed = staged.iter().any(|one| one.inode.is_some());
     let synced = if changed { sync(ground) } else { Ok(()) };
     if let Err(error) = synced.and_then(|()| ground.receipts.append_all(&records)) {
