@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::tool::{self, Doing, Outcome};
+use crate::{agent_run, card};
 
-/// Mounts, loop devices, network links, routes, control groups of engines, firewall.
+/// Mounts, loop devices of our target folder, network links, routes, control groups of engines, firewall. What other programs mount
+/// below the folder for temporary files is theirs.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     lines: Vec<String>,
@@ -14,7 +16,7 @@ pub struct Snapshot {
 /// Looks at the machine.
 pub fn take() -> Outcome<Snapshot> {
     let mut lines = section("mount", &mounts());
-    lines.extend(section("loop", &tool::run("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"])?));
+    lines.extend(section("loop", &card::attached_below(&agent_run::target_folder()?).join("\n")));
     lines.extend(section("network", &links()));
     lines.extend(section("route", &tool::run("ip", &["-4", "route", "show", "table", "all"])?));
     lines.extend(section("control group", &control_groups().join("\n")));
@@ -50,7 +52,8 @@ fn links() -> String {
 fn mounts() -> String {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    points.collect::<Vec<_>>().join("\n")
+    let others = std::env::temp_dir();
+    points.filter(|point| !Path::new(point).starts_with(&others)).collect::<Vec<_>>().join("\n")
 }
 
 /// Those of engines, two levels deep: other programs of the machine come and go.
