@@ -41,7 +41,8 @@ pub fn take(host: &Host, named: Option<&Path>, replace: &[String]) -> Result<Loo
     let receipts = Receipts::peek(&host.state()).map_err(unreadable)?;
     let space = match look.as_ref().and_then(|look| look.after) {
         Some(after) => after,
-        None => card::free_in(&host.data()).map_err(unreadable)?,
+        // The folder may yet have to be made, in the root's filesystem.
+        None => card::free_in(&host.data()).or_else(|_| card::free_in(host.root())).map_err(unreadable)?,
     };
     let survey = survey::take(host, &in_force.settings, &receipts, space, replace);
     Ok(Look { in_force, card: look, survey })

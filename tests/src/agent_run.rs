@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -63,6 +63,18 @@ pub fn build(workspace: &Path, target: Option<&str>, environment: &[(&str, &str)
     }
     let folder = target_folder()?.join(target.unwrap_or_default());
     Ok(folder.join("release/offspot-agent"))
+}
+
+/// The agent as the tests run it, built once a process.
+pub fn built() -> Outcome<PathBuf> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+        // What fails here is seen in the path that is missing.
+        let _ = std::process::Command::new(cargo).args(["build", "--quiet", "--package", "offspot-agent"]).status();
+    });
+    let binary = target_folder()?.join("debug/offspot-agent");
+    if binary.exists() { Ok(binary) } else { Err(Failure::new(format!("{} was not built", binary.display()))) }
 }
 
 /// Cargo's target folder: two above this program (three for a test's binary).

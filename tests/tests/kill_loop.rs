@@ -6,20 +6,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use offspot_tests::agent_run;
 use offspot_tests::engine::PrivateEngine;
 use offspot_tests::image_tarball::{self, Sample};
 use offspot_tests::loop_card::{LoopCard, Recipe, attempt, run};
 
-fn agent() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "offspot-agent"]).status();
-        assert!(built.expect("cargo").success(), "building the agent");
-        agent_run::target_folder().expect("the target folder").join("debug/offspot-agent")
-    })
+fn agent() -> PathBuf {
+    agent_run::built().expect("the agent")
 }
 
 /// One run of the agent; `when`: killed at that call.

@@ -1,0 +1,166 @@
+//! The story as its users meet it: exit code, status files, LED, lock, plan. Boxes are folders; one has a real card.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use offspot_tests::agent_run;
+use offspot_tests::loop_card::{LoopCard, Recipe, run};
+use serde_json::Value;
+
+/// A box in a folder, with an LED.
+struct Box {
+    root: PathBuf,
+}
+
+impl Box {
+    fn new(name: &str, settings: &str) -> Box {
+        let root = std::env::temp_dir().join(format!("o-story-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        Box { root }.filled(settings)
+    }
+
+    fn filled(self, settings: &str) -> Box {
+        self.add_led();
+        fs::create_dir_all(self.root.join("boot/firmware")).unwrap();
+        self.set(settings);
+        self
+    }
+
+    /// As the kernel shows it after a start.
+    fn add_led(&self) {
+        let led = self.root.join("sys/class/leds/ACT");
+        fs::create_dir_all(&led).unwrap();
+        fs::write(led.join("trigger"), "none timer pattern [mmc0]\n").unwrap();
+        fs::write(led.join("max_brightness"), "1\n").unwrap();
+    }
+
+    fn set(&self, settings: &str) {
+        fs::write(self.root.join("boot/firmware/offspot.yaml"), settings).unwrap();
+    }
+
+    fn agent(&self, arguments: &[&str]) -> Output {
+        let mut agent = Command::new(agent_run::built().expect("the agent"));
+        agent.args(arguments).arg("--root").arg(&self.root).args(["--docker-host", "unix:///nowhere/docker.sock"]);
+        agent.output().unwrap()
+    }
+
+    fn run(&self) -> i32 {
+        self.agent(&["run"]).status.code().expect("no signal")
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_slice(&self.agent(&["status", "--json"]).stdout).unwrap()
+    }
+}
+
+impl Drop for Box {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+fn codes(status: &Value) -> Vec<&str> {
+    status["problems"].as_array().unwrap().iter().map(|problem| problem["code"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn nothing_asked_for_is_ready_and_the_led_is_given_back() {
+    let this = Box::new("ready", "---\n");
+    assert_eq!(this.run(), 0);
+    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("READY"));
+    assert_eq!(this.read("sys/class/leds/ACT/trigger"), "mmc0");
+    assert_eq!(this.status()["verdict"], "READY");
+}
+
+#[test]
+fn a_broken_file_leaves_the_last_good_settings_in_force_and_is_named_with_its_line() {
+    let this = Box::new("broken", "hostname: library\nap: {ssid: Village, passphrase: only for us}\n");
+    assert_eq!(this.run(), 0);
+    let good = this.read("etc/offspot/latest.yaml");
+    this.set("hostname: library\nap:\n\tssid: Village\n");
+    this.add_led();
+    assert_eq!(this.run(), 2);
+    assert_eq!(this.read("etc/offspot/latest.yaml"), good);
+    let text = this.read("boot/firmware/OFFSPOT-STATUS.txt");
+    assert!(text.starts_with("DEGRADED: 1 problem") && text.contains("line 3, column 1"), "{text}");
+    assert!(text.contains("one long flash, then 2 short"), "{text}");
+    assert_eq!(this.read("sys/class/leds/ACT/trigger"), "pattern");
+}
+
+#[test]
+fn no_secret_leaves_the_settings() {
+    let this = Box::new("secret", "ap: {ssid: Village, passphrase: \"hunter2hunter\u{e9}\"}\n");
+    assert_eq!(this.run(), 2);
+    for file in ["OFFSPOT-STATUS.txt", "offspot-status.json", "offspot-status-2.json"] {
+        assert!(!this.read(&format!("boot/firmware/{file}")).contains("hunter2"), "{file}");
+    }
+    let said = this.agent(&["check", "boot/firmware/offspot.yaml"]);
+    assert!(!String::from_utf8_lossy(&said.stdout).contains("hunter2"));
+    assert!(!String::from_utf8_lossy(&this.agent(&["run"]).stderr).contains("hunter2"));
+}
+
+#[test]
+fn the_missing_file_is_said_and_content_is_placed_without_an_engine() {
+    let this =
+        Box::new("engine", "files: [{to: /data/a.txt, content: hello}]\ncontainers: {services: {web: {image: w}}}\n");
+    assert_eq!(this.run(), 5);
+    assert_eq!(this.read("data/a.txt"), "hello");
+    assert_eq!(codes(&this.status()), ["E-ENGINE-SILENT", "E-SERVICE-NO-ENGINE"]);
+    fs::remove_file(this.root.join("boot/firmware/offspot.yaml")).unwrap();
+    assert_eq!(this.run(), 5, "the last good settings stay in force");
+    assert_eq!(codes(&this.status())[0], "E-CFG-MISSING");
+}
+
+#[test]
+fn what_cannot_fit_is_refused_by_name_before_it_is_touched() {
+    let huge =
+        "files:\n- {to: /data/huge.zim, url: file:///boot/firmware/huge.zim}\n- {to: /data/small, content: fits}\n";
+    let this = Box::new("huge", huge);
+    let file = fs::File::create(this.root.join("boot/firmware/huge.zim")).unwrap();
+    file.set_len(8 << 40).unwrap();
+    let plan = this.agent(&["plan", "--json"]);
+    assert_eq!(plan.status.code(), Some(4));
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    assert_eq!(plan["plan"]["refused"][0]["name"], "/data/huge.zim");
+    assert_eq!(plan["plan"]["files"][0]["name"], "/data/small");
+    assert!(!this.root.join("data").exists() || !this.root.join("data/.offspot").exists(), "plan changes nothing");
+    assert_eq!(this.run(), 4);
+    assert_eq!(this.read("data/small"), "fits");
+    assert!(!this.root.join("data/huge.zim").exists());
+}
+
+#[test]
+fn a_second_run_at_the_same_time_learns_who_holds_the_lock() {
+    let this = Box::new("lock", "---\n");
+    fs::create_dir_all(this.root.join("run/offspot")).unwrap();
+    let lock = this.root.join("run/offspot/agent.lock");
+    let held = format!("echo 4711 > {}; exec sleep 60", lock.display());
+    let mut holder =
+        Command::new("flock").arg(&lock).args(["sh", "-c", &held]).spawn().expect("apt-get install util-linux");
+    while fs::read_to_string(&lock).unwrap_or_default().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let busy = this.agent(&["run"]);
+    run("pkill", &["-P", &holder.id().to_string()]);
+    holder.wait().unwrap();
+    assert_eq!(busy.status.code(), Some(75));
+    assert!(String::from_utf8_lossy(&busy.stderr).contains("pid 4711"));
+    assert_eq!(this.run(), 0, "the file that stays holds nothing");
+}
+
+#[test]
+fn without_a_data_partition_it_is_stopped_and_says_so() {
+    let card = LoopCard::new(&Recipe { image: 512, card: 1024, data: 128, ..Recipe::default() });
+    let this = Box { root: card.host().root().to_owned() }.filled("hostname: library\n");
+    run("dd", &["if=/dev/zero", &format!("of={}", card.part(3)), "bs=1M", "count=8", "conv=fsync"]);
+    let code = this.agent(&["run", "--card", card.device()]).status.code();
+    assert_eq!(code, Some(3));
+    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("STOPPED"));
+    assert!(this.read("etc/offspot/latest.yaml").contains("hostname: library"), "the settings are kept all the same");
+    assert_eq!(codes(&this.status()), ["E-CARD-FILESYSTEM"]);
+}
