@@ -206,15 +206,15 @@ fn conclude(demo: &Demo, ready: &Ready, ran: &Ran) -> Outcome<i32> {
     Ok(0)
 }
 
-/// `agent: 12.3 s in all, 0.2 s of processor; …`
+/// The agent's own time is its processor time: the rest it waits for the engine, the card and the health of the services.
 fn times(ran: &Ran, engine: Option<f64>) -> String {
     let phase = |(name, lasted): &(String, Duration)| format!("{name} {:.2}", lasted.as_secs_f64());
     let phases: Vec<String> = ran.phases.iter().map(phase).collect();
-    let engine = engine.map_or(String::new(), |took| format!(" of which the engine took {took:.2} s to start,"));
+    let engine = engine.map_or(String::new(), |took| format!(", of which the engine took {took:.2} s to start"));
     format!(
-        "agent: {:.2} s in all,{engine} {:.3} s of processor time, {:.1} MB at most\nphases in seconds: {}",
-        ran.wall.as_secs_f64(),
+        "agent: {:.3} s of its own, {:.2} s with all that it waited for{engine}; {:.1} MB at most\nphases in seconds: {}",
         ran.processor.as_secs_f64(),
+        ran.wall.as_secs_f64(),
         ran.peak as f64 / 1e6,
         phases.join(", ")
     )
