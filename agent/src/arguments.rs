@@ -15,7 +15,7 @@ offspot-agent schema         print the JSON Schema of offspot.yaml
 
   --root DIR                 prefix of every system path (default /)
   --card DEVICE              the disk that holds the card; with another root the only way to a block device
-  --docker-host unix://PATH  the engine's socket (default unix:///run/docker.sock)
+  --docker-host unix://PATH  the engine's socket (default unix://ROOT/run/docker.sock)
   --replace PATH             run: place PATH of `files` again, whatever lies there; may be repeated
   --hold SECONDS             run: how long the LED tells the verdict before the program ends (default 60, 0 with another root)
   --json                     print JSON
@@ -25,6 +25,9 @@ offspot-agent schema         print the JSON Schema of offspot.yaml
 Exit codes: 0 ready or nothing wrong, 1 degraded, 2 settings refused, 3 card, 4 space, 5 engine, 6 trust, 64 wrong call,
 75 another run holds the lock, 130 interrupted.
 ";
+
+/// Longest that the LED may tell a verdict, in seconds: a day.
+const LONGEST_HOLD: u64 = 86_400;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +82,7 @@ impl Arguments {
             command: Command::Help,
             root: PathBuf::from("/"),
             card: None,
-            socket: "/run/docker.sock".into(),
+            socket: String::new(),
             replace: Vec::new(),
             hold: None,
             json: false,
@@ -91,7 +94,7 @@ impl Arguments {
                 Long("card") => read.card = Some(parser.value()?.into()),
                 Long("docker-host") => read.socket = socket(&parser.value()?.string()?)?,
                 Long("replace") => read.replace.push(parser.value()?.string()?),
-                Long("hold") => read.hold = Some(parser.value()?.parse()?),
+                Long("hold") => read.hold = Some(parser.value()?.parse::<u64>()?.min(LONGEST_HOLD)),
                 Long("json") => read.json = true,
                 Long("watch") => read.watch = true,
                 Long("help") | Short('h') => word = Some("help".into()),
@@ -100,6 +103,10 @@ impl Arguments {
                 Value(value) if word.as_deref() == Some("check") && file.is_none() => file = Some(value.into()),
                 other => return Err(other.unexpected()),
             }
+        }
+        if read.socket.is_empty() {
+            // Another root has an engine of its own, or none: never the one of this machine.
+            read.socket = read.root.join("run/docker.sock").to_string_lossy().into_owned();
         }
         read.command = match (word.as_deref(), file) {
             (Some("run"), None) => Command::Run,

@@ -30,6 +30,7 @@ const LED_HOLD: u64 = 60;
 
 /// Tells the whole story once; the exit code says how it went.
 pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
+    host.contained().map_err(Busy::Failed)?;
     let _lock = Lock::take(&host.run())?;
     let (report, status) = Reporter::new();
     let context = Context::of_this_boot();
@@ -44,11 +45,17 @@ pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
         let verdict = story(host, arguments, &context, &report, &mut followers).await;
         report.verdict(verdict);
         // The files on the card come last: what they say is then true for whoever pulls the plug.
-        followers
-            .finish()
-            .await
-            .unwrap_or_else(|error| tracing::error!("writing the status to the boot partition: {error}"));
-        status.borrow().exit_code().unwrap_or(1)
+        let written = followers.finish().await;
+        let code = status.borrow().exit_code().unwrap_or(1);
+        match written {
+            Ok(()) => code,
+            // Nobody can read on the card how it went: that is a problem of its own, told by log and exit code alone.
+            Err(error) => {
+                let problem = Problem::from(CardProblem::NoBoot { why: error.to_string() });
+                tracing::error!("{problem}");
+                problem.facts().area.exit_code()
+            }
+        }
     };
     tokio::select! {
         code = told => Ok(code),
@@ -126,7 +133,9 @@ async fn make_whole(host: &Host, arguments: &Arguments, context: &Context, repor
         let opened = Receipts::open(&host.state());
         let (receipts, damaged) = opened.map_err(|error| CardProblem::Receipts { why: error.to_string() })?;
         if damaged > 0 {
-            report_.note(format!("{damaged} damaged receipts were passed over; what they spoke of is done again"));
+            report_.note(format!(
+                "{damaged} damaged receipts were passed over, and images recorded before them are no longer believed"
+            ));
         }
         Ok(Ground { grown, receipts })
     });

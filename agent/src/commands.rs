@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use offspot_config::{Finding, Severity};
+use offspot_config::{Finding, Node, Severity};
 use serde_json::{Value, json};
 
 use crate::arguments::Arguments;
@@ -22,18 +22,29 @@ pub fn check(file: &Path, as_json: bool) -> u8 {
     let bytes = match crate::settings::bounded(file) {
         Ok(bytes) => bytes,
         Err(error) => {
-            eprintln!("reading {name}: {error}");
+            let why = format!("reading {name}: {error}");
+            if as_json {
+                say(&format!("{:#}\n", json!({ "file": name, "ok": false, "error": why, "findings": [] })));
+            } else {
+                eprintln!("{why}");
+            }
             return 2;
         }
     };
-    let is_recipe = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with("image.yaml"));
-    let findings = match is_recipe {
+    let findings = match is_recipe(file, &bytes) {
         true => offspot_config::check_image(&bytes).findings,
         false => offspot_config::check(&bytes).findings,
     };
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     say(&if as_json { listing(&name, &findings, refused) } else { prose(&name, &findings) });
     if refused { 2 } else { 0 }
+}
+
+/// An image.yaml, by its name or by the keys that only it has.
+fn is_recipe(file: &Path, bytes: &[u8]) -> bool {
+    let named = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with("image.yaml"));
+    let has = |root: &Node| root.get("base").is_some() || root.get("output").is_some();
+    named || offspot_config::yaml::read(bytes).root.as_ref().is_some_and(has)
 }
 
 fn listing(name: &str, findings: &[Finding], refused: bool) -> String {
@@ -76,10 +87,15 @@ pub async fn status(host: &Host, arguments: &Arguments) -> u8 {
             eprintln!("there is no status yet: neither in {} nor on the boot partition", host.run().display());
             return 1;
         };
+        let dead = status["verdict"] == "WORKING" && !crate::lock::is_held(&host.run());
         let text = if arguments.json { format!("{status}\n") } else { lines(&status) };
         if text != said {
             say(&text);
             said = text;
+        }
+        if dead {
+            eprintln!("the run that wrote this has died; the next one goes on from there");
+            return 1;
         }
         if !arguments.watch || status["verdict"] != "WORKING" {
             return status["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(0);
@@ -90,7 +106,7 @@ pub async fn status(host: &Host, arguments: &Arguments) -> u8 {
 
 /// The live status, else the newest whole slot on the boot partition.
 fn newest(host: &Host) -> Option<Value> {
-    let read = |path: &Path| sealed::unseal(&std::fs::read_to_string(path).ok()?);
+    let read = |path: &Path| sealed::unseal(std::str::from_utf8(&crate::settings::bounded(path).ok()?).ok()?);
     if let Some(status) = read(&live::path(&host.run())) {
         return Some(status);
     }

@@ -1,5 +1,6 @@
 //! The host as a folder: a root, and every fixed path below it. Tests give another root.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The system the agent works on.
@@ -28,6 +29,30 @@ impl Host {
     pub fn path(&self, absolute: impl AsRef<Path>) -> PathBuf {
         let absolute = absolute.as_ref();
         self.root.join(absolute.strip_prefix("/").unwrap_or(absolute))
+    }
+
+    /// With another root, its links must not lead out of it: nothing outside is ever changed.
+    pub fn contained(&self) -> io::Result<()> {
+        if self.is_live() || !self.root.exists() {
+            return Ok(());
+        }
+        let root = self.root.canonicalize()?;
+        let fixed = [
+            self.boot(),
+            self.data(),
+            self.state(),
+            self.images(),
+            self.path("/etc/offspot"),
+            self.path("/etc/docker"),
+        ];
+        for path in fixed.into_iter().chain([self.run(), self.leds()]) {
+            let Some(there) = path.ancestors().find(|there| there.exists()) else { continue };
+            if !there.canonicalize()?.starts_with(&root) {
+                let why = format!("{} is a link that leads out of {}", there.display(), self.root.display());
+                return Err(io::Error::other(why));
+            }
+        }
+        Ok(())
     }
 
     /// The boot partition, where the user's `offspot.yaml` lies.

@@ -42,6 +42,12 @@ impl Lock {
     }
 }
 
+/// Whether a run is at work now.
+pub fn is_held(run: &Path) -> bool {
+    let Ok(file) = File::open(run.join("agent.lock")) else { return false };
+    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
+}
+
 fn sign(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;

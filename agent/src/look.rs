@@ -12,11 +12,14 @@ use crate::host::Host;
 use crate::plan::size;
 use crate::problem::{CardProblem, Problem, SettingsProblem};
 use crate::receipts::Receipts;
+use crate::report::Reporter;
 use crate::survey::{self, Survey};
 
 /// What a run would find.
 #[derive(Debug)]
 pub struct Look {
+    /// What is wrong with the settings file as a whole.
+    file: Vec<Problem>,
     in_force: InForce,
     card: Option<card::Look>,
     survey: Survey,
@@ -24,7 +27,9 @@ pub struct Look {
 
 /// Looks. Blocks, and wants a thread of its own: it may mount the data partition for this thread alone.
 pub fn take(host: &Host, named: Option<&Path>, replace: &[String]) -> Result<Look, Problem> {
-    let in_force = crate::settings::peek(host);
+    let (report, told) = Reporter::new();
+    let in_force = crate::settings::peek(host, &report);
+    let file = told.borrow().problems.clone();
     let card = Card::find(host, named)?;
     let look = card.as_ref().map(|card| card.look(host)).transpose()?;
     if let (Some(card), Some(look)) = (&card, &look)
@@ -45,7 +50,7 @@ pub fn take(host: &Host, named: Option<&Path>, replace: &[String]) -> Result<Loo
         None => card::free_in(&host.data()).or_else(|_| card::free_in(host.root())).map_err(unreadable)?,
     };
     let survey = survey::take(host, &in_force.settings, &receipts, space, replace);
-    Ok(Look { in_force, card: look, survey })
+    Ok(Look { file, in_force, card: look, survey })
 }
 
 /// Mounts the data partition read-only, its journal not replayed, where this thread alone sees it (mount_namespaces(7)).
@@ -65,7 +70,12 @@ impl Look {
     fn problems(&self) -> Vec<Problem> {
         let errors = self.in_force.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let settings = errors.map(|finding| SettingsProblem::Found(Box::new(finding.clone())).into());
-        settings.chain(self.survey.problems().map(|(_, problem)| problem.clone())).collect()
+        self.file
+            .iter()
+            .cloned()
+            .chain(settings)
+            .chain(self.survey.problems().map(|(_, problem)| problem.clone()))
+            .collect()
     }
 
     /// For programs.
@@ -82,6 +92,7 @@ impl Look {
         json!({
             "schema": 1,
             "changed": self.in_force.changed,
+            "waiting": crate::settings::waiting(&self.in_force.settings),
             "card": card,
             "plan": self.survey.plan.to_json(),
             "in_place": self.survey.placed.iter().map(|(name, _)| name).collect::<Vec<_>>(),
@@ -94,6 +105,10 @@ impl Look {
         let mut lines = Vec::new();
         if !self.in_force.changed.is_empty() {
             lines.push(format!("settings changed since the last boot: {}", self.in_force.changed.join(", ")));
+        }
+        let waiting = crate::settings::waiting(&self.in_force.settings);
+        if !waiting.is_empty() {
+            lines.push(format!("keep   checked, not yet put into effect by this version: {}", waiting.join(", ")));
         }
         match &self.card {
             Some(card) if card.target > card.bytes => {

@@ -63,7 +63,7 @@ async fn run(host: &Host, arguments: &Arguments) -> u8 {
             BUSY
         }
         Err(Busy::Failed(error)) => {
-            eprintln!("taking the lock: {error}");
+            eprintln!("starting: {error}");
             1
         }
     }

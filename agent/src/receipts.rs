@@ -250,7 +250,12 @@ fn replay(text: &[u8]) -> (State, u64, usize) {
     for line in text[..good].split_inclusive(|byte| *byte == b'\n') {
         match decode(&line[..line.len() - 1]) {
             Some(record) => state.apply(record),
-            None => damaged += 1,
+            None => {
+                damaged += 1;
+                // It may have been one that takes others back: what was recorded before it is no longer sure.
+                state.images.clear();
+                state.tarballs.clear();
+            }
         }
     }
     (state, good as u64, damaged)

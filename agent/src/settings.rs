@@ -35,16 +35,23 @@ pub fn read(host: &Host, context: &Context, report: &Reporter) -> Settings {
     in_force.settings
 }
 
-/// Reads without keeping or reporting, for `plan`.
-pub fn peek(host: &Host) -> InForce {
-    let (report, _) = Reporter::new();
-    let given = given(host, &report);
+/// Reads without keeping, for `plan`; what is wrong with the file as a whole goes to the report.
+pub fn peek(host: &Host, report: &Reporter) -> InForce {
+    let given = given(host, report);
     offspot_config::in_force(last_good(host).text.as_deref(), given.as_ref().map(|(_, bytes)| bytes.as_slice()))
 }
 
 /// Keys whose effect on the host is a later version's: they are checked and kept, and that is said.
 pub fn tell_what_waits(settings: &Settings, report: &Reporter) {
-    let waiting: Vec<&str> = [
+    let waiting = waiting(settings);
+    if !waiting.is_empty() {
+        report.note(format!("checked and kept, not yet put into effect by this version: {}", waiting.join(", ")));
+    }
+}
+
+/// The keys in force whose effect is a later version's.
+pub fn waiting(settings: &Settings) -> Vec<&'static str> {
+    [
         ("firmware", !settings.firmware.is_empty()),
         ("timezone", settings.timezone.is_some()),
         ("hostname", settings.hostname.is_some()),
@@ -53,10 +60,7 @@ pub fn tell_what_waits(settings: &Settings, report: &Reporter) {
     ]
     .into_iter()
     .filter_map(|(key, given)| given.then_some(key))
-    .collect();
-    if !waiting.is_empty() {
-        report.note(format!("checked and kept, not yet put into effect by this version: {}", waiting.join(", ")));
-    }
+    .collect()
 }
 
 fn tell(in_force: &InForce, report: &Reporter) {

@@ -9,7 +9,7 @@ use crate::content::{self, Found, Placement};
 use crate::host::Host;
 use crate::images::{self, ImageName, Tarball, TarballState};
 use crate::plan::{Budget, Cost, Plan, Step};
-use crate::problem::Problem;
+use crate::problem::{ImageProblem, Problem};
 use crate::receipts::Receipts;
 use crate::report::{Kind, Reporter, State};
 
@@ -97,6 +97,8 @@ impl Survey {
     /// Everything that will not be done, by name.
     pub fn problems(&self) -> impl Iterator<Item = (&String, &Problem)> {
         let tarballs = self.tarballs.iter().filter_map(|tarball| match &tarball.state {
+            // Whether the engine has it already, only the engine can say.
+            TarballState::Bad(Problem::Image(ImageProblem::Missing { .. } | ImageProblem::Fetch { .. })) => None,
             TarballState::Bad(problem) => Some((&tarball.path, problem)),
             _ => None,
         });

@@ -18,6 +18,8 @@ use crate::stream::limit::Limit;
 /// Tries of one tarball, and the pause between them.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(2);
+/// Left free for receipts and services when the length is not known.
+const RESERVE: u64 = 16 << 20;
 /// Longest text whose first word is a digest.
 const DIGEST_TEXT: u64 = 2 << 10;
 
@@ -42,10 +44,24 @@ pub fn fetch(item: &Tarball, report: &crate::report::Reporter) -> Result<(), Pro
     let mut part = item.file.clone().into_os_string();
     part.push(".part");
     let part = PathBuf::from(part);
+    let fetched = fetch_to(&fetcher, (entry, url), item, &part, report).and_then(|()| settle(item, &part));
+    if fetched.is_err() {
+        let _ = fs::remove_file(&part);
+    }
+    fetched
+}
+
+fn fetch_to(
+    fetcher: &Fetcher,
+    (entry, url): (&OciImage, &str),
+    item: &Tarball,
+    part: &Path,
+    report: &crate::report::Reporter,
+) -> Result<(), Problem> {
     for left in (0..TRIES).rev() {
         let why = match fetcher.get(url) {
-            Ok(answer) => match write(item, entry, answer, &part, report)? {
-                None => break,
+            Ok(answer) => match write(item, entry, answer, part, report)? {
+                None => return Ok(()),
                 Some(error) => format!("{}: {error}", shown(url)),
             },
             Err(unanswered) if !unanswered.again => return Err(failed(item, &unanswered.why)),
@@ -56,7 +72,7 @@ pub fn fetch(item: &Tarball, report: &crate::report::Reporter) -> Result<(), Pro
         }
         sleep(PAUSE);
     }
-    settle(item, &part)
+    Ok(())
 }
 
 /// Writes the answer beside the place; answers what went wrong with the network, fails on what another try would not mend.
@@ -73,7 +89,7 @@ fn write(
     };
     let folder = part.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).map_err(unwritten)?;
-    let have = durable::available(folder);
+    let have = durable::available(folder).saturating_sub(RESERVE);
     let need = entry.filesize.or(answer.length).unwrap_or(0);
     if need > have {
         let item = item.path.clone();
@@ -96,14 +112,9 @@ fn write(
 
 fn settle(item: &Tarball, part: &Path) -> Result<(), Problem> {
     let staged = Tarball { file: part.to_owned(), ..item.clone() };
-    let settled = durable::verify(&staged).and_then(|()| {
-        let renamed = fs::rename(part, &item.file).and_then(|()| durable::sync_folder_of(&item.file));
-        renamed.map_err(|error| failed(item, &error.to_string()))
-    });
-    if settled.is_err() {
-        let _ = fs::remove_file(part);
-    }
-    settled
+    durable::verify(&staged)?;
+    let renamed = fs::rename(part, &item.file).and_then(|()| durable::sync_folder_of(&item.file));
+    renamed.map_err(|error| failed(item, &error.to_string()))
 }
 
 fn failed(item: &Tarball, why: &str) -> Problem {
@@ -115,7 +126,12 @@ pub fn digest_at(url: &str, host: &Host) -> Result<String, String> {
     let body: Box<dyn Read> = if is_remote(url) {
         Fetcher::new().get(url).map_err(|unanswered| unanswered.why)?.body
     } else {
-        Box::new(File::open(on_card(url, host)).map_err(|error| format!("{url}: {error}"))?)
+        let path = on_card(url, host);
+        // A pipe or device would never end.
+        if !path.is_file() {
+            return Err(format!("{url}: there is no such file"));
+        }
+        Box::new(File::open(path).map_err(|error| format!("{url}: {error}"))?)
     };
     let mut text = String::new();
     Limit::new(body, DIGEST_TEXT).read_to_string(&mut text).map_err(|error| format!("{}: {error}", shown(url)))?;

@@ -24,7 +24,7 @@ impl EngineProblem {
                 "E-ENGINE-FAILED",
                 Area::Engine,
                 format!("the container engine failed while {doing}: {why}"),
-                "switch the box off and on; if it stays so, send offspot-log.txt to whoever made the card",
+                "switch the box off and on; if it stays so, send OFFSPOT-STATUS.txt to whoever made the card",
             ),
         }
     }

@@ -3,7 +3,7 @@
 //! Written when a step begins or a problem appears, at most every ten seconds, and at the verdict. Only sectors that differ are written.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ impl Files {
     pub fn open(host: &Host) -> io::Result<Files> {
         let folder = host.boot();
         std::fs::metadata(&folder)?;
-        let held = [TEXT, SLOTS[0], SLOTS[1]].map(|name| std::fs::read(folder.join(name)).unwrap_or_default());
+        let held = [TEXT, SLOTS[0], SLOTS[1]].map(|name| bounded(&folder.join(name)).unwrap_or_default());
         let seq = held[1..].iter().filter_map(|held| slot_seq(held)).max().unwrap_or(0);
         Ok(Files { folder, seq, held })
     }
@@ -53,8 +53,9 @@ impl Files {
         let text = padded(words::text(status, context), TEXT_SIZE, b"\r\n");
         let object = padded(json::sealed_within(json::object(status, context, self.seq), JSON_SIZE), JSON_SIZE, b" ");
         writable(&self.folder.clone(), || {
-            self.overwrite(slot, SLOTS[slot - 1], object)?;
-            self.overwrite(0, TEXT, text)
+            // One that fails does not keep the other from being written.
+            let object = self.overwrite(slot, SLOTS[slot - 1], object);
+            self.overwrite(0, TEXT, text).and(object)
         })
     }
 
@@ -107,6 +108,13 @@ impl Files {
     }
 }
 
+/// What a status file holds; one that is not of our size is not ours, and its bytes do not matter.
+fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut held = Vec::new();
+    File::open(path)?.take(TEXT_SIZE.max(JSON_SIZE) as u64 + 1).read_to_end(&mut held)?;
+    Ok(held)
+}
+
 /// What makes a change worth a write.
 fn seen(status: &Status) -> (Verdict, super::Phase, usize) {
     (status.verdict, status.phase, status.problems.len())
@@ -143,14 +151,26 @@ fn differing(held: &[u8], wanted: &[u8]) -> Vec<(usize, usize)> {
 
 /// Runs `work` with the partition writable. It is read-only in between, unless a service had it made writable.
 fn writable(folder: &Path, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    if !statvfs(folder)?.flags().contains(FsFlags::ST_RDONLY) || !is_mount_point(folder)? {
+    let flags = statvfs(folder)?.flags();
+    if !flags.contains(FsFlags::ST_RDONLY) || !is_mount_point(folder)? {
         return work();
     }
-    let remount = |flags| mount(None::<&str>, folder, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>);
-    remount(MsFlags::empty())?;
+    // A remount sets every flag anew: those of the mount are kept.
+    let kept = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+    ];
+    let kept = kept
+        .into_iter()
+        .filter(|(held, _)| flags.contains(*held))
+        .fold(MsFlags::MS_REMOUNT, |all, (_, flag)| all | flag);
+    let remount = |flags| mount(None::<&str>, folder, None::<&str>, flags, None::<&str>);
+    remount(kept)?;
     let done = work();
-    remount(MsFlags::MS_RDONLY)?;
-    done
+    let closed = remount(kept | MsFlags::MS_RDONLY);
+    done.and(closed.map_err(io::Error::from))
 }
 
 fn is_mount_point(folder: &Path) -> io::Result<bool> {

@@ -22,14 +22,16 @@ impl Followers {
     /// Says `WORKING` at once, before any work, and starts to follow. The error is that of the boot partition: the story goes on.
     pub fn start(host: &Host, status: watch::Receiver<Status>, context: &Context) -> (Followers, io::Result<()>) {
         let first = status.borrow().clone();
-        let opened = files::Files::open(host).and_then(|mut files| files.write(&first, context).map(|()| files));
+        let opened = files::Files::open(host).map(|mut files| (files.write(&first, context), files));
         let mut followers = Followers { status, files: None, others: Vec::new() };
         followers.others.push(tokio::spawn(live::follow(host.run(), followers.status.clone(), context.clone())));
         if notify::listens() {
             followers.others.push(tokio::spawn(notify::follow(followers.status.clone())));
         }
-        let said = opened.map(|files| {
+        // What failed once is tried again with the next word, and with the verdict.
+        let said = opened.and_then(|(written, files)| {
             followers.files = Some(tokio::spawn(files.follow(followers.status.clone(), context.clone())));
+            written
         });
         (followers, said)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Context, Status, Verdict};
+use super::{Context, Item, State, Status, Verdict};
 
 /// The whole status as one JSON object.
 pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
@@ -15,6 +15,9 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         })
         .collect();
     let foremost = status.foremost();
+    // What failed comes first: a list that is cut loses its end.
+    let (failed, rest): (Vec<&Item>, Vec<&Item>) = status.items.iter().partition(|item| item.state == State::Failed);
+    let items: Vec<&Item> = failed.into_iter().chain(rest).collect();
     json!({
         "schema": 1,
         "seq": seq,
@@ -32,7 +35,7 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         },
         "settings": context.settings(),
         "problems": problems,
-        "items": status.items,
+        "items": items,
         "notes": status.notes,
     })
 }
@@ -60,7 +63,7 @@ pub fn unseal(text: &str) -> Option<Value> {
 /// A sealed text of at most `room` bytes: lists are cut, and say so, rather than the text torn.
 pub fn sealed_within(mut object: Value, room: usize) -> String {
     let mut text = sealed(&object);
-    for list in ["items", "notes", "problems"] {
+    for list in ["notes", "items", "problems"] {
         while text.len() > room {
             let Some(members) = object[list].as_array_mut().filter(|members| !members.is_empty()) else {
                 break;

@@ -4,6 +4,9 @@ use super::{Context, Item, Kind, Phase, State, Status, Verdict};
 
 /// Most lines of the file.
 const LINES: usize = 60;
+/// Most lines of the problems, and of the notes.
+const PROBLEM_LINES: usize = 30;
+const NOTE_LINES: usize = 8;
 /// Most characters of a line.
 const WIDTH: usize = 100;
 
@@ -11,7 +14,8 @@ const WIDTH: usize = 100;
 pub fn text(status: &Status, context: &Context) -> String {
     let mut lines = vec![verdict_line(status), led_line(status), String::new()];
     lines.extend(problem_lines(status));
-    let tail = tail_lines(context);
+    let mut tail = note_lines(status);
+    tail.extend(tail_lines(context));
     lines.extend(item_lines(status, LINES.saturating_sub(lines.len() + tail.len() + 1)));
     lines.push(String::new());
     lines.extend(tail);
@@ -24,8 +28,8 @@ fn verdict_line(status: &Status) -> String {
     let problems = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
     match status.verdict {
         Verdict::Working => format!("WORKING: {}. Do not unplug.", working(status)),
-        Verdict::Ready => "READY: everything this card was asked for is there.".into(),
-        Verdict::Degraded => format!("DEGRADED: {problems}, named below; everything else is there."),
+        Verdict::Ready => "READY: content, images and services are in place.".into(),
+        Verdict::Degraded => format!("DEGRADED: {problems}, named below; the rest is in place."),
         Verdict::Stopped => format!("STOPPED: the data partition cannot be used; {problems}, named below."),
     }
 }
@@ -59,17 +63,29 @@ fn led_line(status: &Status) -> String {
     }
 }
 
+/// Whole problems as far as there is room; the others are counted.
 fn problem_lines(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
-    for (number, problem) in status.problems.iter().enumerate().take(8) {
+    for (number, problem) in status.problems.iter().enumerate() {
         let facts = problem.facts();
-        lines.extend(wrapped(&format!("{}. {} ({})", number + 1, facts.sentence, facts.code)));
-        lines.extend(wrapped(&format!("   What to do: {}.", facts.advice.trim_end_matches('.'))));
+        let mut told = wrapped(&format!("{}. {} ({})", number + 1, facts.sentence, facts.code));
+        told.extend(wrapped(&format!("   What to do: {}.", facts.advice.trim_end_matches('.'))));
+        if lines.len() + told.len() > PROBLEM_LINES {
+            lines.push(format!("and {} more, see offspot-status.json", status.problems.len() - number));
+            break;
+        }
+        lines.append(&mut told);
     }
-    if status.problems.len() > 8 {
-        lines.push(format!("and {} more, see offspot-status.json", status.problems.len() - 8));
+    lines
+}
+
+/// What is to be known and is no problem, the newest last.
+fn note_lines(status: &Status) -> Vec<String> {
+    let told = status.notes.len().min(NOTE_LINES);
+    let mut lines: Vec<String> = status.notes.iter().take(told).map(|note| format!("Note: {note}.")).collect();
+    if status.notes.len() > told {
+        lines.push(format!("and {} more notes, see offspot-status.json", status.notes.len() - told));
     }
-    lines.truncate(34);
     lines
 }
 
