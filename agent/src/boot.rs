@@ -95,7 +95,7 @@ async fn story(
 
     // 6. Place the content. It needs no engine.
     report.phase(Phase::Content, files.iter().map(|step| step.cost.bytes).sum());
-    let _placed = ground.place(host, files, &arguments.replace, report).await;
+    let placed = ground.place(host, files, &arguments.replace, report).await;
 
     // 7. Load the images. The first call on the socket starts the engine.
     report.phase(Phase::Images, 0);
@@ -112,7 +112,7 @@ async fn story(
     report.phase(Phase::Services, 0);
     if let Some(project) = project {
         let limit = Duration::from_secs(settings.status.health_limit);
-        services::up(&engine, host, project, &loaded, limit, report).await;
+        services::up(&engine, host, project, (&placed, &loaded), limit, report).await;
     }
 
     // 9. Give the verdict.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use offspot_config::compose::Project;
 
+use crate::content::Placed;
 use crate::engine::Engine;
 use crate::host::Host;
 use crate::images::Loaded;
@@ -43,21 +44,13 @@ pub struct Running {
     pub services: Vec<(String, ServiceState)>,
 }
 
-impl Running {
-    /// Whether a service runs or has ended well.
-    pub fn is_well(&self, name: &str) -> bool {
-        let named = |(known, state): &&(String, ServiceState)| known == name && *state != ServiceState::Failed;
-        self.services.iter().any(|service| named(&service))
-    }
-}
-
 /// Brings the project up from these images and waits at most `limit` for the health of its services. Problems are reported by the
-/// name of their service.
+/// name of their service. Content comes first, so that no service starts beside files that are still on their way.
 pub async fn up(
     engine: &Engine,
     host: &Host,
     project: Project,
-    images: &Loaded,
+    (_, images): (&Placed, &Loaded),
     limit: Duration,
     report: &Reporter,
 ) -> Running {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use offspot_agent::content::Placed;
 use offspot_agent::engine::Engine;
 use offspot_agent::host::Host;
 use offspot_agent::images::{self, Loaded};
@@ -14,6 +15,9 @@ use offspot_config::compose;
 use offspot_config::settings::OciImage;
 
 use crate::engine::PrivateEngine;
+
+/// Content that no test here has.
+static NOTHING: Placed = Placed { failed: Vec::new() };
 
 /// A private engine, a root for the box, and the tiny image `tiny:1`.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ impl Rig {
             let (engine, images) = self.images(failed).await;
             let (report, status) = Reporter::new();
             let (host, limit, began) = (Host::new(self.root()), Duration::from_secs(seconds), Instant::now());
-            let running = services::up(&engine, &host, project(yaml), &images, limit, &report).await;
+            let running = services::up(&engine, &host, project(yaml), (&NOTHING, &images), limit, &report).await;
             let problems = status.borrow().problems.clone();
             Run { running, problems, took: began.elapsed() }
         })
@@ -112,7 +116,7 @@ impl Rig {
             let (engine, images) = self.images(&[]).await;
             let (report, _status) = Reporter::new();
             let (host, limit) = (Host::new(self.root()), Duration::from_secs(60));
-            let whole = services::up(&engine, &host, project(yaml), &images, limit, &report);
+            let whole = services::up(&engine, &host, project(yaml), (&NOTHING, &images), limit, &report);
             let _ = tokio::time::timeout(Duration::from_millis(millis), whole).await;
         });
     }

@@ -117,6 +117,44 @@ fn the_missing_file_is_said_and_content_is_placed_without_an_engine() {
 }
 
 #[test]
+fn a_status_that_cannot_be_written_is_no_success() {
+    let this = Box::new("unwritable", "---\n");
+    fs::create_dir_all(this.root.join("boot/firmware/offspot-status.json")).unwrap();
+    fs::create_dir_all(this.root.join("boot/firmware/offspot-status-2.json")).unwrap();
+    assert_eq!(this.run(), 3);
+    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").contains("E-CARD-BOOT"), "what can be written is");
+}
+
+#[test]
+fn a_run_that_died_is_not_called_working() {
+    let this = Box::new("died", "files: [{to: /data/a.txt, content: hello}]\n");
+    let agent = agent_run::built().expect("the agent");
+    let killed = Command::new(env!("CARGO_BIN_EXE_killer"))
+        .arg("24")
+        .arg(agent)
+        .arg("run")
+        .arg("--root")
+        .arg(&this.root)
+        .status();
+    assert_eq!(killed.unwrap().code(), Some(137));
+    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("WORKING"));
+    let status = this.agent(&["status", "--watch"]);
+    assert_eq!(status.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&status.stderr).contains("has died"));
+}
+
+#[test]
+fn links_of_another_root_do_not_lead_out_of_it() {
+    let this = Box::new("links", "hostname: library\n");
+    let outside = this.root.with_extension("outside");
+    fs::create_dir_all(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, this.root.join("etc")).unwrap();
+    assert_eq!(this.run(), 1);
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    fs::remove_dir(&outside).unwrap();
+}
+
+#[test]
 fn what_cannot_fit_is_refused_by_name_before_it_is_touched() {
     let huge =
         "files:\n- {to: /data/huge.zim, url: file:///boot/firmware/huge.zim}\n- {to: /data/small, content: fits}\n";
