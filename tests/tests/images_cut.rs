@@ -22,7 +22,7 @@ fn what_the_engine_holds_without_a_receipt_is_loaded_again() {
         card.engine().docker(&["load", "-q", "-i", card.boot(&name).to_str().unwrap()]);
     }
     // A container of ours stands on it.
-    card.engine().docker(&["create", "--label", "com.docker.compose.project=offspot", "--name", "ours", "torn:1"]);
+    card.engine().docker(&["create", "--label", "com.docker.compose.version=offspot-1", "--name", "ours", "torn:1"]);
     assert!(tear(card.engine().data_root()) >= 3);
     let outcome = card.load();
     assert_eq!(outcome.problems(), Vec::<String>::new());

@@ -12,10 +12,9 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::Engine;
+use crate::services::labels::{MAKER, VERSION};
 
-/// Compose's own mark on its containers: these are ours.
-const PROJECT: &str = "com.docker.compose.project";
+use super::Engine;
 
 /// An image that the engine has.
 #[derive(Debug, Clone)]
@@ -68,9 +67,18 @@ impl Engine {
 
     /// Removes an image, and before it the containers of ours that use it. Fails where a container of somebody else's runs on it.
     pub(crate) async fn clear_image(&self, id: &str) -> Result<(), Error> {
-        let filters = HashMap::from([("ancestor", vec![id]), ("label", vec![PROJECT])]);
+        let filters = HashMap::from([("ancestor", vec![id]), ("label", vec![VERSION])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         for container in self.docker.list_containers(Some(options)).await? {
+            // Another compose's container on this engine is not ours to remove.
+            if !container
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(VERSION))
+                .is_some_and(|made| made.starts_with(MAKER))
+            {
+                continue;
+            }
             let force = RemoveContainerOptionsBuilder::new().force(true).build();
             let name = container.id.unwrap_or_default();
             gone(self.docker.remove_container(&name, Some(force)).await)?;
