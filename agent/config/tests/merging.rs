@@ -197,6 +197,11 @@ fn no_finding_shows_a_secret() {
         "ap:\n  passphrase:\n  - hunter2\n  - hunter2: x: y\n",
         "files:\n- to: /data/a\n  url: ftp://me:hunter2@host/\n",
         "containers:\n  services:\n    a:\n      image: a\n      environment:\n        DB_PASSWORD: hunter2: x\n",
+        "containers:\n  services:\n    a:\n      image: a\n      environment:\n        DATABASE: $X hunter2\n",
+        "containers:\n  services:\n    a:\n      image: a\n      environment: [$X=hunter2]\n",
+        "containers:\n  services:\n    a: {image: a, command: 'run $X hunter2'}\n",
+        "containers:\n  services:\n    a: {image: a, environment: hunter2}\n",
+        "oci_images: ['https://me:hunter2@reg/x']\n",
         "containers:\n  services:\n    a:\n      image: a\n      environment: [\"DB_PASSWORD=hunter2\", b: c: d]\n",
     ] {
         let now = in_force(None, Some(given.as_bytes()));
@@ -204,4 +209,51 @@ fn no_finding_shows_a_secret() {
         assert!(!shown.contains("hunter2"), "{given}\n{shown}");
         assert!(!now.findings.is_empty(), "{given}");
     }
+}
+
+#[test]
+fn errors_are_listed_before_warnings() {
+    let warnings: String = (0..150).map(|i| format!("unknown{i}: 1\n")).collect();
+    let found = check((warnings.clone() + "hostname: a b\n").as_bytes());
+    assert!(found.has_errors() && found.findings.iter().any(|finding| finding.key == "hostname"));
+    let more = found.findings.last().unwrap();
+    assert_eq!((more.code, more.severity), ("E-CFG-MORE", Severity::Warning));
+    let files: String = (0..150).map(|i| format!("- to: /x{i}\n")).collect();
+    let found = check(format!("{warnings}files:\n{files}").as_bytes()).findings;
+    assert!(found.iter().all(|finding| finding.severity == Severity::Error) && found.len() == 101);
+}
+
+#[test]
+fn invisible_characters_are_refused() {
+    for letter in ["\u{200b}", "\u{202e}", "\u{2060}", "\u{2069}"] {
+        assert!(check(format!("ap: {{ssid: a{letter}b}}").as_bytes()).has_errors(), "{letter:?}");
+    }
+    assert!(!check("ap: {ssid: a\u{200d}b}".as_bytes()).has_errors());
+}
+
+#[test]
+fn an_error_at_the_top_of_containers_leaves_the_last_good_ones() {
+    let services = "services: {kiwix: {image: kiwix:2, ports: ['80:80']}, new: {image: new, networks: [n]}}";
+    for keys in ["name: Offspot", "networks: [n]", "include: [x.yml]"] {
+        let now = after(&format!("containers: {{{keys}, {services}}}\n"));
+        assert!(!errors(&now).is_empty() && now.changed.is_empty(), "{keys}: {:?}", now.findings);
+    }
+    let now = after(&format!("containers: {{networks: {{n: {{internal: perhaps}}}}, {services}}}\n"));
+    assert_eq!((image(&now, "kiwix"), image(&now, "new")), (Some("kiwix:2"), None));
+}
+
+#[test]
+fn much_of_one_thing_is_quick_and_limited() {
+    let started = std::time::Instant::now();
+    let all: Vec<String> = (0..195).map(|i| format!("s{i}")).collect();
+    let all = all.join(",");
+    let circle: String = (0..195).map(|i| format!("    s{i}: {{image: a, depends_on: [{all}]}}\n")).collect();
+    assert!(check(format!("containers:\n  services:\n{circle}").as_bytes()).has_errors());
+    let many: String = (0..30_000).map(|i| format!("    s{i}: {{image: a}}\n")).collect();
+    assert!(check(format!("containers:\n  services:\n{many}").as_bytes()).has_errors());
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    let files: String = (0..2001).map(|i| format!("- {{to: /data/f{i}, content: a}}\n")).collect();
+    let checked = check(format!("files:\n{files}").as_bytes());
+    assert_eq!((checked.settings.files.len(), checked.findings.len()), (2000, 1));
+    assert_eq!((checked.findings[0].key.as_str(), checked.has_errors()), ("files", true));
 }

@@ -14,6 +14,9 @@ const SIZE: Form = Form::Schema(
     || serde_json::json!({"type": ["integer", "string"], "pattern": r"^-1$|^\d+(\.\d+)? ?([kKmMgGtTpP]i?)?[bB]?$"}),
 );
 
+/// Most entries of a list that are read.
+const MOST: usize = 2000;
+
 /// Size of what is fetched, as `files` and `oci_images` take it.
 pub const SIZE_TAKES: Takes = Takes::Text(|text| size_or_unknown(text).map(drop), SIZE);
 /// `checksum`, as `files`, `oci_images` and `base` take it.
@@ -73,11 +76,19 @@ pub fn check_list(
         findings.error(place, Some(node.at), wrong_shape("a list", node));
         return None;
     };
-    let checked = items.iter().enumerate().filter_map(|(index, item)| {
+    let checked = items.iter().take(MOST).enumerate().filter_map(|(index, item)| {
         let here = path::item(place, index);
         entry(item, &here, findings).filter(|_| !findings.refused().touches(&here))
     });
     let kept: Vec<Node> = checked.collect();
+    if items.len() > MOST {
+        // Reported last: the error stands at the list and would refuse every entry.
+        let complaint = Complaint::value(
+            format!("it has {} entries, and the limit is {MOST}", items.len()),
+            format!("Leave out those behind the first {MOST}, or put several files into one archive."),
+        );
+        findings.error(place, Some(node.at), complaint);
+    }
     (!kept.is_empty()).then_some(Node { value: Value::Sequence(kept), at: node.at })
 }
 
