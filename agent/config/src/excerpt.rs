@@ -63,11 +63,12 @@ pub fn excerpt(text: &str, at: Position, hidden: Hidden) -> Option<String> {
     let start = if number == 0 { 0 } else { text.match_indices('\n').nth(number - 1)?.0 + 1 };
     let line = text[start..].split('\n').next()?;
     let line = if line.len() > LONGEST { line.get(..LONGEST).filter(|_| at.column < LONGEST / 4)? } else { line };
-    let inside = lies_in_secret(&text[..start], line);
+    let inside = lies_below(&text[..start], line, secret_value);
+    let opaque = hidden == Hidden::Values || lies_below(&text[..start], line, environment);
     let named = secret_value(line).is_some();
     let shown = match hidden {
         _ if inside => mask_all(line),
-        Hidden::Values => mask_values(line),
+        _ if opaque => mask_values(line),
         Hidden::Line if !named => mask_all(line),
         _ => mask(line),
     };
@@ -118,7 +119,7 @@ fn mask_values(line: &str) -> String {
 
 /// Everything behind the first secret name and its `:` or `=` is hidden, and what stands before the `@` of an address.
 fn mask(line: &str) -> String {
-    match secret_value(line) {
+    match secret_value(line).into_iter().chain(environment(line)).min() {
         Some(at) => format!("{} {MASK}", line[..at].trim_end()),
         None => mask_user_info(line),
     }
@@ -126,19 +127,28 @@ fn mask(line: &str) -> String {
 
 /// Where the value of a secret key starts, if the line holds one.
 fn secret_value(line: &str) -> Option<usize> {
+    value_of(line, is_secret)
+}
+
+/// Where the variables of a service start, if the line holds them.
+fn environment(line: &str) -> Option<usize> {
+    value_of(line, |name| name == "environment")
+}
+
+fn value_of(line: &str, is_meant: fn(&str) -> bool) -> Option<usize> {
     let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
     line.match_indices([':', '=']).find_map(|(at, _)| {
         let before = line[..at].trim_end_matches(|letter: char| {
             letter.is_whitespace() || !letter.is_ascii() || matches!(letter, '"' | '\'')
         });
         let name = before.rfind(|letter| !is_name(letter)).map_or(before, |end| &before[end..]);
-        is_secret(name).then_some(at + 1)
+        is_meant(name.trim_start_matches(|letter| !is_name(letter))).then_some(at + 1)
     })
 }
 
-/// Whether the line goes on with the value of a secret key: the nearest key above that is indented less, beyond list items, or the
+/// Whether the line goes on with the value of a key that `value_of` finds: the nearest key above that is indented less, beyond list items, or the
 /// line just above, has such a name.
-fn lies_in_secret(before: &str, line: &str) -> bool {
+fn lies_below(before: &str, line: &str, value_of: fn(&str) -> Option<usize>) -> bool {
     let mut above = before
         .rsplit('\n')
         .filter(|line| !line.trim().is_empty())
@@ -147,7 +157,7 @@ fn lies_in_secret(before: &str, line: &str) -> bool {
         .peekable();
     let opens = |rest: &str| rest.is_empty() || rest.starts_with(['|', '>', '&', '!', '#']);
     let last = above.peek().copied().unwrap_or_default();
-    if secret_value(last).is_some_and(|at| opens(last[at..].trim())) {
+    if value_of(last).is_some_and(|at| opens(last[at..].trim())) {
         return true;
     }
     let mut inner = depth(line);
@@ -156,8 +166,8 @@ fn lies_in_secret(before: &str, line: &str) -> bool {
         inner = inner.min(depth(above));
         outer
     });
-    let mut keys = parents.filter(|parent| secret_value(parent).is_some() || !parent.trim_start().starts_with('-'));
-    keys.next().is_some_and(|key| secret_value(key).is_some())
+    let mut keys = parents.filter(|parent| value_of(parent).is_some() || !parent.trim_start().starts_with('-'));
+    keys.next().is_some_and(|key| value_of(key).is_some())
 }
 
 /// How deep a line is nested; an item is deeper than the key above it, even where it is indented alike.

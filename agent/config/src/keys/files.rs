@@ -46,10 +46,10 @@ pub const CHECKSUM_KEYS: &[Key] = &[
 pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> {
     let mut targets = HashMap::new();
     check_list(node, place, findings, |entry, here, findings| {
-        let checked = check_keys(entry, here, KEYS, findings)?;
+        let mut checked = check_keys(entry, here, KEYS, findings)?;
         let complete = require(entry, here, &["to"], findings);
         check_source(&checked, entry, here, findings);
-        check_checksum(&checked, here, findings);
+        check_checksum(&mut checked, here, findings);
         let target = checked.get("to").and_then(Node::as_text).and_then(|to| content::target(to).ok());
         if let Some((target, first)) =
             target.and_then(|target| targets.insert(target.clone(), entry.at.line).map(|first| (target, first)))
@@ -129,7 +129,7 @@ fn check_source(checked: &Node, given: &Node, here: &str, findings: &mut Finding
 }
 
 /// Checks `checksum` of an entry, if it has one.
-pub fn check_checksum(entry: &Node, here: &str, findings: &mut Findings) {
+pub fn check_checksum(entry: &mut Node, here: &str, findings: &mut Findings) {
     let Some(node) = entry.get("checksum").filter(|node| !node.is_empty()) else {
         return;
     };
@@ -143,10 +143,22 @@ pub fn check_checksum(entry: &Node, here: &str, findings: &mut Findings) {
         let at = checked.get("value").map_or(node.at, |value| value.at);
         findings.error(&path::below(&place, "value"), Some(at), complaint);
     }
+    if let Some(algo) = entry.get_mut("checksum").and_then(|checksum| checksum.get_mut("algo"))
+        && let Some(word) = algo.as_text().and_then(algorithm_word)
+    {
+        *algo = Node { at: algo.at, ..Node::text(word) };
+    }
+}
+
+/// The known word for an algorithm, in whatever case and with or without its dash it is given.
+fn algorithm_word(text: &str) -> Option<&'static str> {
+    let fold = |word: &str| word.to_ascii_lowercase().replace('-', "");
+    content::ALGORITHMS.iter().map(|(word, ..)| *word).find(|word| fold(word) == fold(text))
 }
 
 fn algorithm(text: &str) -> Verdict<crate::settings::Algorithm> {
-    one_of(text, content::ALGORITHMS.iter().map(|(word, algo, _)| (*word, *algo)))
+    let word = algorithm_word(text).unwrap_or(text);
+    one_of(word, content::ALGORITHMS.iter().map(|(word, algo, _)| (*word, *algo)))
 }
 
 /// What a `checksum` mapping means; none where a part of it is missing or refused.
