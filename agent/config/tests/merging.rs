@@ -303,3 +303,11 @@ fn algorithms_and_numbers_are_recorded_plainly() {
     assert_eq!(after("ap: {channel_24: 06}\n").settings.ap.unwrap().channel_24, 6);
     assert!(errors(&after("containers: {services: {a: {image: a, environment: {X: 0755}}}}\n")).is_empty());
 }
+
+#[test]
+fn a_name_that_starts_a_comment_in_braces_is_an_error() {
+    for given in ["ap: {ssid: #box}\n", "ap: {ssid: #box}\nhostname: box\n"] {
+        let now = in_force(None, Some(given.as_bytes()));
+        assert!(now.has_errors() && check(given.as_bytes()).has_errors(), "{given}: {:?}", now.findings);
+    }
+}
