@@ -3,7 +3,7 @@
 use crate::code;
 use crate::finding::{Complaint, Finding, Findings, Refused, Severity};
 use crate::keys::{ap, image, top};
-use crate::node::{Node, Value};
+use crate::node::{Node, Position, Value};
 use crate::settings::{Recipe, Settings, Tree};
 use crate::yaml::{self, Reading};
 
@@ -32,8 +32,12 @@ pub fn has_errors(findings: &[Finding]) -> bool {
 
 /// Checks an offspot.yaml for itself. What depends on the settings of the box it is for is a warning, or left to `in_force`.
 pub fn check(bytes: &[u8]) -> Checked {
-    let File { text, mut kept, findings, refused, .. } = read_file(bytes);
+    let File { text, mut kept, findings, refused, blank_ssid, .. } = read_file(bytes);
     let mut findings = Findings::resume(&text, findings, refused);
+    if let Some(at) = blank_ssid {
+        findings.error("ap.ssid", Some(at), no_ssid());
+        kept = without(kept, "ap");
+    }
     let point = kept.get("ap").cloned();
     if let Some(point) = &point {
         let conflicts = ap::conflicts(point, None);
@@ -56,6 +60,21 @@ fn warn_without_ssid(point: &Node, findings: &mut Findings) {
         );
         findings.warning("ap", Some(point.at), complaint);
     }
+}
+
+/// What is said of an `ssid` without value.
+pub(crate) fn no_ssid() -> Complaint {
+    Complaint::new(
+        code::MISSING,
+        "ssid has no value",
+        "Write the name of the network behind it; in straight quotes if it starts with #.",
+    )
+}
+
+/// Where `ap` names the key `ssid` without a value.
+fn blank_ssid(root: &Node) -> Option<Position> {
+    let (name, ssid) = root.get("ap")?.entry("ssid")?;
+    ssid.is_empty().then_some(name.at)
 }
 
 /// Reports what cannot hold together; points to where the file names the key, else to `ap` as a whole.
@@ -94,6 +113,8 @@ pub(crate) struct File {
     pub findings: Vec<Finding>,
     /// What the errors refuse.
     pub refused: Refused,
+    /// Where `ssid` stands without a value.
+    pub blank_ssid: Option<Position>,
 }
 
 pub(crate) fn read_file(bytes: &[u8]) -> File {
@@ -102,7 +123,8 @@ pub(crate) fn read_file(bytes: &[u8]) -> File {
     let mut findings = Findings::resume(&text, findings, refused);
     let kept = top::check(&root, "", &mut findings);
     let (findings, refused) = findings.finish();
-    File { kept: kept.clone(), refused_services: lost_services(&root, &kept), findings, refused, text }
+    let (refused_services, blank_ssid) = (lost_services(&root, &kept), blank_ssid(&root));
+    File { kept, refused_services, findings, refused, text, blank_ssid }
 }
 
 /// The services of the file that are not among those kept.
@@ -130,5 +152,8 @@ pub fn check_image(bytes: &[u8]) -> CheckedImage {
     let root = root.unwrap_or_else(|| Node::from(Value::Mapping(Vec::new())));
     let mut findings = Findings::resume(&text, findings, refused);
     let kept = image::check(&root, &mut findings);
+    if let Some(at) = root.get("offspot").and_then(blank_ssid) {
+        findings.error("offspot.ap.ssid", Some(at), no_ssid());
+    }
     CheckedImage { recipe: image::resolve(&kept), findings: findings.finish().0 }
 }

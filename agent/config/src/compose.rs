@@ -3,6 +3,8 @@
 //! A service with an error is refused by name, and no other. Keys that compose does not know are only mentioned. Variables are not
 //! replaced (nothing on a card could set them): `$NAME` stays and is mentioned, `$$` is `$` as everywhere in compose.
 
+use std::collections::HashSet;
+
 use crate::finding::{Complaint, Findings};
 use crate::{Finding, Node, Severity};
 
@@ -37,10 +39,13 @@ pub fn read(given: &Node) -> (Project, Vec<Finding>) {
     reader::read(&root)
 }
 
-/// Puts what is found in the mapping, which stands at `place`, among the findings of its file; gives the services that are refused.
-pub fn check(given: &Node, place: &str, findings: &mut Findings<'_>) -> Vec<String> {
+/// Puts what is found in the mapping, which stands at `place`, among the findings of its file; gives the services that are refused,
+/// or none if an error refuses the whole.
+pub fn check(given: &Node, place: &str, findings: &mut Findings<'_>) -> Option<HashSet<String>> {
     let (project, found) = read(given);
+    let mut whole = false;
     for finding in found {
+        whole |= finding.severity == Severity::Error && !concerns_one_entry(&finding.key);
         let key = finding.key.strip_prefix(KEY).unwrap_or_default();
         let complaint = Complaint::new(finding.code, finding.message, finding.advice);
         match finding.severity {
@@ -48,5 +53,11 @@ pub fn check(given: &Node, place: &str, findings: &mut Findings<'_>) -> Vec<Stri
             Severity::Warning => findings.warning(&format!("{place}{key}"), finding.at, complaint),
         }
     }
-    project.refused.into_iter().map(|refused| refused.name).collect()
+    (!whole).then(|| project.refused.into_iter().map(|refused| refused.name).collect())
+}
+
+/// Whether a key lies in one service, network or volume: only services that use it are refused.
+fn concerns_one_entry(key: &str) -> bool {
+    let rest = key.strip_prefix(KEY).unwrap_or_default();
+    [".services.", ".networks.", ".volumes."].iter().any(|list| rest.starts_with(list))
 }

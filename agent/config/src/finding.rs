@@ -76,6 +76,8 @@ pub struct Refused {
     paths: std::collections::BTreeSet<String>,
     /// Findings beyond the limit of the list.
     unlisted: usize,
+    /// How many of those are errors.
+    unlisted_errors: usize,
 }
 
 impl Refused {
@@ -127,7 +129,7 @@ impl<'t> Findings<'t> {
 
     /// Whether further findings are counted, not listed: no need to find the best words.
     pub fn is_full(&self) -> bool {
-        self.list.len() >= LIMIT
+        self.list.len() >= LIMIT && (!self.refuses_unknown || self.last_warning().is_none())
     }
 
     /// A separate list about the same text, for an attempt that may come to nothing.
@@ -139,8 +141,11 @@ impl<'t> Findings<'t> {
     pub fn adopt(&mut self, attempt: Findings<'t>) {
         self.refused.paths.extend(attempt.refused.paths);
         self.refused.unlisted += attempt.refused.unlisted;
+        self.refused.unlisted_errors += attempt.refused.unlisted_errors;
         for finding in attempt.list {
-            if self.list.len() < LIMIT { self.list.push(finding) } else { self.refused.unlisted += 1 }
+            if self.make_room(finding.severity) {
+                self.list.push(finding);
+            }
         }
     }
 
@@ -165,7 +170,8 @@ impl<'t> Findings<'t> {
         self.list.sort_by_key(|finding| finding.at);
         if self.refused.unlisted > 0 {
             let message = format!("{} more problems are not listed", self.refused.unlisted);
-            let (severity, advice) = (Severity::Warning, "Repair the ones above first.".to_string());
+            let severity = if self.refused.unlisted_errors > 0 { Severity::Error } else { Severity::Warning };
+            let advice = "Repair the ones above first.".to_string();
             self.list.push(Finding {
                 code: code::MORE,
                 severity,
@@ -180,13 +186,34 @@ impl<'t> Findings<'t> {
     }
 
     fn push(&mut self, severity: Severity, key: &str, at: Option<Position>, complaint: Complaint) {
-        if self.list.len() >= LIMIT {
-            self.refused.unlisted += 1;
+        if !self.make_room(severity) {
             return;
         }
-        let secret = key.rsplit('.').next().is_some_and(excerpt::is_secret);
-        let excerpt = at.and_then(|at| excerpt::excerpt(self.text, at, secret));
+        let excerpt = at.and_then(|at| excerpt::excerpt(self.text, at, excerpt::hidden(key)));
         let Complaint { code, message, advice } = complaint;
         self.list.push(Finding { code, severity, key: key.to_string(), at, message, advice, excerpt });
+    }
+
+    /// Whether one more finding can be listed; it is counted if not. An error takes the place of the last warning.
+    fn make_room(&mut self, severity: Severity) -> bool {
+        if self.list.len() < LIMIT {
+            return true;
+        }
+        self.refused.unlisted += 1;
+        match (severity, self.last_warning()) {
+            (Severity::Error, Some(warning)) => {
+                self.list.remove(warning);
+                true
+            }
+            (Severity::Error, None) => {
+                self.refused.unlisted_errors += 1;
+                false
+            }
+            (Severity::Warning, _) => false,
+        }
+    }
+
+    fn last_warning(&self) -> Option<usize> {
+        self.list.iter().rposition(|finding| finding.severity == Severity::Warning)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::check::{File, has_errors, read_file, report_conflicts, without};
+use crate::check::{File, has_errors, no_ssid, read_file, report_conflicts, without};
 use crate::code;
 use crate::finding::{Complaint, Finding, Findings};
 use crate::keys::{ap, top};
-use crate::node::{Node, Value};
+use crate::node::{Node, Position, Value};
 use crate::settings::{Settings, Tree};
 
 /// Keys whose mapping is changed entry by entry; all others are replaced as a whole.
@@ -36,10 +36,13 @@ impl InForce {
 /// the last good one in force.
 pub fn in_force(last_good: Option<&[u8]>, given: Option<&[u8]>) -> InForce {
     let (before, damage) = last_good.map_or((empty(), None), recall);
-    let File { text, kept, refused_services, findings, refused } = read_file(given.unwrap_or_default());
+    let File { text, mut kept, refused_services, findings, refused, blank_ssid } = read_file(given.unwrap_or_default());
     let mut findings = Findings::resume(&text, findings, refused);
     if let Some(damage) = damage {
         findings.warning("", None, damage);
+    }
+    if let Some(at) = blank_ssid {
+        kept = judge_blank_ssid(&before, kept, at, &mut findings);
     }
     let kept = match judge_access_point(&before, &kept, &mut findings) {
         true => kept,
@@ -62,6 +65,18 @@ fn recall(bytes: &[u8]) -> (Node, Option<Complaint>) {
     let advice = "Nothing to do if this file names every setting; otherwise put the full settings on the card.";
     let damage = Complaint::new(code::LAST_GOOD, "part of the record of the settings in force cannot be read", advice);
     (kept, has_errors(&findings).then_some(damage))
+}
+
+/// An `ssid` without value leaves the name of the box; where there is none, nothing of `ap` can be used.
+fn judge_blank_ssid(before: &Node, kept: Node, at: Position, findings: &mut Findings) -> Node {
+    if before.get("ap").and_then(|point| point.get("ssid")).is_some() {
+        let complaint = no_ssid();
+        let message = format!("{}: the name stays as it was", complaint.message);
+        findings.warning("ap.ssid", Some(at), Complaint { message, ..complaint });
+        return kept;
+    }
+    findings.error("ap.ssid", Some(at), no_ssid());
+    without(kept, "ap")
 }
 
 /// Whether the access point that would result can work: has a name, and no two values that exclude each other.

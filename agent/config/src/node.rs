@@ -103,12 +103,11 @@ impl Node {
         }
     }
 
-    /// An unquoted whole number in decimal, without leading zeros.
+    /// An unquoted whole number in decimal; leading zeros mean nothing, as in YAML 1.2.
     pub fn as_int(&self) -> Option<i64> {
         let scalar = self.as_scalar().filter(|scalar| scalar.plain)?;
         let digits = scalar.text.strip_prefix('-').unwrap_or(&scalar.text);
-        let well_formed =
-            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+        let well_formed = digits.bytes().all(|byte| byte.is_ascii_digit());
         if well_formed { scalar.text.parse().ok() } else { None }
     }
 
@@ -129,6 +128,16 @@ impl Node {
     /// What the mapping holds under this key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|(_, value)| value)
+    }
+
+    /// What the mapping holds under this key, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Mapping(entries) => {
+                entries.iter_mut().find(|(name, _)| name.key_text() == key).map(|(_, value)| value)
+            }
+            _ => None,
+        }
     }
 
     /// Key and value of this key of the mapping; the key's place is where to point.

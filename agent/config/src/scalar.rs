@@ -20,6 +20,8 @@ pub fn kind(text: &str) -> Kind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
         "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Kind::Bool,
+        // YAML 1.1 reads it as octal: taken as the text that it is to the engine, both kinds of reader agree.
+        _ if has_leading_zero(text) => Kind::Text,
         _ if is_int(text) => Kind::Int,
         _ if is_float(text) => Kind::Float,
         _ => Kind::Text,
@@ -48,6 +50,12 @@ fn unsigned(text: &str) -> &str {
 
 fn digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether these are digits with a zero in front that says nothing.
+fn has_leading_zero(text: &str) -> bool {
+    let body = unsigned(text);
+    body.len() > 1 && body.starts_with('0') && digits(body)
 }
 
 fn is_int(text: &str) -> bool {

@@ -214,5 +214,6 @@ fn words_stay_as_they_were_written() {
     let text = "version: 1.10\non: yes\nid: 0x1F\nnothing:\nempty: {}\nlist:\n- a\n-\n  - b\n- c: 1\n  d: '80'\n";
     let wanted = "version: 1.10\n'on': 'yes'\nid: 0x1F\nnothing: null\nempty: {}\nlist:\n  - a\n  - - b\n  - c: 1\n    d: '80'\n";
     assert_eq!(to_yaml(&read(text.as_bytes()).root.unwrap()), wanted);
+    assert_eq!(to_yaml(&read(b"X: 0755\nW: -07\nZ: 0\n").root.unwrap()), "X: '0755'\nW: '-07'\nZ: 0\n");
     assert_eq!(to_yaml(&Node::mapping([("content", Node::text("one\n\n  two\n"))])), "content: |\n  one\n\n    two\n");
 }

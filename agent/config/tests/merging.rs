@@ -197,11 +197,117 @@ fn no_finding_shows_a_secret() {
         "ap:\n  passphrase:\n  - hunter2\n  - hunter2: x: y\n",
         "files:\n- to: /data/a\n  url: ftp://me:hunter2@host/\n",
         "containers:\n  services:\n    a:\n      image: a\n      environment:\n        DB_PASSWORD: hunter2: x\n",
+        "containers:\n  services:\n    a:\n      image: a\n      environment:\n        DATABASE: $X hunter2\n",
+        "containers:\n  services:\n    a:\n      image: a\n      environment: [$X=hunter2]\n",
+        "containers:\n  services:\n    a: {image: a, command: 'run $X hunter2'}\n",
+        "containers:\n  services:\n    a: {image: a, environment: hunter2}\n",
+        "containers:\n  services:\n    a:\n      image: a\n      environment:\n        DATABASE: hunter2: x\n",
+        "containers:\n  services:\n    a: {environment: {DATABASE: hunter2}}\n",
+        "oci_images: ['https://me:hunter2@reg/x']\n",
         "containers:\n  services:\n    a:\n      image: a\n      environment: [\"DB_PASSWORD=hunter2\", b: c: d]\n",
     ] {
         let now = in_force(None, Some(given.as_bytes()));
         let shown = offspot_config::render(&now.findings, "offspot.yaml") + &format!("{now:?}");
         assert!(!shown.contains("hunter2"), "{given}\n{shown}");
         assert!(!now.findings.is_empty(), "{given}");
+    }
+}
+
+#[test]
+fn errors_are_listed_before_warnings() {
+    let warnings: String = (0..150).map(|i| format!("unknown{i}: 1\n")).collect();
+    let found = check((warnings.clone() + "hostname: a b\n").as_bytes());
+    assert!(found.has_errors() && found.findings.iter().any(|finding| finding.key == "hostname"));
+    let more = found.findings.last().unwrap();
+    assert_eq!((more.code, more.severity), ("E-CFG-MORE", Severity::Warning));
+    let files: String = (0..150).map(|i| format!("- to: /x{i}\n")).collect();
+    let found = check(format!("{warnings}files:\n{files}").as_bytes()).findings;
+    assert!(found.iter().all(|finding| finding.severity == Severity::Error) && found.len() == 101);
+}
+
+#[test]
+fn invisible_characters_are_refused() {
+    for letter in ["\u{200b}", "\u{202e}", "\u{2060}", "\u{2069}"] {
+        assert!(check(format!("ap: {{ssid: a{letter}b}}").as_bytes()).has_errors(), "{letter:?}");
+    }
+    assert!(!check("ap: {ssid: a\u{200d}b}".as_bytes()).has_errors());
+}
+
+#[test]
+fn an_error_at_the_top_of_containers_leaves_the_last_good_ones() {
+    let services = "services: {kiwix: {image: kiwix:2, ports: ['80:80']}, new: {image: new, networks: [n]}}";
+    for keys in ["name: Offspot", "networks: [n]", "include: [x.yml]"] {
+        let now = after(&format!("containers: {{{keys}, {services}}}\n"));
+        assert!(!errors(&now).is_empty() && now.changed.is_empty(), "{keys}: {:?}", now.findings);
+    }
+    let now = after(&format!("containers: {{networks: {{n: {{internal: perhaps}}}}, {services}}}\n"));
+    assert_eq!((image(&now, "kiwix"), image(&now, "new")), (Some("kiwix:2"), None));
+}
+
+#[test]
+fn much_of_one_thing_is_quick_and_limited() {
+    let started = std::time::Instant::now();
+    let all: Vec<String> = (0..195).map(|i| format!("s{i}")).collect();
+    let all = all.join(",");
+    let circle: String = (0..195).map(|i| format!("    s{i}: {{image: a, depends_on: [{all}]}}\n")).collect();
+    assert!(check(format!("containers:\n  services:\n{circle}").as_bytes()).has_errors());
+    let many: String = (0..30_000).map(|i| format!("    s{i}: {{image: a}}\n")).collect();
+    assert!(check(format!("containers:\n  services:\n{many}").as_bytes()).has_errors());
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    let files: String = (0..2001).map(|i| format!("- {{to: /data/f{i}, content: a}}\n")).collect();
+    let checked = check(format!("files:\n{files}").as_bytes());
+    assert_eq!((checked.settings.files.len(), checked.findings.len()), (2000, 1));
+    assert_eq!((checked.findings[0].key.as_str(), checked.has_errors()), ("files", true));
+}
+
+#[test]
+fn an_ssid_without_value_is_reported() {
+    for given in ["ap:\n  ssid: #box\n", "ap: {ssid: ''}\n", "ap: {ssid: null}\n", "ap: {ssid: , hide: yes}\n"] {
+        let checked = check(given.as_bytes());
+        assert!(checked.has_errors() && checked.findings[0].key == "ap.ssid", "{given}: {:?}", checked.findings);
+        assert!(checked.settings.ap.is_none());
+        assert_eq!(errors(&in_force(None, Some(given.as_bytes()))), ["ap.ssid"], "{given}");
+        let now = after(given);
+        assert!(errors(&now).is_empty() && now.findings[0].key == "ap.ssid", "{given}: {:?}", now.findings);
+        assert_eq!(now.settings.ap.unwrap().ssid, "Old name");
+    }
+}
+
+#[test]
+fn an_unknown_chipset_is_not_recorded() {
+    let now = after("firmware: {brcm43456: raspios, brcm43455: raspios}\nother: 1\n");
+    assert_eq!(errors(&now), ["firmware.brcm43456"]);
+    assert_eq!(now.tree.0.get("firmware").unwrap().to_json().to_string(), r#"{"brcm43455":"raspios"}"#);
+}
+
+#[test]
+fn keys_of_the_access_point_at_the_top_are_told_where_they_belong() {
+    let flat = after("ap:\nssid: x\n");
+    assert_eq!(errors(&flat), ["ssid"]);
+    assert!(flat.tree.0.get("ssid").is_none() && flat.findings[0].advice.contains("two spaces"));
+    let beside = after("ssid: x\n");
+    assert!(errors(&beside).is_empty() && beside.findings[0].message.contains("below ap"));
+}
+
+#[test]
+fn algorithms_and_numbers_are_recorded_plainly() {
+    let digest = "0123456789abcdef0123456789abcdef01234567";
+    for algo in ["sha1", "SHA-1", "Sha1", "sha-1"] {
+        let given =
+            format!("files:\n- {{to: /data/a, url: http://a/b, checksum: {{algo: {algo}, value: '{digest}'}}}}\n");
+        let now = after(&given);
+        assert!(now.findings.is_empty() && now.settings.files[0].checksum.is_some(), "{algo}: {:?}", now.findings);
+        assert!(to_yaml(&now.tree.0).contains("algo: sha-1\n"), "{}", to_yaml(&now.tree.0));
+    }
+    assert!(check(b"files: [{to: /data/a, url: http://a/b, via: tarr}]").findings[0].advice.contains("mean tar?"));
+    assert_eq!(after("ap: {channel_24: 06}\n").settings.ap.unwrap().channel_24, 6);
+    assert!(errors(&after("containers: {services: {a: {image: a, environment: {X: 0755}}}}\n")).is_empty());
+}
+
+#[test]
+fn a_name_that_starts_a_comment_in_braces_is_an_error() {
+    for given in ["ap: {ssid: #box}\n", "ap: {ssid: #box}\nhostname: box\n"] {
+        let now = in_force(None, Some(given.as_bytes()));
+        assert!(now.has_errors() && check(given.as_bytes()).has_errors(), "{given}: {:?}", now.findings);
     }
 }

@@ -111,7 +111,7 @@ fn words_mean_what_their_key_wants() {
         (Some("NO"), Some("1234"), Some("22:22"), None)
     );
     assert_eq!((get("a").as_bool(), get("e").as_bool(), get("b").as_bool()), (Some(false), Some(true), None));
-    assert_eq!((get("b").as_int(), get("f").as_int(), get("g").as_int()), (Some(1234), None, None));
+    assert_eq!((get("b").as_int(), get("f").as_int(), get("g").as_int()), (Some(1234), Some(10), None));
     assert!(get("d").is_null() && get("h").is_empty());
 }
 
@@ -120,6 +120,7 @@ fn bytes_that_are_not_text() {
     let reading = read(b"# caf\xe9\na: caf\xe9\nb: 1\n");
     assert_eq!(codes(&reading), ["E-CFG-ENCODING@2:4"]);
     assert!(reading.refused.touches("a") && reading.root.is_some());
+    assert_eq!(json(&read(b"caf\xe9: 1\nb: 1\n")), r#"{"b":1}"#);
     for bytes in [
         &b"\x7fELF\x02\x01\x01\0\0\0\x01"[..],
         &[0xFF, 0xFE, 0, 0xD8, 1, 0xD8, 1, 2, 3, 4, 0, 0, 5],

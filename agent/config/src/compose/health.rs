@@ -35,6 +35,7 @@ fn test(place: &Place<'_>) -> Option<Vec<String>> {
     }
     let words = place.list();
     match words.first().map(String::as_str) {
+        None if place.is_sequence() => None,
         Some("NONE" | "CMD" | "CMD-SHELL") => Some(words),
         _ => {
             place.refuse("a list must begin with NONE, CMD or CMD-SHELL");

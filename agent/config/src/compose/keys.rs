@@ -4,7 +4,7 @@ use super::place::Place;
 use crate::{Severity, code};
 
 /// Keys of the compose specification that change what a service is and that we do not honour yet.
-const KNOWN: [&str; 39] = [
+const KNOWN: [&str; 38] = [
     "annotations",
     "blkio_config",
     "cgroup",
@@ -17,7 +17,6 @@ const KNOWN: [&str; 39] = [
     "cpu_rt_period",
     "cpu_rt_runtime",
     "credential_spec",
-    "develop",
     "device_cgroup_rules",
     "env_file",
     "extends",
@@ -67,9 +66,19 @@ pub(super) fn not_taken(key: &str, value: &Place<'_>, has_image: bool) {
         "scale" if value.number() == Some(1) => {}
         "scale" => value.refuse_known("a service runs once here"),
         "deploy" => deploy(value),
+        "develop" => {
+            value.warn(code::COMPOSE_IGNORED, "develop means nothing on a box, and is ignored", "leave it out")
+        }
+        _ if KNOWN.contains(&key) && asks_nothing(key, value) => {}
         _ if KNOWN.contains(&key) => value.refuse_known(format!("{key} is not honoured")),
         _ => unknown(key, value),
     }
+}
+
+/// Whether this is what a service is without the key: an empty value, or a switch that is off.
+fn asks_nothing(key: &str, value: &Place<'_>) -> bool {
+    let switch = matches!(key, "oom_kill_disable" | "use_api_socket");
+    value.node.is_empty() || switch && value.node.as_bool() == Some(false)
 }
 
 fn deploy(place: &Place<'_>) {

@@ -1,5 +1,7 @@
 //! The order of services: each after those it depends on.
 
+use std::collections::{HashMap, HashSet};
+
 use super::model::Service;
 
 /// Sorts, and takes out the services that wait for themselves; gives their names. Services that are absent are waited for by nobody here.
@@ -7,7 +9,7 @@ pub(super) fn sort(services: &mut Vec<Service>) -> Vec<String> {
     let mut waiting = std::mem::take(services);
     loop {
         let (ready, rest): (Vec<_>, Vec<_>) = {
-            let names: Vec<String> = waiting.iter().map(|service| service.name.clone()).collect();
+            let names: HashSet<String> = waiting.iter().map(|service| service.name.clone()).collect();
             let free = |service: &Service| service.depends_on.iter().all(|on| !names.contains(&on.service));
             waiting.into_iter().partition(free)
         };
@@ -21,22 +23,8 @@ pub(super) fn sort(services: &mut Vec<Service>) -> Vec<String> {
 
 /// The rest holds circles and what depends on them; only the members of circles are named, the others come last and will wait in vain.
 fn split(rest: Vec<Service>, services: &mut Vec<Service>) -> Vec<String> {
-    let on = |name: &str| {
-        let found = rest.iter().find(|service| service.name == name);
-        found.map(|service| &service.depends_on[..]).unwrap_or_default()
-    };
-    let in_circle = |service: &Service| {
-        let mut seen: Vec<&str> = Vec::new();
-        let mut next: Vec<&str> = service.depends_on.iter().map(|on| on.service.as_str()).collect();
-        while let Some(name) = next.pop() {
-            if !seen.contains(&name) {
-                seen.push(name);
-                next.extend(on(name).iter().map(|on| on.service.as_str()));
-            }
-        }
-        seen.contains(&service.name.as_str())
-    };
-    let circles: Vec<bool> = rest.iter().map(in_circle).collect();
+    let waits_for = dependencies(&rest);
+    let circles: Vec<bool> = (0..rest.len()).map(|index| reaches_itself(index, &waits_for)).collect();
     let mut names = Vec::new();
     for (service, circle) in rest.into_iter().zip(circles) {
         match circle {
@@ -45,6 +33,30 @@ fn split(rest: Vec<Service>, services: &mut Vec<Service>) -> Vec<String> {
         }
     }
     names
+}
+
+/// For each service, where those it depends on stand in the list.
+fn dependencies(services: &[Service]) -> Vec<Vec<usize>> {
+    let places: HashMap<&str, usize> =
+        services.iter().enumerate().map(|(index, service)| (service.name.as_str(), index)).collect();
+    let of = |service: &Service| {
+        service.depends_on.iter().filter_map(|on| places.get(on.service.as_str()).copied()).collect()
+    };
+    services.iter().map(of).collect()
+}
+
+fn reaches_itself(start: usize, waits_for: &[Vec<usize>]) -> bool {
+    let mut seen = vec![false; waits_for.len()];
+    let mut next = waits_for[start].clone();
+    while let Some(index) = next.pop() {
+        if index == start {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[index], true) {
+            next.extend(&waits_for[index]);
+        }
+    }
+    false
 }
 
 #[cfg(test)]

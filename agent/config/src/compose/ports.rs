@@ -44,9 +44,13 @@ fn exposed_range(text: &str) -> Option<Vec<String>> {
     short.then(|| (first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }
 
-fn protocol(text: &str) -> Option<(&str, &str)> {
+fn protocol(text: &str) -> Option<(&str, &'static str)> {
     let (rest, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    matches!(protocol, "tcp" | "udp" | "sctp").then_some((rest, protocol))
+    Some((rest, known_protocol(protocol)?))
+}
+
+fn known_protocol(text: &str) -> Option<&'static str> {
+    ["tcp", "udp", "sctp"].into_iter().find(|known| known.eq_ignore_ascii_case(text))
 }
 
 fn short(place: &Place<'_>) -> Option<Vec<Port>> {
@@ -110,8 +114,7 @@ fn long(place: &Place<'_>) -> Option<Vec<Port>> {
                 published = value.parsed(known, "must be a port or a range")?;
             }
             "protocol" => {
-                let known = |text: &str| matches!(text, "tcp" | "udp" | "sctp").then(|| text.to_owned());
-                protocol = value.parsed(known, "must be tcp, udp or sctp")?;
+                protocol = value.parsed(known_protocol, "must be tcp, udp or sctp")?.to_owned();
             }
             "host_ip" => {
                 let known = |text: &str| text.parse::<std::net::IpAddr>().ok();
@@ -146,6 +149,7 @@ mod tests {
         for (text, expected) in [
             ("80", Some("::80/tcp")),
             ("80:80", Some(":80:80/tcp")),
+            ("80:80/TCP", Some(":80:80/tcp")),
             ("127.0.0.1:8080:80/udp", Some("127.0.0.1:8080:80/udp")),
             ("127.0.0.1::80", Some("127.0.0.1::80/tcp")),
             ("[::1]:81:80", Some("::1:81:80/tcp")),

@@ -1,5 +1,7 @@
 //! The whole file: top level, then each service, then what ties services together.
 
+use std::collections::{HashMap, HashSet};
+
 use super::model::{Project, Refused, Service, Wiring};
 use super::place::{Notes, Place};
 use super::{MountKind, NAME, keys, networks, order, service};
@@ -7,6 +9,9 @@ use crate::{Finding, Severity, code};
 
 /// Most services that are read; the others are refused. A Pi runs a few dozen.
 const MOST: usize = 200;
+
+/// Most errors that are listed beyond the most findings.
+const MOST_LATE: usize = 100;
 
 /// Most findings worth listing.
 const MOST_FINDINGS: usize = 1000;
@@ -28,13 +33,22 @@ pub(super) fn read(root: &Place<'_>) -> (Project, Vec<Finding>) {
     (reader.project, reader.findings)
 }
 
+/// Whether an entry of `networks` or `volumes` can be used.
+#[derive(Clone, Copy, PartialEq)]
+enum Health {
+    Sound,
+    Bad,
+}
+
 /// What grows while reading.
 struct Reader<'a> {
     notes: &'a Notes,
     findings: Vec<Finding>,
+    late_errors: usize,
     project: Project,
-    bad_networks: Vec<String>,
-    bad_volumes: Vec<String>,
+    names: HashSet<String>,
+    networks: HashMap<String, Health>,
+    volumes: HashMap<String, Health>,
 }
 
 fn project_name(entries: &[(String, Place<'_>)]) -> String {
@@ -52,7 +66,15 @@ fn project_name(entries: &[(String, Place<'_>)]) -> String {
 impl<'a> Reader<'a> {
     fn new(notes: &'a Notes, name: String) -> Self {
         let project = Project { networks: vec![networks::named(&name, "default")], name, ..Project::default() };
-        Reader { notes, findings: notes.take(), project, bad_networks: Vec::new(), bad_volumes: Vec::new() }
+        Reader {
+            notes,
+            findings: notes.take(),
+            late_errors: 0,
+            project,
+            names: HashSet::new(),
+            networks: HashMap::from([("default".to_owned(), Health::Sound)]),
+            volumes: HashMap::new(),
+        }
     }
 
     fn top(&mut self, key: &str, place: &Place<'a>) {
@@ -78,33 +100,41 @@ impl<'a> Reader<'a> {
         let error = noted.iter().find(|found| found.severity == Severity::Error).cloned();
         if self.findings.len() < MOST_FINDINGS {
             self.findings.extend(noted);
+        } else if self.late_errors < MOST_LATE && error.is_some() {
+            self.late_errors += 1;
+            self.findings.extend(error.clone());
         }
         error
     }
 
+    fn health(&mut self) -> Health {
+        if self.error().is_some() { Health::Bad } else { Health::Sound }
+    }
+
     fn network(&mut self, key: &str, place: &Place<'a>) {
         let network = networks::network(&self.project.name, key, place);
-        if self.error().is_some() {
-            self.bad_networks.push(key.to_owned());
+        let health = self.health();
+        // Keys are given once, but `default` is there without being given.
+        if self.networks.insert(key.to_owned(), health).is_some() {
+            self.project.networks.retain(|known| known.key != key);
         }
-        self.project.networks.retain(|known| known.key != key);
         self.project.networks.push(network);
     }
 
     fn volume(&mut self, key: &str, place: &Place<'a>) {
         let volume = networks::volume(&self.project.name, key, place);
-        if self.error().is_some() {
-            self.bad_volumes.push(key.to_owned());
-        }
+        let health = self.health();
+        self.volumes.insert(key.to_owned(), health);
         self.project.volumes.push(volume);
     }
 
     fn services(&mut self, entries: &[(String, Place<'a>)]) {
+        self.names = entries.iter().map(|(name, _)| name.clone()).collect();
         for (i, (name, place)) in entries.iter().enumerate() {
             let mut service = Service::default();
             if i < MOST {
                 service = service::read(name, place);
-                self.tie(&mut service, place, entries);
+                self.tie(&mut service, place);
             } else {
                 place.refuse(format!("there are more than {MOST} services"));
             }
@@ -133,7 +163,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What a service says of others, of networks and of volumes must exist.
-    fn tie(&self, service: &mut Service, place: &Place<'a>, entries: &[(String, Place<'a>)]) {
+    fn tie(&self, service: &mut Service, place: &Place<'a>) {
         if !valid_key(&service.name) {
             place.refuse("the name of a service must be letters, digits, . _ and -");
         }
@@ -146,7 +176,7 @@ impl<'a> Reader<'a> {
             }
         }
         for dependency in service.depends_on.iter().filter(|dependency| dependency.required) {
-            if entries.iter().all(|(name, _)| *name != dependency.service) {
+            if !self.names.contains(&dependency.service) {
                 let message = format!("it depends on {}, and there is no such service", dependency.service);
                 place.refuse(message);
             }
@@ -169,10 +199,10 @@ impl<'a> Reader<'a> {
             joined.push(networks::join("default"));
         }
         for network in joined {
-            if self.project.networks.iter().all(|known| known.key != network.network) {
-                place.refuse(format!("its network {} is not below networks", network.network));
-            } else if self.bad_networks.contains(&network.network) {
-                place.refuse(format!("its network {} has an error", network.network));
+            match self.networks.get(&network.network) {
+                None => place.refuse(format!("its network {} is not below networks", network.network)),
+                Some(Health::Bad) => place.refuse(format!("its network {} has an error", network.network)),
+                Some(Health::Sound) => {}
             }
         }
     }
@@ -182,10 +212,10 @@ impl<'a> Reader<'a> {
             let MountKind::Volume { source: Some(name), .. } = &mount.kind else {
                 continue;
             };
-            if self.project.volumes.iter().all(|known| known.key != *name) {
-                place.refuse(format!("its volume {name} is not below the top level's volumes"));
-            } else if self.bad_volumes.contains(name) {
-                place.refuse(format!("its volume {name} has an error"));
+            match self.volumes.get(name) {
+                None => place.refuse(format!("its volume {name} is not below the top level's volumes")),
+                Some(Health::Bad) => place.refuse(format!("its volume {name} has an error")),
+                Some(Health::Sound) => {}
             }
         }
         let mut targets: Vec<&str> = service.mounts.iter().map(|mount| mount.target.as_str()).collect();

@@ -5,6 +5,7 @@ use super::model::{Condition, Dependency, Logging, Restart, Service, Wiring};
 use super::place::Place;
 use super::{health, limits, mounts, networks, ports, words};
 use crate::code;
+use crate::rules::content;
 
 /// The service as far as it could be read; whether it may run is for the errors noted to say.
 pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
@@ -48,7 +49,7 @@ fn clashes(place: &Place<'_>, service: &Service, has: &dyn Fn(&str) -> bool) {
 
 fn about(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
     match key {
-        "image" => service.image = value.text().unwrap_or_default(),
+        "image" => service.image = image(value).unwrap_or_default(),
         "container_name" => {
             service.container_name = value
                 .parsed(container_name, "must be two or more letters, digits, _ . or -, the first a letter or digit")
@@ -65,6 +66,15 @@ fn about(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
         _ => return false,
     }
     true
+}
+
+/// The name as it stands, whatever is wrong with it: the service is refused then, but does have an image.
+fn image(place: &Place<'_>) -> Option<String> {
+    let name = place.text()?;
+    if let Some(complaint) = content::image_name(&name).err().filter(|_| !name.is_empty()) {
+        place.note(code::COMPOSE_IMAGE, crate::Severity::Error, complaint.message, &complaint.advice);
+    }
+    Some(name)
 }
 
 fn container_name(text: &str) -> Option<String> {

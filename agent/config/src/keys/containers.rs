@@ -34,8 +34,8 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
         .cloned()
         .collect();
     let given = with_services(node, entries, &kept);
-    let refused = compose::check(&given, place, findings);
-    kept.retain(|(name, _)| !refused.iter().any(|refused| refused == name.key_text()));
+    let refused = compose::check(&given, place, findings)?;
+    kept.retain(|(name, _)| !refused.contains(name.key_text()));
     (!kept.is_empty()).then(|| with_services(node, entries, &kept))
 }
 

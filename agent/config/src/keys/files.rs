@@ -14,6 +14,9 @@ const SIZE: Form = Form::Schema(
     || serde_json::json!({"type": ["integer", "string"], "pattern": r"^-1$|^\d+(\.\d+)? ?([kKmMgGtTpP]i?)?[bB]?$"}),
 );
 
+/// Most entries of a list that are read.
+const MOST: usize = 2000;
+
 /// Size of what is fetched, as `files` and `oci_images` take it.
 pub const SIZE_TAKES: Takes = Takes::Text(|text| size_or_unknown(text).map(drop), SIZE);
 /// `checksum`, as `files`, `oci_images` and `base` take it.
@@ -43,10 +46,10 @@ pub const CHECKSUM_KEYS: &[Key] = &[
 pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> {
     let mut targets = HashMap::new();
     check_list(node, place, findings, |entry, here, findings| {
-        let checked = check_keys(entry, here, KEYS, findings)?;
+        let mut checked = check_keys(entry, here, KEYS, findings)?;
         let complete = require(entry, here, &["to"], findings);
         check_source(&checked, entry, here, findings);
-        check_checksum(&checked, here, findings);
+        check_checksum(&mut checked, here, findings);
         let target = checked.get("to").and_then(Node::as_text).and_then(|to| content::target(to).ok());
         if let Some((target, first)) =
             target.and_then(|target| targets.insert(target.clone(), entry.at.line).map(|first| (target, first)))
@@ -73,11 +76,19 @@ pub fn check_list(
         findings.error(place, Some(node.at), wrong_shape("a list", node));
         return None;
     };
-    let checked = items.iter().enumerate().filter_map(|(index, item)| {
+    let checked = items.iter().take(MOST).enumerate().filter_map(|(index, item)| {
         let here = path::item(place, index);
         entry(item, &here, findings).filter(|_| !findings.refused().touches(&here))
     });
     let kept: Vec<Node> = checked.collect();
+    if items.len() > MOST {
+        // Reported last: the error stands at the list and would refuse every entry.
+        let complaint = Complaint::value(
+            format!("it has {} entries, and the limit is {MOST}", items.len()),
+            format!("Leave out those behind the first {MOST}, or put several files into one archive."),
+        );
+        findings.error(place, Some(node.at), complaint);
+    }
     (!kept.is_empty()).then_some(Node { value: Value::Sequence(kept), at: node.at })
 }
 
@@ -118,7 +129,7 @@ fn check_source(checked: &Node, given: &Node, here: &str, findings: &mut Finding
 }
 
 /// Checks `checksum` of an entry, if it has one.
-pub fn check_checksum(entry: &Node, here: &str, findings: &mut Findings) {
+pub fn check_checksum(entry: &mut Node, here: &str, findings: &mut Findings) {
     let Some(node) = entry.get("checksum").filter(|node| !node.is_empty()) else {
         return;
     };
@@ -132,10 +143,22 @@ pub fn check_checksum(entry: &Node, here: &str, findings: &mut Findings) {
         let at = checked.get("value").map_or(node.at, |value| value.at);
         findings.error(&path::below(&place, "value"), Some(at), complaint);
     }
+    if let Some(algo) = entry.get_mut("checksum").and_then(|checksum| checksum.get_mut("algo"))
+        && let Some(word) = algo.as_text().and_then(algorithm_word)
+    {
+        *algo = Node { at: algo.at, ..Node::text(word) };
+    }
+}
+
+/// The known word for an algorithm, in whatever case and with or without its dash it is given.
+fn algorithm_word(text: &str) -> Option<&'static str> {
+    let fold = |word: &str| word.to_ascii_lowercase().replace('-', "");
+    content::ALGORITHMS.iter().map(|(word, ..)| *word).find(|word| fold(word) == fold(text))
 }
 
 fn algorithm(text: &str) -> Verdict<crate::settings::Algorithm> {
-    one_of(text, content::ALGORITHMS.iter().map(|(word, algo, _)| (*word, *algo)))
+    let word = algorithm_word(text).unwrap_or(text);
+    one_of(word, content::ALGORITHMS.iter().map(|(word, algo, _)| (*word, *algo)))
 }
 
 /// What a `checksum` mapping means; none where a part of it is missing or refused.

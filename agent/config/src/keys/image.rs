@@ -104,8 +104,8 @@ fn check_base(node: &Node, here: &str, findings: &mut Findings) -> Option<Node> 
         let verdict = text_of(node, base_source).map(|text| Node { at: node.at, ..Node::text(text) });
         return verdict.map_err(|complaint| findings.error(here, Some(node.at), complaint)).ok();
     }
-    let checked = check_keys(node, here, BASE_KEYS, findings)?;
-    check_checksum(&checked, here, findings);
+    let mut checked = check_keys(node, here, BASE_KEYS, findings)?;
+    check_checksum(&mut checked, here, findings);
     require(node, here, &["source", "rootfs_size"], findings).then_some(checked)
 }
 

@@ -181,8 +181,11 @@ fn list(node: &Node, rule: fn(&str) -> Verdict) -> Verdict<Node> {
 /// The position of the word in a table of words, or what is wrong with it.
 pub fn one_of<T: Copy>(text: &str, words: impl Iterator<Item = (&'static str, T)> + Clone) -> Verdict<T> {
     words.clone().find(|(word, _)| *word == text).map(|(_, value)| value).ok_or_else(|| {
+        let near = nearest(text, words.clone().map(|(word, _)| word));
+        let near = near.map(|near| format!("Did you mean {near}? ")).unwrap_or_default();
         let known = words.map(|(word, _)| word).collect::<Vec<_>>().join(", ");
-        Complaint::value(format!("{} is not one of the known words", shown(text)), format!("Use one of: {known}."))
+        let advice = format!("{near}Use one of: {known}.");
+        Complaint::value(format!("{} is not one of the known words", shown(text)), advice)
     })
 }
 

@@ -24,8 +24,8 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
             let verdict = text_of(entry, content::image_name).map(|name| Node { at: entry.at, ..Node::text(name) });
             return verdict.map_err(|complaint| findings.error(here, Some(entry.at), complaint)).ok();
         }
-        let checked = check_keys(entry, here, KEYS, findings)?;
-        check_checksum(&checked, here, findings);
+        let mut checked = check_keys(entry, here, KEYS, findings)?;
+        check_checksum(&mut checked, here, findings);
         require(entry, here, &["ident"], findings).then_some(checked)
     })
 }

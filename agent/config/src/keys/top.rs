@@ -6,6 +6,7 @@ use super::{
 };
 use crate::code;
 use crate::finding::{Complaint, Findings};
+use crate::near::nearest;
 use crate::node::{Node, Value};
 use crate::rules::{Verdict, names};
 use crate::settings::Settings;
@@ -36,18 +37,10 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Node {
     for (name, value) in entries {
         let here = path::below(place, name.key_text());
         if !KEYS.iter().any(|key| key.name == name.key_text()) {
-            match name.key_text() {
-                "services" => {
-                    let advice = "Put it, indented by two spaces, below a line `containers:`.";
-                    findings.warning(
-                        &here,
-                        Some(name.at),
-                        Complaint::new(code::UNKNOWN, "services stands outside of containers", advice),
-                    );
-                }
-                _ => unknown(name, &here, KEYS, findings),
+            let emptied = node.get("ap").is_some_and(Node::is_empty);
+            if report_unknown(name, &here, emptied, findings) {
+                kept.push((name.clone(), value.clone()));
             }
-            kept.push((name.clone(), value.clone()));
         } else if let Some(value) = Some(value)
             .filter(|value| !says_nothing(value))
             .and_then(|value| check_one(name.key_text(), value, &here, findings))
@@ -56,6 +49,29 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Node {
         }
     }
     Node { value: Value::Mapping(kept), at: node.at }
+}
+
+/// Reports a key that has no place here, and says where it may belong; whether it is kept. `emptied`: `ap` stands without keys.
+fn report_unknown(name: &Node, here: &str, emptied: bool, findings: &mut Findings) -> bool {
+    let of_ap = ap::KEYS.iter().any(|key| key.name == name.key_text());
+    let meant_otherwise = nearest(name.key_text(), KEYS.iter().map(|key| key.name)).is_some();
+    if name.key_text() == "services" {
+        let advice = "Put it, indented by two spaces, below a line `containers:`.";
+        let complaint = Complaint::new(code::UNKNOWN, "services stands outside of containers", advice);
+        findings.warning(here, Some(name.at), complaint);
+    } else if of_ap && (emptied || !meant_otherwise) {
+        let message = format!("{} belongs below ap", name.key_text());
+        let advice = "Put it below the line `ap:`, indented by two spaces.";
+        let complaint = Complaint::new(code::UNKNOWN, message, advice);
+        if emptied {
+            findings.error(here, Some(name.at), complaint);
+            return false;
+        }
+        findings.warning(here, Some(name.at), complaint);
+    } else {
+        unknown(name, here, KEYS, findings);
+    }
+    true
 }
 
 /// Null, empty, `false` and `0` are as good as absent.
@@ -75,7 +91,15 @@ fn check_one(name: &str, value: &Node, here: &str, findings: &mut Findings) -> O
         "capabilities" => Some(plain_flags(value)).filter(|_| !findings.refused().touches(here)),
         "oci_images" => oci_images::check(value, here, findings),
         "files" => files::check(value, here, findings),
-        "firmware" => each_for_itself(value, here, firmware::KEYS, findings),
+        "firmware" => {
+            let kept_otherwise = !findings.refuses_unknown();
+            findings.refuse_unknown();
+            let checked = each_for_itself(value, here, firmware::KEYS, findings);
+            if kept_otherwise {
+                findings.keep_unknown();
+            }
+            checked
+        }
         "status" => each_for_itself(value, here, status::KEYS, findings),
         _ => Some(value.clone()).filter(|_| !findings.refused().touches(here)),
     }

@@ -26,8 +26,8 @@ pub const ALGORITHMS: &[(&str, Algorithm, usize)] = &[
     ("adler32", Algorithm::Adler32, 8),
 ];
 
-/// Folders below `/data` that belong to the agent and to the engine.
-const RESERVED: &[&str] = &["/data/.offspot", "/data/docker"];
+/// Folders below `/data` that belong to the agent, to the engine and to the file system.
+const RESERVED: &[&str] = &["/data/.offspot", "/data/docker", "/data/lost+found"];
 
 /// A place below `/data`, made lexically normal: `/data//a/./b/../c` is `/data/a/c`.
 pub fn target(text: &str) -> Verdict<String> {
@@ -162,6 +162,7 @@ mod tests {
             "/data/.offspot",
             "/data/x/../.offspot/receipts",
             "/data/docker/a",
+            "/data/lost+found/a",
             "/data/a\nb",
         ] {
             assert!(target(text).is_err(), "{text}");

@@ -191,6 +191,10 @@ impl<'f, 't> Builder<'f, 't> {
             let parent = self.path();
             return self.findings.error(&parent, at, complaint);
         };
+        if self.lossy && scalar.text.contains(char::REPLACEMENT_CHARACTER) {
+            // Reported where it was read; nobody knows which key was meant.
+            return;
+        }
         if scalar.plain && scalar.text == "<<" {
             merged.push(node);
         } else if let Some(first) = seen.get(&scalar.text).copied() {
