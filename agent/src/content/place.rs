@@ -10,7 +10,7 @@ use offspot_config::settings::{FileEntry, Source};
 
 use super::batch::commit;
 use super::stage::{Staged, Stager};
-use super::standing::{Ground, Standing};
+use super::standing::{Ground, Standing, normal};
 use super::trouble::{self, Trouble};
 use super::{Placed, Placement, is_archive, key, source};
 use crate::host::Host;
@@ -37,11 +37,15 @@ pub fn place(
     report: &Reporter,
     replace: &[String],
 ) -> Placed {
+    for path in replace.iter().filter(|path| !items.iter().any(|item| item.entry.to == normal(path))) {
+        report.note(format!("--replace {path}: no entry of files has this target"));
+    }
+    let replace: Vec<String> = replace.iter().map(|path| normal(path)).collect();
     let mut run = Run { report, failed: Vec::new(), batch: Vec::new(), taken: BTreeMap::new() };
     if items.is_empty() && !super::ours::Ours::new(data).staging.exists() {
         return Placed { failed: run.failed };
     }
-    let ground = Ground::new(host, data, receipts, replace);
+    let ground = Ground::new(host, data, receipts, &replace);
     match ground.and_then(|ground| prepare(&ground).map(|()| ground)) {
         Ok(ground) => run.all(&ground, &in_order(items)),
         Err(error) => items.iter().for_each(|item| run.fail(&item.entry.to, &error)),

@@ -148,6 +148,11 @@ pub fn mtime(stat: &FileStat) -> i64 {
     stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec)
 }
 
+/// A path as the user may write it, in the form that each entry's `to` has; one that can be no `to` as it is.
+pub fn normal(path: &str) -> String {
+    offspot_config::rules::content::target(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// Whether it is a folder.
 pub fn is_folder(stat: &FileStat) -> bool {
     stat.st_mode & 0o170_000 == 0o040_000
