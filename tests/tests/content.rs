@@ -237,8 +237,9 @@ fn what_is_not_ours_is_adopted_replaced_or_left() {
     assert_eq!(place.read("data/other"), "other");
     assert_eq!(fs::metadata(place.path("data/same")).unwrap().modified().unwrap(), before);
 
-    let outcome = place.run_replacing(&entries, &["/data/other"]);
+    let outcome = place.run_replacing(&entries, &["/data//other/", "/data/othr"]);
     assert_eq!((outcome.codes.len(), outcome.done.len()), (0, 3), "{outcome:?}");
+    assert_eq!(outcome.notes, ["--replace /data/othr: no entry of files has this target"]);
     assert_eq!(place.read("data/other"), "wanted");
 
     // Changed or removed by the user: told, not redone. Changed in the settings: placed again. Vanished there: left.
@@ -246,12 +247,38 @@ fn what_is_not_ours_is_adopted_replaced_or_left() {
     fs::remove_file(place.path("data/other")).unwrap();
     let outcome = place.run(&entries[..2]);
     let told: Vec<_> = outcome.done.iter().filter_map(|(_, changed)| changed.as_deref()).collect();
-    assert_eq!(told, ["changed since", "removed since"]);
+    assert_eq!(told, ["changed", "removed"]);
     assert_eq!(place.read("data/same"), "edited");
     let outcome = place.run(&[content("/data/same", "newer"), content("/data/other", "back")]);
     assert!(outcome.codes.is_empty(), "{outcome:?}");
     assert_eq!((place.read("data/same"), place.read("data/other")), ("newer".into(), "back".into()));
     assert_eq!(place.read("data/sum"), "abc");
+    assert_eq!(place.read("data/same.kept"), "edited");
+}
+
+#[test]
+fn an_edit_is_kept_aside_when_its_entry_changes() {
+    let place = Place::new("aside");
+    let said = |path: &str| {
+        format!("/data/x was changed on the box since it was placed; that version is kept as /data/{path}")
+    };
+    place.run(&[content("/data/x", "1")]);
+    let outcome = place.run(&[content("/data/x", "2")]);
+    assert!(outcome.notes.is_empty() && !place.path("data/x.kept").exists(), "{outcome:?}");
+    place.write("data/x", "first edit");
+    assert_eq!(place.run(&[content("/data/x", "3")]).notes, [said("x.kept")]);
+    place.write("data/x", "second edit");
+    // As a run leaves it that was killed between the two names.
+    fs::hard_link(place.path("data/x"), place.path("data/x.kept-3")).unwrap();
+    assert_eq!(place.run_replacing(&[content("/data/x", "3")], &["/data/x"]).notes, [said("x.kept-3")]);
+    assert!(!place.path("data/x.kept-2").exists());
+    assert_eq!((place.read("data/x.kept"), place.read("data/x.kept-3")), ("first edit".into(), "second edit".into()));
+    assert_eq!(place.read("data/x"), "3");
+
+    [2, 4, 5, 6, 7, 8, 9].iter().for_each(|number| place.write(&format!("data/x.kept-{number}"), "taken"));
+    place.write("data/x", "third edit");
+    assert_eq!(place.run(&[content("/data/x", "4")]).codes, ["E-CONTENT-NOT-OURS"]);
+    assert_eq!(place.read("data/x"), "third edit");
 }
 
 #[test]
@@ -509,9 +536,14 @@ fn killed_anywhere_nothing_half_shows_and_the_next_run_completes() {
         }
     };
     let big = "0123456789".repeat(30_000);
+    let by_hand = std::cell::Cell::new(false);
     let looks = |place: &Place| {
         whole(place, "data/big", &[&big]);
-        whole(place, "data/conf", &["conf 1", "conf 2"]);
+        whole(place, "data/conf", &["conf 1", "conf 2", "by hand"]);
+        assert!(
+            !by_hand.get() || ["data/conf", "data/conf.kept"].iter().any(|path| place.read(path) == "by hand"),
+            "the edit is lost"
+        );
         whole(place, "data/site/inside", &["in 1", "in 2"]);
         for member in ["a", "sub/b", "sub/c", "new/d"] {
             whole(place, &format!("data/site/{member}"), &["v1", "v2!"]);
@@ -530,10 +562,14 @@ fn killed_anywhere_nothing_half_shows_and_the_next_run_completes() {
             .unwrap()
             .success()
     );
+    start.write("data/conf", "by hand");
+    by_hand.set(true);
     let second = kill_everywhere(&start, "second", looks, |place| {
         assert_eq!((place.read("data/site/a"), place.read("data/site/sub/b")), ("v2!".into(), "v2!".into()));
         assert_eq!((place.read("data/site/new/d"), place.read("data/site/sub/c")), ("v2!".into(), "v1".into()));
         assert_eq!((place.read("data/conf"), place.read("data/site/inside")), ("conf 2".into(), "in 2".into()));
+        assert_eq!(place.read("data/conf.kept"), "by hand");
+        assert!(!place.path("data/conf.kept-2").exists() && !place.path("data/big.kept").exists());
     });
     println!("killed at {first} and {second} places");
     assert!(first > 80 && second > 80, "{first} {second}");

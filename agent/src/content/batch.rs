@@ -3,17 +3,21 @@
 //! Small entries share the three flushes. A cut before the first leaves nothing visible; one between the renames and the receipts is told by
 //! the intents, which were synced with the bytes.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, renameat};
+use nix::sys::stat::fstatat;
 use nix::unistd::{UnlinkatFlags, linkat, syncfs, unlinkat};
 
 use super::below_data;
 use super::merge::{Kept, Rights, merge};
 use super::ours::Intent;
 use super::stage::Staged;
-use super::standing::{Ground, Standing, is_reserved};
+use super::standing::{Ground, Standing, is_folder, is_reserved, mtime};
 use super::trouble::Trouble;
 use crate::receipts::Record;
 use crate::stream::beneath::{Beneath, split};
@@ -83,6 +87,7 @@ fn name(ground: &Ground<'_>, one: &Staged) -> io::Result<Kept> {
             let parent = ground.data.make(parent)?;
             let staging = Beneath::strict(&ground.ours.staging)?;
             let replaces = matches!(one.standing, Standing::Replace);
+            let aside = if replaces { set_aside(ground, &one.to, &parent, name)? } else { None };
             match (is_tree(one), replaces) {
                 (false, true) => renameat(staging.root(), one.key.as_str(), &parent, name)?,
                 (false, false) => link(&staging, one, &parent, name)?,
@@ -94,15 +99,50 @@ fn name(ground: &Ground<'_>, one: &Staged) -> io::Result<Kept> {
                     renameat(staging.root(), one.key.as_str(), &parent, name)?;
                 }
             }
-            Ok(Kept::default())
+            Ok(Kept::beside(aside))
         }
     }
 }
 
+/// Gives a file that was changed since its receipt a second name beside it, before its own is taken; that name, if it was so.
+fn set_aside(ground: &Ground<'_>, to: &str, parent: &OwnedFd, name: &OsStr) -> io::Result<Option<String>> {
+    let (Some(receipt), Some(stat)) = (ground.receipts.file(to), ground.data.stat(below_data(to))?) else {
+        return Ok(None);
+    };
+    if is_folder(&stat) || (stat.st_size.unsigned_abs(), mtime(&stat)) == (receipt.bytes, receipt.mtime) {
+        return Ok(None);
+    }
+    let names = || std::iter::once(".kept".to_owned()).chain((2..=9).map(|number| format!(".kept-{number}")));
+    let beside = |ending: &str| {
+        let mut beside = name.to_owned();
+        beside.push(ending);
+        beside
+    };
+    // An interrupted run may have given it one.
+    for ending in names() {
+        match fstatat(parent, beside(&ending).as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(other) if (other.st_dev, other.st_ino) == (stat.st_dev, stat.st_ino) => {
+                return Ok(Some(format!("{to}{ending}")));
+            }
+            Ok(_) | Err(Errno::ENOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for ending in names() {
+        match linkat(parent, name, parent, beside(&ending).as_os_str(), AtFlags::empty()) {
+            Ok(()) => return Ok(Some(format!("{to}{ending}"))),
+            Err(Errno::EEXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Nine versions lie there: rather this entry is not placed than a version is lost.
+    Err(Trouble::NotOurs.into())
+}
+
 /// A link, unlike a rename, never replaces.
-fn link(staging: &Beneath, one: &Staged, parent: &std::os::fd::OwnedFd, name: &std::ffi::OsStr) -> io::Result<()> {
+fn link(staging: &Beneath, one: &Staged, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
     match linkat(staging.root(), one.key.as_str(), parent, name, AtFlags::empty()) {
-        Err(nix::errno::Errno::EEXIST) => Err(Trouble::NotOurs.into()),
+        Err(Errno::EEXIST) => Err(Trouble::NotOurs.into()),
         done => Ok(done?),
     }
 }

@@ -27,16 +27,27 @@ pub struct Rights<'a> {
     pub owned: &'a dyn Fn(&str) -> bool,
 }
 
-/// What was not placed because something else lies there.
+/// What the user has made of a place, and was not lost.
 #[derive(Debug, Default)]
 pub struct Kept {
+    /// The second name of the version that was replaced, if it was changed on the box.
+    aside: Option<String>,
+    /// Members not placed because something else lies there; the first of them.
     names: Vec<String>,
     count: usize,
 }
 
 impl Kept {
-    /// A sentence for the report; none where all was placed.
+    /// Of a file that was replaced: the second name of the version that the user had made of it, if any.
+    pub fn beside(aside: Option<String>) -> Kept {
+        Kept { aside, ..Kept::default() }
+    }
+
+    /// A sentence for the report; none where there was nothing to keep.
     pub fn note(&self, to: &str) -> Option<String> {
+        if let Some(aside) = &self.aside {
+            return Some(format!("{to} was changed on the box since it was placed; that version is kept as {aside}"));
+        }
         let more = if self.count > self.names.len() { ", …" } else { "" };
         (self.count > 0).then(|| {
             format!(

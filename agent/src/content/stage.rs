@@ -174,6 +174,8 @@ impl Stager<'_> {
         if let Some(need) = known.filter(|need| *need > room) {
             return Err(Trouble::NoRoom { need, have: room }.into());
         }
+        // A file on the card may change, or not tell its length, as those below /proc do not; of an answer its reader sees to that.
+        let must = if opened.file.is_some() { known } else { wanted };
         let mut file = OpenOptions::new().write(true).read(true).create(true).truncate(true).mode(0o644).open(path)?;
         reserve(&file, known.unwrap_or(0))?;
         let capped = opened.reader.take(known.unwrap_or(room).saturating_add(1));
@@ -182,7 +184,7 @@ impl Stager<'_> {
         if known.is_none() && witness.length > room {
             return Err(nix::errno::Errno::ENOSPC.into());
         }
-        witness.verify(wanted, expected)?;
+        witness.verify(must, expected)?;
         Ok(file)
     }
 
@@ -298,5 +300,35 @@ fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
             Err(Trouble::Size { expected, found: found.to_string() }.into())
         }
         (size, _) => Ok(size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+    use crate::receipts::Receipts;
+
+    #[test]
+    fn a_source_on_the_card_has_the_length_it_had_when_opened() {
+        let base = std::env::temp_dir().join(format!("offspot-stage-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&base);
+        fs::create_dir_all(base.join("data")).unwrap();
+        let (host, receipts) = (Host::new(&base), Receipts::peek(&base).unwrap());
+        let ground = Ground::new(&host, &base.join("data"), &receipts, &[]).unwrap();
+        let (fetcher, (report, _watch)) = (Fetcher::new(), Reporter::new());
+        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report };
+        let (to, source) = ("/data/x".into(), Source::Url("/src".into()));
+        let entry = FileEntry { to, source, via: Via::Direct, size: None, checksum: None };
+        fs::write(base.join("src"), "12345").unwrap();
+        let write = |length| {
+            let file = File::open(base.join("src")).unwrap();
+            let opened = Opened { reader: Box::new(file.try_clone().unwrap()), length: Some(length), file: Some(file) };
+            stager.write(&entry, opened, &base.join("staged"), &None).map_err(|error| error.to_string())
+        };
+        assert!(write(5).is_ok());
+        assert_eq!(write(6).unwrap_err(), "Size { expected: 6, found: \"5\" }");
+        assert_eq!(write(0).unwrap_err(), "Size { expected: 0, found: \"more than 0\" }");
+        fs::remove_dir_all(base).unwrap();
     }
 }

@@ -103,14 +103,16 @@ impl<'a> Ground<'a> {
 
     /// Whether the file that lies there is one that we placed: for an earlier form of this entry, or as a member of an archive.
     fn is_ours(&self, entry: &FileEntry, stat: &FileStat) -> bool {
-        let files = self.receipts.files();
-        if files.contains_key(&entry.to) {
+        if self.receipts.file(&entry.to).is_some() {
             return true;
         }
-        files.iter().any(|(archive, receipt)| {
-            let rest = entry.to.strip_prefix(archive.as_str()).and_then(|rest| rest.strip_prefix('/'));
-            rest.filter(|_| receipt.mtime == 0)
-                .is_some_and(|rest| self.ours.members(&[&receipt.placed]).contains(&member(rest, stat)))
+        Path::new(&entry.to).ancestors().skip(1).any(|archive| {
+            let receipt = archive.to_str().and_then(|archive| self.receipts.file(archive));
+            let rest = Path::new(&entry.to).strip_prefix(archive).ok().and_then(Path::to_str);
+            receipt
+                .filter(|receipt| receipt.mtime == 0)
+                .zip(rest)
+                .is_some_and(|(receipt, rest)| self.ours.members(&[&receipt.placed]).contains(&member(rest, stat)))
         })
     }
 
@@ -144,6 +146,11 @@ pub fn member(path: &str, stat: &FileStat) -> Member {
 /// Modification time in nanoseconds since 1970.
 pub fn mtime(stat: &FileStat) -> i64 {
     stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec)
+}
+
+/// A path as the user may write it, in the form that each entry's `to` has; one that can be no `to` as it is.
+pub fn normal(path: &str) -> String {
+    offspot_config::rules::content::target(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Whether it is a folder.

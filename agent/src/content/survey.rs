@@ -6,20 +6,22 @@ use std::io::{self, Read, Seek, SeekFrom};
 use nix::sys::stat::{FileStat, lstat};
 use offspot_config::settings::{FileEntry, Source, Via};
 
-use super::standing::{Ground, Standing, is_folder, mtime};
+use super::standing::{Ground, Standing, is_folder, mtime, normal};
 use super::{Found, State, is_archive, key, source, trouble};
 use crate::host::Host;
 use crate::receipts::{FileReceipt, Receipts};
 use crate::stream::decode::Packing;
+use crate::stream::unzip;
 
 /// Bytes of a filesystem block.
 const BLOCK: u64 = 4096;
 
 /// How each entry stands. `replace`: each `to` that is to be placed again. An entry done before costs one `lstat`; nothing is fetched.
 pub fn survey(host: &Host, files: &[FileEntry], receipts: &Receipts, replace: &[String]) -> Vec<Found> {
+    let replace: Vec<String> = replace.iter().map(|path| normal(path)).collect();
     let mut ground = None;
     let look =
-        |entry: &FileEntry| Found { entry: entry.clone(), state: state(host, entry, receipts, replace, &mut ground) };
+        |entry: &FileEntry| Found { entry: entry.clone(), state: state(host, entry, receipts, &replace, &mut ground) };
     files.iter().map(look).collect()
 }
 
@@ -48,14 +50,14 @@ fn state<'a>(
     }
 }
 
-/// What has become of a file since it was placed.
+/// What has become of a file: words that `since it was placed` follows.
 fn changed(host: &Host, entry: &FileEntry, receipt: &FileReceipt) -> Option<String> {
     let Ok(stat) = lstat(&host.path(&entry.to)) else {
-        return Some("removed since".into());
+        return Some("removed".into());
     };
     let same = |stat: &FileStat| (stat.st_size.unsigned_abs(), mtime(stat)) == (receipt.bytes, receipt.mtime);
     let as_placed = if is_archive(entry.via) { is_folder(&stat) || is_link(&stat) } else { same(&stat) };
-    (!as_placed).then(|| "changed since".into())
+    (!as_placed).then(|| "changed".into())
 }
 
 fn is_link(stat: &FileStat) -> bool {
@@ -103,7 +105,7 @@ fn packing(mut file: &File) -> io::Result<Packing> {
 }
 
 fn of_zip(file: File) -> io::Result<(u64, u64)> {
-    let mut archive = zip::ZipArchive::new(file)?;
+    let mut archive = unzip::open(file)?;
     let mut bytes = 0_u64;
     for index in 0..archive.len() {
         bytes = bytes.saturating_add(archive.by_index_raw(index)?.size());

@@ -162,16 +162,20 @@ pub fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    format!("{scheme}://{}", without_user(rest.split(['?', '#']).next().unwrap_or_default()))
+}
+
+/// What follows the user info. A password may hold a `/` that its writer forgot to escape, so a `@` in a path counts as well: rather a piece of
+/// the path is not shown than a piece of a password is.
+fn without_user(rest: &str) -> &str {
+    let first = rest.split(char::is_whitespace).next().unwrap_or_default();
+    first.rfind('@').and_then(|at| rest.get(at + 1..)).unwrap_or(rest)
 }
 
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit('@').next().unwrap_or_default()
+    let rest = without_user(rest.split(['?', '#']).next().unwrap_or_default());
+    rest.split('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -183,11 +187,13 @@ mod tests {
         for (url, safe) in [
             ("https://me:pass@host:8443/a/b.zim?token=1#x", "https://host:8443/a/b.zim"),
             ("http://host?key=1", "http://host"),
-            ("http://host/a@b", "http://host/a@b"),
+            ("http://me:hun/ter8@127.0.0.1:9/x", "http://127.0.0.1:9/x"),
+            ("http://me:p@ss/w@host/a b@c", "http://host/a b@c"),
             ("/data/x?y", "/data/x?y"),
         ] {
             assert_eq!(shown(url), safe);
         }
-        assert_eq!(host("http://me@host:80/a@b"), "host:80");
+        assert_eq!(host("http://me@host:80/a?b@c"), "host:80");
+        assert_eq!(host("http://me:hun/ter8@127.0.0.1:9/x"), "127.0.0.1:9");
     }
 }

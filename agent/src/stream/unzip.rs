@@ -1,6 +1,6 @@
 //! Unpacks a zip.
 
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use zip::read::ZipFile;
 use zip::result::ZipError;
@@ -11,9 +11,54 @@ use super::tree::{Meta, Tree, refused};
 /// Longest text of a link.
 const LINK: u64 = 4096;
 
+/// Most members: the directory is held in memory, some hundred bytes each.
+const MEMBERS: u64 = 100_000;
+/// Bytes at the end that hold its records: the longest comment, and what stands before that.
+const TAIL: u64 = (1 << 16) + (4 << 10);
+
+/// Opens a zip, unless its end says that its directory is too long to be held in memory.
+pub fn open<R: Read + Seek>(mut source: R) -> io::Result<ZipArchive<R>> {
+    let count = count(&mut source)?;
+    if count > MEMBERS {
+        return Err(refused(format!("it has {count} members, more than {MEMBERS}")));
+    }
+    ZipArchive::new(source).map_err(broken)
+}
+
+/// The largest count of members that an end-of-directory record of 64 bits says, found as it lies or by its locator; 0 where there is none: the
+/// one of 16 bits cannot say too many (PKWARE APPNOTE 4.3.14 to 4.3.16).
+fn count(source: &mut (impl Read + Seek)) -> io::Result<u64> {
+    let word = |bytes: &[u8], at: usize| {
+        bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
+    };
+    let said = |record: &[u8]| if record.starts_with(b"PK\x06\x06") { word(record, 32) } else { 0 };
+    let length = source.seek(SeekFrom::End(0))?;
+    let tail = piece(source, length.saturating_sub(TAIL), TAIL)?;
+    let mut most = 0;
+    for at in 0..tail.len() {
+        let here = tail.get(at..).unwrap_or_default();
+        most = most.max(said(here));
+        if here.starts_with(b"PK\x06\x07") {
+            most = most.max(said(&piece(source, word(here, 8), 40)?));
+        }
+    }
+    source.rewind()?;
+    Ok(most)
+}
+
+fn piece(source: &mut (impl Read + Seek), at: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Behind what a file can hold there is nothing.
+    if i64::try_from(at).is_ok() {
+        source.seek(SeekFrom::Start(at))?;
+        source.take(length).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
 /// Unpacks all members of `source` into `tree`, in the order of its directory.
 pub fn unzip(source: impl Read + Seek, tree: &mut Tree<'_>) -> io::Result<()> {
-    let mut archive = ZipArchive::new(source).map_err(broken)?;
+    let mut archive = open(source)?;
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(broken)?;
         member(&mut file, tree)?;
@@ -67,6 +112,39 @@ fn seconds(time: DateTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A directory of `count` empty members, and an end that counts them in 64 bits.
+    fn directory(count: u32) -> Vec<u8> {
+        let mut zip = Vec::new();
+        for number in 0..count {
+            zip.extend(b"PK\x01\x02\x14\0\x14\0");
+            zip.extend([0; 20]);
+            zip.extend([8, 0]);
+            zip.extend([0; 16]);
+            zip.extend(format!("{number:08}").bytes());
+        }
+        let length = zip.len() as u64;
+        zip.extend(b"PK\x06\x06");
+        zip.extend(44_u64.to_le_bytes());
+        zip.extend([45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        for word in [u64::from(count), u64::from(count), length, 0] {
+            zip.extend(word.to_le_bytes());
+        }
+        zip.extend(b"PK\x06\x07\0\0\0\0");
+        zip.extend(length.to_le_bytes());
+        zip.extend([1, 0, 0, 0]);
+        zip.extend(b"PK\x05\x06\0\0\0\0");
+        zip.extend([0xff; 12]);
+        zip.extend([0, 0]);
+        zip
+    }
+
+    #[test]
+    fn too_many_members_are_refused_by_their_count() {
+        let error = open(io::Cursor::new(directory(100_001))).map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "it has 100001 members, more than 100000");
+        assert_eq!(open(io::Cursor::new(directory(100_000))).unwrap().len(), 100_000);
+    }
 
     #[test]
     fn dates() {
