@@ -3,25 +3,20 @@
 //! Each step takes its part of the plan by value and returns a token that a later one needs. A problem never hides the rest: it is
 //! reported, named, and the story goes on.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use offspot_config::Settings;
 use offspot_config::compose::{self, Project};
 
 use crate::arguments::Arguments;
-use crate::card::{self, Card, Grown};
-use crate::content::{Placed, Placement};
 use crate::engine::Engine;
+use crate::ground::Ground;
 use crate::host::Host;
 use crate::images::Tarball;
 use crate::lock::{Busy, Lock};
-use crate::plan::Step;
 use crate::problem::{CardProblem, Problem};
-use crate::receipts::{Receipts, Record};
 use crate::report::followers::Followers;
 use crate::report::{Context, Phase, Reporter, Verdict};
-use crate::survey::Survey;
-use crate::{content, images, services, settings, survey};
+use crate::{images, services, settings};
 
 /// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute.
 const ENGINE_LIMIT: Duration = Duration::from_secs(180);
@@ -77,7 +72,7 @@ async fn story(
 
     // 3. Make the card whole. Without a data partition only the host is set up and the verdict given.
     report.phase(Phase::Card, 0);
-    let ground = make_whole(host, arguments, context, report).await;
+    let ground = Ground::make_whole(host, arguments, context, report).await;
 
     // 4. Plan: what does not fit is refused here, by name, before anything of it is touched.
     report.phase(Phase::Plan, 0);
@@ -119,82 +114,6 @@ async fn story(
     ground.conclude(context, report)
 }
 
-/// A data partition that can be written, and what earlier boots did on it.
-struct Ground {
-    grown: Grown,
-    receipts: Receipts,
-}
-
-/// `None`, reported, where there is no data partition to write on.
-async fn make_whole(host: &Host, arguments: &Arguments, context: &Context, report: &Reporter) -> Option<Ground> {
-    let (host, named, report_) = (host.clone(), arguments.card.clone(), report.clone());
-    let made = blocking(move || -> Result<Ground, Problem> {
-        let grown = card::make_whole(Card::find(&host, named.as_deref())?, &host, &report_)?;
-        let opened = Receipts::open(&host.state());
-        let (receipts, damaged) = opened.map_err(|error| CardProblem::Receipts { why: error.to_string() })?;
-        if damaged > 0 {
-            report_.note(format!(
-                "{damaged} damaged receipts were passed over, and images recorded before them are no longer believed"
-            ));
-        }
-        Ok(Ground { grown, receipts })
-    });
-    match made.await {
-        Ok(ground) => {
-            context.set_boots(ground.receipts.boots().0 + 1);
-            Some(ground)
-        }
-        Err(problem) => {
-            report.problem(problem);
-            None
-        }
-    }
-}
-
-impl Ground {
-    /// What is there and what is to be done, told to the report.
-    async fn survey(&self, host: &Host, settings: &Settings, replace: &[String], report: &Reporter) -> Option<Survey> {
-        let (host, settings, receipts) = (host.clone(), settings.clone(), self.receipts.clone());
-        let (replace, grown) = (replace.to_vec(), self.grown.clone());
-        let taken =
-            blocking(move || grown.space().map(|space| survey::take(&host, &settings, &receipts, space, &replace)));
-        match taken.await {
-            Ok(survey) => {
-                survey.tell(report);
-                Some(survey)
-            }
-            Err(error) => {
-                let doing = "asking the data partition for its free space".into();
-                report.problem(CardProblem::Failing { doing, why: error.to_string() });
-                None
-            }
-        }
-    }
-
-    async fn place(&self, host: &Host, files: Vec<Step<Placement>>, replace: &[String], report: &Reporter) -> Placed {
-        let (host, receipts, report) = (host.clone(), self.receipts.clone(), report.clone());
-        let (replace, grown) = (replace.to_vec(), self.grown.clone());
-        let items = files.into_iter().map(|step| step.work).collect();
-        blocking(move || content::place(&host, grown.folder(), items, &receipts, &report, &replace)).await
-    }
-
-    /// The verdict, recorded: the one receipt that every boot adds.
-    fn conclude(&self, context: &Context, report: &Reporter) -> Verdict {
-        let verdict = if report.has_problems() { Verdict::Degraded } else { Verdict::Ready };
-        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let record = Record::Boot { boot: context.boot_id.clone(), verdict: format!("{verdict:?}").to_uppercase(), at };
-        let recorded = self.receipts.append(&record);
-        self.grown.settle();
-        match recorded {
-            Ok(()) => verdict,
-            Err(error) => {
-                report.problem(CardProblem::Receipts { why: error.to_string() });
-                Verdict::Degraded
-            }
-        }
-    }
-}
-
 /// The engine; `None` where it does not answer, which is reported with everything that it costs.
 async fn reach(
     arguments: &Arguments,
@@ -210,15 +129,6 @@ async fn reach(
             services::give_up(project, report);
             None
         }
-    }
-}
-
-/// Runs what blocks on a thread of its own, so that the followers go on.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        // Only a panic ends it early, and a panic is not to be survived.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

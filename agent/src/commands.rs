@@ -67,7 +67,7 @@ pub fn schema() -> u8 {
 /// What a run would do: 0, or the exit code of what stands in its way.
 pub async fn plan(host: &Host, arguments: &Arguments) -> u8 {
     let (host, named, replace) = (host.clone(), arguments.card.clone(), arguments.replace.clone());
-    match crate::boot::blocking(move || crate::look::take(&host, named.as_deref(), &replace)).await {
+    match crate::ground::blocking(move || crate::look::take(&host, named.as_deref(), &replace)).await {
         Ok(look) => {
             say(&if arguments.json { format!("{:#}\n", look.to_json()) } else { look.to_text() });
             look.exit_code()

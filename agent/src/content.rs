@@ -35,7 +35,7 @@ pub struct Found {
 pub enum State {
     /// Placed by this or an earlier boot.
     Done {
-        /// What has become of it since, in two words; none where nothing has.
+        /// What has become of it since, as in `changed since it was placed`; none where nothing has.
         changed_since: Option<String>,
     },
     /// To be placed.
