@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use offspot_config::settings::Algorithm;
 use offspot_config::{InForce, Settings, Severity};
-use sha2::{Digest, Sha256};
 
 use crate::host::Host;
 use crate::problem::SettingsProblem;
 use crate::report::{Context, Reporter};
+use crate::stream::digest::Digest;
 use crate::stream::place::replace;
 
 /// Largest settings file read; the rules refuse it with a clear sentence from here on.
@@ -25,7 +26,7 @@ pub fn read(host: &Host, context: &Context, report: &Reporter) -> Settings {
     }
     let given = given(host, report);
     if let Some((name, bytes)) = &given {
-        context.set_settings(name, &hex(&Sha256::digest(bytes)));
+        context.set_settings(name, &Digest::of(Algorithm::Sha256, bytes));
     }
     let in_force = offspot_config::in_force(kept.text.as_deref(), given.as_ref().map(|(_, bytes)| bytes.as_slice()));
     tell(&in_force, report);
@@ -177,8 +178,4 @@ fn keep(host: &Host, in_force: &InForce, kept: &Kept) -> io::Result<()> {
         return Ok(());
     }
     replace(&host.compose(), compose.as_bytes())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

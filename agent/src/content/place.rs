@@ -12,11 +12,11 @@ use super::batch::commit;
 use super::stage::{Staged, Stager};
 use super::standing::{Ground, Standing, normal};
 use super::trouble::{self, Trouble};
-use super::{Placed, Placement, is_archive, key, source};
+use super::{Placed, Placement, is_archive, key};
 use crate::host::Host;
 use crate::receipts::Receipts;
 use crate::report::{Kind, Reporter, State};
-use crate::stream::fetch::Fetcher;
+use crate::stream::fetch::{Fetcher, is_remote};
 
 /// Bytes from which on a batch gets its names: a cut costs no more than about this, and small entries share their flushes.
 const BATCH: u64 = 64 << 20;
@@ -130,7 +130,7 @@ impl Run<'_> {
         }
         let last = stager.stage(entry, key, standing.clone());
         match (&last, &entry.source) {
-            (Err(error), Source::Url(url)) if trouble::again(error) && source::is_remote(url) => {
+            (Err(error), Source::Url(url)) if trouble::again(error) && is_remote(url) => {
                 stager.fetcher.give_up(url);
             }
             _ => {}

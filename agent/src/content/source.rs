@@ -12,7 +12,7 @@ use offspot_config::settings::{Algorithm, ChecksumValue, FileEntry, Source, Via}
 
 use super::trouble::Trouble;
 use crate::host::Host;
-use crate::stream::fetch::{Fetcher, Unanswered};
+use crate::stream::fetch::{Fetcher, Unanswered, is_remote};
 use crate::stream::limit::Limit;
 
 /// Longest text whose first word is a digest.
@@ -77,12 +77,6 @@ pub fn on_card(host: &Host, url: &str) -> Option<PathBuf> {
     let usable = !name.is_empty() && name != ".." && name != "." && !name.contains('/');
     let path = Path::new(LAPTOP).join(name);
     (usable && host.path(&path).is_file()).then_some(path)
-}
-
-/// Whether a URL names a server.
-pub fn is_remote(url: &str) -> bool {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
-    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
 /// Opens a regular file of the box, every link on the way taken as the box itself would.

@@ -15,6 +15,7 @@ use super::name::ImageName;
 use super::parcel::Parcel;
 use super::send::{Lost, send};
 use super::survey::{Tarball, TarballState};
+use crate::ground::blocking;
 use crate::problem::{CardProblem, ImageProblem, Problem, SpaceProblem};
 use crate::receipts::Record;
 use crate::report::{Kind, State};
@@ -201,12 +202,4 @@ pub(super) fn refused(item: &Tarball, error: Error) -> Result<Problem, Error> {
 /// A receipt that could not be written speaks of the card.
 fn not_recorded(error: std::io::Error) -> Stop {
     CardProblem::Receipts { why: error.to_string() }.into()
-}
-
-/// Runs reading and writing beside the one thread of the sockets.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
 }

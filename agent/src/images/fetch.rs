@@ -12,7 +12,7 @@ use super::durable;
 use super::survey::Tarball;
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem, SpaceProblem};
-use crate::stream::fetch::{Answer, Fetcher, shown};
+use crate::stream::fetch::{Answer, Fetcher, is_remote, shown};
 use crate::stream::limit::Limit;
 
 /// Tries of one tarball, and the pause between them.
@@ -22,12 +22,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 const RESERVE: u64 = 16 << 20;
 /// Longest text whose first word is a digest.
 const DIGEST_TEXT: u64 = 2 << 10;
-
-/// Whether a URL names a server.
-pub fn is_remote(url: &str) -> bool {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
-    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-}
 
 /// Where a path or `file://` URL is for us.
 pub fn on_card(url: &str, host: &Host) -> PathBuf {

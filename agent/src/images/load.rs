@@ -6,12 +6,13 @@ use std::path::Path;
 use bollard::errors::Error;
 
 use super::archive::Image;
-use super::bring::{blocking, refused, title};
+use super::bring::{refused, title};
 use super::claims::Claims;
 use super::loaded::{self, Loaded};
 use super::name::ImageName;
 use super::survey::{Tarball, TarballState};
 use crate::engine::{Engine, HeldImage};
+use crate::ground::blocking;
 use crate::problem::{EngineProblem, Problem};
 use crate::receipts::Receipts;
 use crate::report::{Kind, Phase, Reporter, State};

@@ -15,11 +15,6 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Nothing is there: there was no engine to load into.
-    pub fn without_engine() -> Loaded {
-        Loaded::default()
-    }
-
     pub(super) fn of(held: &[HeldImage], failed: BTreeMap<ImageName, Problem>) -> Loaded {
         let names = names(held);
         let ids = held.iter().map(|image| image.id.clone()).collect();

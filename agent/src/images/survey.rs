@@ -18,6 +18,7 @@ use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Stamp};
 use crate::report::Reporter;
 use crate::stream::decode::Packing;
+use crate::stream::fetch::is_remote;
 
 /// Bytes read from the card at a time where only headers are wanted.
 const AHEAD: usize = 4 << 10;
@@ -150,7 +151,7 @@ impl Tarball {
 
     /// An entry whose tarball is not here; one from the network will lie in `/data/images` under the image creator's name for it.
     fn absent(entry: &OciImage, host: &Host) -> Tarball {
-        let remote = entry.url.as_deref().is_some_and(fetch::is_remote);
+        let remote = entry.url.as_deref().is_some_and(is_remote);
         let stem = ImageName::parse(&entry.ident).map(|name| name.file_stem()).filter(|_| remote);
         let file = stem.map(|stem| host.images().join(format!("{stem}.tar")));
         let problem = ImageProblem::Missing { name: entry.ident.clone() };
@@ -185,7 +186,7 @@ impl Tarball {
     /// Whether this entry of `oci_images` means this tarball.
     fn is_meant(&self, entry: &OciImage, host: &Host) -> bool {
         match entry.url.as_deref() {
-            Some(url) if !fetch::is_remote(url) => self.file == fetch::on_card(url, host),
+            Some(url) if !is_remote(url) => self.file == fetch::on_card(url, host),
             _ => self.is_named(entry) || self.holds(entry),
         }
     }
@@ -212,7 +213,7 @@ impl Tarball {
 pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarball> {
     let mut files = tarballs_in(&host.images());
     files.extend(tarballs_in(&host.boot_images()));
-    for url in wanted.iter().filter_map(|entry| entry.url.as_deref()).filter(|url| !fetch::is_remote(url)) {
+    for url in wanted.iter().filter_map(|entry| entry.url.as_deref()).filter(|url| !is_remote(url)) {
         let file = fetch::on_card(url, host);
         if !files.contains(&file) && file.is_file() {
             files.push(file);

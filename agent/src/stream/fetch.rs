@@ -157,6 +157,12 @@ fn words(error: &ureq::Error) -> (String, bool) {
     }
 }
 
+/// Whether a URL names a server.
+pub fn is_remote(url: &str) -> bool {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+}
+
 /// A URL without what may be secret: user, password, query and fragment.
 pub fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
