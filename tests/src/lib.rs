@@ -23,5 +23,6 @@ pub mod rig;
 pub mod snapshot;
 pub mod stages;
 pub mod suite;
-pub mod tool;
 pub mod zim;
+
+pub use image_skel::tool;

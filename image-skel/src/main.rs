@@ -1,0 +1,3 @@
+//! `image-skel`: see `image-skel --help`.
+
+fn main() {}
