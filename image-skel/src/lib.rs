@@ -9,3 +9,4 @@ pub mod packages;
 pub mod skel;
 pub mod tool;
 pub mod tree;
+pub mod trust;
