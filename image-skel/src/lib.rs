@@ -4,8 +4,14 @@
 //! partitions → image. Nothing of Debian is run: what its maintainer scripts would have done is done by `configure`, and listed.
 
 pub mod control;
+pub mod index;
 pub mod lock;
+pub mod lock_command;
+pub mod mirror;
 pub mod packages;
+pub mod relation;
+pub mod release;
+pub mod resolve;
 pub mod skel;
 pub mod tool;
 pub mod tree;
