@@ -85,7 +85,7 @@ impl Lock {
 pub(crate) fn locked(stanza: &Stanza<'_>, suite: &str) -> Outcome<Locked> {
     let package = word(stanza, "Package")?;
     let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
-    if package.len() < 2 || !package.bytes().all(name) || !package.as_bytes()[0].is_ascii_alphanumeric() {
+    if !package.bytes().all(name) || !package.as_bytes()[0].is_ascii_alphanumeric() {
         return Err(Failure::new(format!("Package: {package} is no name of a package")));
     }
     let version = word(stanza, "Version").doing(package)?;

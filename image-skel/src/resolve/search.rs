@@ -185,6 +185,7 @@ impl<'a> Search<'a> {
             between.extend(there.map(|there| there.name().to_owned()));
             reasons.push(match other.and_then(|offer| state.clash(&offer.package)) {
                 Some((other, why)) => {
+                    let why = format!("{why} ({})", state.chain(&other));
                     between.push(other);
                     why
                 }

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use image_skel::tool;
 
+pub mod apt;
+pub mod archive;
+
 /// A folder of a test's own; gone when the test is.
 pub struct Scratch(pub PathBuf);
 
