@@ -4,8 +4,11 @@
 //! partitions → image. Nothing of Debian is run: what its maintainer scripts would have done is done by `configure`, and listed.
 
 pub mod control;
+pub mod deb;
+pub mod fetch;
 pub mod lock;
 pub mod packages;
 pub mod skel;
+pub mod store;
 pub mod tool;
 pub mod tree;
