@@ -4,6 +4,7 @@
 //! partitions → image. Nothing of Debian is run: what its maintainer scripts would have done is done by `configure`, and listed.
 
 pub mod control;
+pub mod image;
 pub mod lock;
 pub mod packages;
 pub mod skel;
