@@ -6,6 +6,7 @@
 pub mod control;
 pub mod deb;
 pub mod fetch;
+pub mod image;
 pub mod index;
 pub mod lock;
 pub mod lock_command;
