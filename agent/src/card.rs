@@ -9,7 +9,9 @@ use crate::host::Host;
 use crate::problem::{CardProblem, Problem};
 use crate::report::Reporter;
 
+pub mod boot_partition;
 mod check;
+mod fat;
 mod filesystem;
 mod find;
 mod gpt;

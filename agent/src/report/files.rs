@@ -37,10 +37,13 @@ pub struct Files {
 }
 
 impl Files {
-    /// Reads what is there. A boot partition that is not there is an error.
+    /// Reads what is there. A boot partition that is not there is an error; on a live host its folder alone, on the root partition, is none.
     pub fn open(host: &Host) -> io::Result<Files> {
         let folder = host.boot();
         std::fs::metadata(&folder)?;
+        if host.is_live() && !is_mount_point(&folder)? {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("nothing is mounted on {}", folder.display())));
+        }
         let held = [TEXT, SLOTS[0], SLOTS[1]].map(|name| bounded(&folder.join(name)).unwrap_or_default());
         let seq = held[1..].iter().filter_map(|held| slot_seq(held)).max().unwrap_or(0);
         Ok(Files { folder, seq, held })
