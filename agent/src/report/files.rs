@@ -1,6 +1,7 @@
 //! The status on the boot partition: fixed-size files made once and overwritten in place, so that FAT never changes.
 //!
-//! Written when a step begins or a problem appears, at most every ten seconds, and at the verdict. Only sectors that differ are written.
+//! Written when a step with something to move begins or ends, or a problem appears, at most every ten seconds, and at the verdict: twice
+//! in a boot that finds all in place. Only sectors that differ are written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -118,9 +119,9 @@ fn bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(held)
 }
 
-/// What makes a change worth a write.
-fn seen(status: &Status) -> (Verdict, super::Phase, usize) {
-    (status.verdict, status.phase, status.problems.len())
+/// What makes a change worth a write. A step with nothing to move is none: an unchanged card is worn by the first word and the last.
+fn seen(status: &Status) -> (Verdict, Option<super::Phase>, usize) {
+    (status.verdict, (status.total > 0).then_some(status.phase), status.problems.len())
 }
 
 fn slot_seq(held: &[u8]) -> Option<u64> {
