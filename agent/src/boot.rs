@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::arguments::Arguments;
 use crate::card::boot_partition;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::ground::{Ground, blocking};
 use crate::host::Host;
 use crate::images::Tarball;
@@ -20,8 +20,8 @@ use crate::report::followers::Followers;
 use crate::report::{Context, Phase, Reporter, Status, Verdict};
 use crate::{images, services, settings};
 
-/// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute.
-const ENGINE_LIMIT: Duration = Duration::from_secs(180);
+/// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute, and it looks at every container first.
+const ENGINE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Tells the whole story once; the exit code says how it went.
 pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
@@ -103,7 +103,7 @@ async fn story(
     report.phase(Phase::Images, 0);
     let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
     let engine = match project.is_some() || !tarballs.is_empty() {
-        true => reach(arguments, &tarballs, project.as_ref(), report).await,
+        true => reach(host, arguments, &tarballs, project.as_ref(), report).await,
         false => None,
     };
     let Some(engine) = engine else { return ground.conclude(context, report) };
@@ -123,15 +123,23 @@ async fn story(
 
 /// The engine; `None` where it does not answer, which is reported with everything that it costs.
 async fn reach(
+    host: &Host,
     arguments: &Arguments,
     tarballs: &[Tarball],
     project: Option<&Project>,
     report: &Reporter,
 ) -> Option<Engine> {
+    if let Err(error) = services::make_contract(host) {
+        report.note(format!("what containers expect of the box could not be made: {error}"));
+    }
     match Engine::ready(&arguments.socket, ENGINE_LIMIT).await {
         Ok(engine) => Some(engine),
         Err(problem) => {
             report.problem(problem);
+            let host = host.clone();
+            if let Some(words) = blocking(move || engine::last_words(&host)).await {
+                report.note(format!("the engine's last words: {words}"));
+            }
             images::give_up(tarballs, report);
             services::give_up(project, report);
             None

@@ -22,7 +22,7 @@ mod superblock;
 mod table;
 #[cfg(test)]
 mod table_tests;
-mod tool;
+pub(crate) mod tool;
 
 use filesystem::{BUSY, Filesystem, QUIET};
 use find::{Disk, Partition};

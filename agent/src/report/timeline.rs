@@ -37,7 +37,10 @@ impl Timeline {
     pub fn to_json(&self) -> Value {
         let now = self.begun.elapsed();
         let ends = self.steps.iter().skip(1).map(|(_, at)| *at).chain([now]);
-        let step = |((phase, at), end): (&(Phase, Duration), Duration)| json!({ "phase": phase, "start_ms": milliseconds(*at), "ms": milliseconds(end.saturating_sub(*at)) });
+        let step = |((phase, at), end): (&(Phase, Duration), Duration)| {
+            let took = milliseconds(end.saturating_sub(*at));
+            json!({ "phase": phase, "start_ms": milliseconds(*at), "ms": took })
+        };
         let steps: Vec<Value> = self.steps.iter().zip(ends).map(step).collect();
         json!({ "started_ms": self.started.map(milliseconds), "steps": steps })
     }
