@@ -16,3 +16,4 @@ pub mod skel;
 pub mod tool;
 pub mod tree;
 pub mod trust;
+pub mod version;

@@ -84,8 +84,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())?;
         match self {
-            Refusal::Malformed(what)
-            | Refusal::UnknownKey(what)
+            Refusal::Malformed(what) => write!(f, ": {what}"),
+            Refusal::UnknownKey(what)
             | Refusal::WeakHash(what)
             | Refusal::WeakKey(what)
             | Refusal::ExpiredKey(what)
