@@ -20,3 +20,4 @@ pub mod store;
 pub mod tool;
 pub mod tree;
 pub mod trust;
+pub mod version;
