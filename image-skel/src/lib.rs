@@ -3,8 +3,13 @@
 //! `skel.toml` (written by hand) → lock → `Packages.lock` → fetch → debs in the store → [`tree::Tree`] of the root partition →
 //! partitions → image. Nothing of Debian is run: what its maintainer scripts would have done is done by `configure`, and listed.
 
+pub mod boards;
+pub mod boot_partition;
+pub mod configure;
 pub mod control;
+pub mod initramfs;
 pub mod lock;
+pub mod modules;
 pub mod packages;
 pub mod skel;
 pub mod tool;
