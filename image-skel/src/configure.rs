@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::modules::{self, Modules};
 use crate::skel::Skel;
 use crate::tool::{Doing, Failure, Outcome};
-use crate::tree::{Kind, Tree};
+use crate::tree::Tree;
 
 /// Links that update-alternatives(1) would have made: link, program. Without the detour by `/etc/alternatives`, since nothing here changes.
 const ALTERNATIVES: [(&str, &str); 16] = [
@@ -152,7 +152,7 @@ fn certificates(tree: &mut Tree) -> Outcome<usize> {
 /// Every module that stays has what it needs, and `modprobe` finds it.
 fn index_modules(tree: &mut Tree) -> Outcome<usize> {
     let modules = Modules::find(tree)?;
-    modules.needed(tree)?;
+    modules.check(tree)?;
     let folder = format!("{}/{}", modules::FOLDER, modules.kernel);
     let made = modules::indexes(&modules.kernel, tree.iter().filter(|(path, _)| path.starts_with(&folder)))?;
     for (name, bytes) in made {
@@ -183,4 +183,50 @@ fn fstab(tree: &Tree, skel: &Skel) -> Outcome<()> {
 /// `PARTUUID=0ff59074-02`
 pub(crate) fn partition_id(skel: &Skel, number: u32) -> String {
     format!("PARTUUID={:08x}-{number:02x}", skel.partitions.disk_id)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::tree::Kind;
+
+    /// A small `skel.toml`, with `more` at its end.
+    pub(crate) fn skel(more: &str) -> Skel {
+        let partitions = "partitions = { disk_id = 0x0ff59074, boot_mib = 1, root_mib = 1, data_mib = 1, root_uuid = '', data_uuid = '', boot_id = 1 }";
+        let text = format!("architecture = 'arm64'\narchives = []\npackages = []\n{partitions}\n{more}");
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn folders_of_base_files_become_links_unless_something_is_in_them() {
+        let mut tree = Tree::default();
+        tree.folder("/var/run", 0o755);
+        tree.folder("/var/lock", 0o755);
+        folders(&mut tree).unwrap();
+        assert_eq!(tree.get("/var/run").unwrap().kind, Kind::Symlink("/run".into()));
+        assert_eq!(tree.get("/usr/local/bin").unwrap().mode, 0o755);
+        let mut tree = Tree::default();
+        tree.file("/var/run/x", 0o644, "");
+        assert!(folders(&mut tree).unwrap_err().to_string().contains("/var/run/x is in a package"));
+    }
+
+    #[test]
+    fn certificates_are_joined_with_an_end_of_line_each() {
+        let mut tree = Tree::default();
+        tree.file(format!("{CERTIFICATES}/b.crt"), 0o644, "B\n");
+        tree.file(format!("{CERTIFICATES}/a.crt"), 0o644, "A");
+        tree.file(format!("{CERTIFICATES}/README"), 0o644, "no");
+        assert_eq!(certificates(&mut tree).unwrap(), 2);
+        assert_eq!(tree.read("/etc/ssl/certs/ca-certificates.crt").unwrap(), b"A\nB\n");
+        assert!(certificates(&mut Tree::default()).is_err());
+    }
+
+    #[test]
+    fn fstab_must_name_the_partitions_of_this_disk() {
+        let mut tree = Tree::default();
+        tree.file("/etc/fstab", 0o644, "PARTUUID=0ff59074-02 /\nPARTUUID=0ff59074-01 /boot/firmware\n");
+        fstab(&tree, &skel("")).unwrap();
+        tree.file("/etc/fstab", 0o644, "PARTUUID=0ff59074-02 /\nPARTUUID=1ff59074-01 /boot/firmware\n");
+        assert!(fstab(&tree, &skel("")).unwrap_err().to_string().contains("PARTUUID=0ff59074-01"));
+    }
 }

@@ -65,32 +65,36 @@ impl Modules {
         Ok(String::from_utf8_lossy(list).split(',').filter(|name| !name.is_empty()).map(plain).collect())
     }
 
-    /// What every module needs that is a file: name → names. One that needs what is neither there nor built in is an error.
-    pub fn needed(&self, tree: &Tree) -> Outcome<BTreeMap<String, Vec<String>>> {
-        let mut all = BTreeMap::new();
-        for (name, file) in &self.files {
-            let mut needs = self.needs(tree, file)?;
-            if let Some(missing) = needs.iter().find(|needed| !self.has(needed)) {
-                return Err(Failure::new(format!("the module {name} needs {missing}: keep it in skel.toml, or leave out both")));
-            }
-            needs.retain(|needed| self.files.contains_key(needed));
-            all.insert(name.clone(), needs);
-        }
-        Ok(all)
+    /// Every module that is a file has what it needs; else an error that names all that have not.
+    pub fn check(&self, tree: &Tree) -> Outcome<()> {
+        let failures: Vec<String> =
+            self.files.keys().filter_map(|name| Some(self.needed_by(tree, name).err()?.to_string())).collect();
+        if failures.is_empty() { Ok(()) } else { Err(Failure::new(failures.join("; "))) }
     }
 
-    /// These modules and all that they need, by name.
-    pub fn closure(&self, needed: &BTreeMap<String, Vec<String>>, wanted: &[String]) -> Outcome<BTreeSet<String>> {
+    /// What a module needs that is not built in. Something that is nowhere is an error.
+    fn needed_by(&self, tree: &Tree, name: &str) -> Outcome<Vec<String>> {
+        let file = self.files.get(name).ok_or_else(|| {
+            Failure::new(format!("no module {name} in the tree: see initramfs_modules and leave_out of skel.toml"))
+        })?;
+        let mut needs = self.needs(tree, file)?;
+        if let Some(missing) = needs.iter().find(|needed| !self.has(needed)) {
+            return Err(Failure::new(format!("the module {name} needs {missing}: keep it in skel.toml, or leave out both")));
+        }
+        needs.retain(|needed| self.files.contains_key(needed));
+        Ok(needs)
+    }
+
+    /// These modules and all that they need, by name, without what is built in.
+    pub fn closure_of(&self, tree: &Tree, wanted: &[String]) -> Outcome<BTreeSet<String>> {
         let mut closure = BTreeSet::new();
         let mut left: Vec<String> = wanted.iter().map(|name| plain(name)).collect();
         while let Some(name) = left.pop() {
-            if self.built_in.contains(&name) || !closure.insert(name.clone()) {
+            if self.built_in.contains(&name) || closure.contains(&name) {
                 continue;
             }
-            let needs = needed.get(&name).ok_or_else(|| {
-                Failure::new(format!("no module {name} in the tree: see initramfs_modules and leave_out of skel.toml"))
-            })?;
-            left.extend(needs.iter().cloned());
+            left.extend(self.needed_by(tree, &name)?);
+            closure.insert(name);
         }
         Ok(closure)
     }
@@ -184,17 +188,17 @@ mod tests {
         let modules = Modules::find(&tree).unwrap();
         assert_eq!(modules.kernel, "1.2");
         assert!(modules.has("a-b") && modules.has("crc_x") && !modules.has("e"));
-        let needed = modules.needed(&tree).unwrap();
-        let closure = modules.closure(&needed, &["a-b".into()]).unwrap();
+        modules.check(&tree).unwrap();
+        let closure = modules.closure_of(&tree, &["a-b".into(), "crc-x".into()]).unwrap();
         assert_eq!(closure.into_iter().collect::<Vec<_>>(), ["a_b", "c_d"]);
-        assert!(modules.closure(&needed, &["e".into()]).unwrap_err().to_string().contains("no module e"));
+        assert!(modules.closure_of(&tree, &["e".into()]).unwrap_err().to_string().contains("no module e"));
     }
 
     #[test]
     fn what_a_module_needs_must_not_be_left_out() {
         let mut tree = tree();
         tree.remove("/usr/lib/modules/1.2/kernel/c-d.ko");
-        let why = Modules::find(&tree).unwrap().needed(&tree).unwrap_err().to_string();
+        let why = Modules::find(&tree).unwrap().check(&tree).unwrap_err().to_string();
         assert!(why.contains("a_b needs c_d"), "{why}");
         tree.file("/usr/lib/modules/1.3/x", 0o644, "");
         assert!(Modules::find(&tree).is_err());
