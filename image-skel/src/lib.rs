@@ -3,14 +3,19 @@
 //! `skel.toml` (written by hand) → lock → `Packages.lock` → fetch → debs in the store → [`tree::Tree`] of the root partition →
 //! partitions → image. Nothing of Debian is run: what its maintainer scripts would have done is done by `configure`, and listed.
 
+pub mod boards;
+pub mod boot_partition;
+pub mod configure;
 pub mod control;
 pub mod deb;
 pub mod fetch;
 pub mod image;
 pub mod index;
+pub mod initramfs;
 pub mod lock;
 pub mod lock_command;
 pub mod mirror;
+pub mod modules;
 pub mod packages;
 pub mod relation;
 pub mod release;
