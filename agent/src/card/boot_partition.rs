@@ -41,7 +41,9 @@ pub fn make_ready(host: &Host, named: Option<&Path>, report: &Reporter) -> Resul
             repair_mounted(&partition, &folder, &mount, report)
         }
         (None, Some(partition)) if host.is_live() => mount_anew(&partition, &folder, report),
-        (None, None) if host.is_live() => Err(not_mounted(&disk.name, &"partition 1 is gone")),
+        (None, None) if host.is_live() => {
+            Err(not_mounted(&format!("partition {BOOT} of {}", disk.name), &"it is gone"))
+        }
         _ => Ok(()),
     }
 }
