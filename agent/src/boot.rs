@@ -6,22 +6,22 @@
 use std::time::Duration;
 
 use offspot_config::compose::{self, Project};
+use tokio::sync::watch;
 
 use crate::arguments::Arguments;
-use crate::engine::Engine;
-use crate::ground::Ground;
+use crate::card::boot_partition;
+use crate::engine::{self, Engine};
+use crate::ground::{Ground, blocking};
 use crate::host::Host;
 use crate::images::Tarball;
 use crate::lock::{Busy, Lock};
 use crate::problem::{CardProblem, Problem};
 use crate::report::followers::Followers;
-use crate::report::{Context, Phase, Reporter, Verdict};
+use crate::report::{Context, Phase, Reporter, Status, Verdict};
 use crate::{images, services, settings};
 
-/// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute.
-const ENGINE_LIMIT: Duration = Duration::from_secs(180);
-/// How long the LED tells the verdict.
-const LED_HOLD: u64 = 60;
+/// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute, and it looks at every container first.
+const ENGINE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Tells the whole story once; the exit code says how it went.
 pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
@@ -31,31 +31,38 @@ pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
     let context = Context::of_this_boot();
 
     // 1. Say you are alive, before any work: a boot that dies leaves no yesterday's READY behind.
-    let (mut followers, said) = Followers::start(host, status.clone(), &context);
-    if let Err(error) = said {
-        report.problem(CardProblem::NoBoot { why: error.to_string() });
-    }
+    let mut followers = say_alive(host, arguments, &report, &status, &context).await;
 
-    let told = async {
-        let verdict = story(host, arguments, &context, &report, &mut followers).await;
-        report.verdict(verdict);
-        // The files on the card come last: what they say is then true for whoever pulls the plug.
-        let written = followers.finish().await;
-        let code = status.borrow().exit_code().unwrap_or(1);
-        match written {
-            Ok(()) => code,
-            // Nobody can read on the card how it went: that is a problem of its own, told by log and exit code alone.
-            Err(error) => {
-                let problem = Problem::from(CardProblem::NoBoot { why: error.to_string() });
-                tracing::error!("{problem}");
-                problem.facts().area.exit_code()
-            }
-        }
-    };
-    tokio::select! {
-        code = told => Ok(code),
-        code = interrupted() => Ok(code),
+    let verdict = story(host, arguments, &context, &report, &mut followers).await;
+    report.verdict(verdict);
+    // The files on the card come last: what they say is then true for whoever pulls the plug.
+    let written = followers.finish().await;
+    let code = status.borrow().exit_code().unwrap_or(1);
+    let Err(error) = written else { return Ok(code) };
+    // Nobody can read on the card how it went: that is a problem of its own, told by log and exit code alone.
+    let problem = Problem::from(CardProblem::NoBoot { why: error.to_string() });
+    tracing::error!("{problem}");
+    Ok(problem.facts().area.exit_code())
+}
+
+/// The first words on the boot partition, which is mounted and in order by then wherever that can be had.
+async fn say_alive(
+    host: &Host,
+    arguments: &Arguments,
+    report: &Reporter,
+    status: &watch::Receiver<Status>,
+    context: &Context,
+) -> Followers {
+    let (of, named, told) = (host.clone(), arguments.card.clone(), report.clone());
+    let ready = blocking(move || boot_partition::make_ready(&of, named.as_deref(), &told)).await;
+    let (followers, said) = Followers::start(host, status.clone(), context);
+    match (ready, said) {
+        // The cause alone is told, not that for want of it nothing could be written either.
+        (Err(problem), _) => report.problem(problem),
+        (Ok(()), Err(error)) => report.problem(CardProblem::NoBoot { why: error.to_string() }),
+        (Ok(()), Ok(())) => {}
     }
+    followers
 }
 
 async fn story(
@@ -68,7 +75,7 @@ async fn story(
     // 2. Read the settings. What is refused leaves the last good value of its key in force.
     report.phase(Phase::Settings, 0);
     let settings = settings::read(host, context, report);
-    followers.add_led(host, &settings.status, hold(host, arguments));
+    followers.add_led(host, &settings.status, arguments.hold);
 
     // 3. Make the card whole. Without a data partition only the host is set up and the verdict given.
     report.phase(Phase::Card, 0);
@@ -96,7 +103,7 @@ async fn story(
     report.phase(Phase::Images, 0);
     let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
     let engine = match project.is_some() || !tarballs.is_empty() {
-        true => reach(arguments, &tarballs, project.as_ref(), report).await,
+        true => reach(host, arguments, &tarballs, project.as_ref(), report).await,
         false => None,
     };
     let Some(engine) = engine else { return ground.conclude(context, report) };
@@ -116,38 +123,26 @@ async fn story(
 
 /// The engine; `None` where it does not answer, which is reported with everything that it costs.
 async fn reach(
+    host: &Host,
     arguments: &Arguments,
     tarballs: &[Tarball],
     project: Option<&Project>,
     report: &Reporter,
 ) -> Option<Engine> {
+    if let Err(error) = services::make_contract(host) {
+        report.note(format!("what containers expect of the box could not be made: {error}"));
+    }
     match Engine::ready(&arguments.socket, ENGINE_LIMIT).await {
         Ok(engine) => Some(engine),
         Err(problem) => {
             report.problem(problem);
+            let host = host.clone();
+            if let Some(words) = blocking(move || engine::last_words(&host)).await {
+                report.note(format!("the engine's last words: {words}"));
+            }
             images::give_up(tarballs, report);
             services::give_up(project, report);
             None
         }
     }
-}
-
-/// How long the LED tells the verdict: not on a development machine, whose LED is not ours.
-fn hold(host: &Host, arguments: &Arguments) -> Duration {
-    Duration::from_secs(arguments.hold.unwrap_or(if host.is_live() { LED_HOLD } else { 0 }))
-}
-
-/// Waits for SIGINT or SIGTERM: 130. Nothing is to be undone: whatever was cut off, the next run completes.
-async fn interrupted() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    tracing::warn!("interrupted; the next run goes on from here");
-    130
 }

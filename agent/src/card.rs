@@ -9,7 +9,9 @@ use crate::host::Host;
 use crate::problem::{CardProblem, Problem};
 use crate::report::Reporter;
 
+pub mod boot_partition;
 mod check;
+mod fat;
 mod filesystem;
 mod find;
 mod gpt;
@@ -20,7 +22,7 @@ mod superblock;
 mod table;
 #[cfg(test)]
 mod table_tests;
-mod tool;
+pub(crate) mod tool;
 
 use filesystem::{BUSY, Filesystem, QUIET};
 use find::{Disk, Partition};

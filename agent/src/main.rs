@@ -56,7 +56,11 @@ async fn obey(arguments: &Arguments) -> u8 {
 
 async fn run(host: &Host, arguments: &Arguments) -> u8 {
     report::journal::start();
-    match boot::run(host, arguments).await {
+    let told = tokio::select! {
+        told = boot::run(host, arguments) => told,
+        code = interrupted() => Ok(code),
+    };
+    match told {
         Ok(code) => code,
         Err(Busy::Held(pid)) => {
             eprintln!("another run is at work, pid {pid}");
@@ -67,4 +71,19 @@ async fn run(host: &Host, arguments: &Arguments) -> u8 {
             1
         }
     }
+}
+
+/// Waits for SIGINT or SIGTERM: 130. Nothing is to be undone: whatever was cut off, the next run completes.
+async fn interrupted() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::warn!("interrupted; the next run goes on from here");
+    130
 }

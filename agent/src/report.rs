@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::problem::{Facts, Problem};
+use timeline::Timeline;
 
 pub mod files;
 pub mod followers;
@@ -14,6 +15,7 @@ pub mod json;
 pub mod led;
 pub mod live;
 pub mod notify;
+pub mod timeline;
 pub mod words;
 
 /// How far the story is; for people to look at, never to branch on.
@@ -100,6 +102,8 @@ pub struct Status {
     pub problems: Vec<Problem>,
     /// Things to know that are no problem: `repaired the filesystem`.
     pub notes: Vec<String>,
+    /// Where the time goes.
+    pub timeline: Timeline,
 }
 
 impl Status {
@@ -113,6 +117,7 @@ impl Status {
             items: Vec::new(),
             problems: Vec::new(),
             notes: Vec::new(),
+            timeline: Timeline::begun(),
         }
     }
 
@@ -197,6 +202,7 @@ impl Reporter {
         tracing::info!(?phase, total, "step");
         self.status.send_modify(|status| {
             (status.phase, status.done, status.total) = (phase, 0, total);
+            tell_time(status);
         });
     }
 
@@ -220,7 +226,10 @@ impl Reporter {
     /// How the boot went: the last word.
     pub fn verdict(&self, verdict: Verdict) {
         tracing::info!(?verdict, "verdict");
-        self.status.send_modify(|status| (status.phase, status.verdict) = (Phase::Done, verdict));
+        self.status.send_modify(|status| {
+            (status.phase, status.verdict) = (Phase::Done, verdict);
+            tell_time(status);
+        });
     }
 
     /// Whether anything went wrong so far: all that a step may read.
@@ -240,5 +249,11 @@ impl Reporter {
         let note = note.into();
         tracing::info!("{note}");
         self.status.send_modify(|status| status.notes.push(note));
+    }
+}
+
+fn tell_time(status: &mut Status) {
+    if let Some((ended, took)) = status.timeline.enter(status.phase) {
+        tracing::info!("{ended:?} took {} ms", took.as_millis());
     }
 }

@@ -24,6 +24,8 @@ mod run;
 mod sources;
 mod up;
 
+pub use sources::make_contract;
+
 /// How a service stands at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceState {

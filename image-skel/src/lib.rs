@@ -4,8 +4,19 @@
 //! partitions → image. Nothing of Debian is run: what its maintainer scripts would have done is done by `configure`, and listed.
 
 pub mod control;
+pub mod deb;
+pub mod fetch;
+pub mod image;
+pub mod index;
 pub mod lock;
+pub mod lock_command;
+pub mod mirror;
 pub mod packages;
+pub mod relation;
+pub mod release;
+pub mod resolve;
 pub mod skel;
+pub mod store;
 pub mod tool;
 pub mod tree;
+pub mod trust;

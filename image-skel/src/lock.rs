@@ -1,6 +1,17 @@
 //! `Packages.lock`: a Debian Packages index of exactly what the image is made of (deb-control(5), deb822(5)).
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::tool::{Doing, Failure, Outcome};
+
+mod date;
+pub mod diff;
+mod read;
+mod write;
+
+pub use date::{from_rfc2822, from_timestamp, timestamp};
+pub(crate) use read::locked;
 
 /// One stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,5 +49,36 @@ impl Lock {
     /// SOURCE_DATE_EPOCH: the newest date of the metadata that it was made from.
     pub fn epoch(&self) -> i64 {
         self.dates.values().copied().max().unwrap_or(0)
+    }
+
+    /// The stanza of a package.
+    pub fn get(&self, package: &str) -> Option<&Locked> {
+        let at = self.packages.binary_search_by(|locked| locked.package.as_str().cmp(package)).ok()?;
+        self.packages.get(at)
+    }
+
+    /// Reads a lock file; what is wrong with it is named with the stanza's number and line.
+    pub fn read(path: &Path) -> Outcome<Lock> {
+        let text = std::fs::read_to_string(path).doing(path.display())?;
+        Lock::parse(&text).map_err(|error| {
+            Failure::new(format!(
+                "{}: {error}; take it back from git, or run `image-skel lock --update`",
+                path.display()
+            ))
+        })
+    }
+
+    /// Writes it beside its place, then puts it there: a failure leaves the old one as it was. A lock that says the same is not touched.
+    pub fn write(&self, path: &Path) -> Outcome<()> {
+        let text = self.print();
+        if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+            return Ok(());
+        }
+        let path = if path.parent().is_some_and(|folder| folder.as_os_str().is_empty()) {
+            Path::new(".").join(path)
+        } else {
+            path.to_owned()
+        };
+        offspot_agent::stream::place::replace(&path, text.as_bytes()).doing(path.display())
     }
 }

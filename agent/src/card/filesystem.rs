@@ -1,13 +1,12 @@
 //! The filesystem of the data partition: checked when it says that it needs it, grown, mounted.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::mount::{MntFlags, MsFlags};
 
 use super::check::missing;
@@ -76,7 +75,7 @@ impl Filesystem<'_> {
         if !superblock.torn && superblock.blocks.saturating_mul(superblock.block) > self.partition.bytes {
             return Err(self.not_mounted("its filesystem is larger than the partition"));
         }
-        if self.in_use() {
+        if self.partition.in_use() {
             if superblock.errors || superblock.growth(self.partition.bytes).is_some() {
                 self.report.problem(self.not_grown("something else is using it".into()));
             }
@@ -113,12 +112,6 @@ impl Filesystem<'_> {
             Ok(None) => Err(self.not_repaired("there is no ext4 on it".into())),
             Err(error) => Err(CardProblem::of_io(&self.partition.name, "reading its filesystem", &error)),
         }
-    }
-
-    /// Mounted elsewhere, perhaps in another namespace: no tool may touch it then.
-    fn in_use(&self) -> bool {
-        let exclusive = OpenOptions::new().read(true).custom_flags(libc::O_EXCL).open(self.partition.node());
-        exclusive.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
     }
 
     /// One ioctl; the new inode tables stay as they are until the verdict. Without it before the ioctl: the kernel would fill them inside it.
@@ -231,15 +224,7 @@ pub(crate) fn read_superblock(partition: &Partition) -> io::Result<Option<Superb
 /// Another option for a mounted ext4, writable; how it is mounted otherwise stays.
 pub(crate) fn remount(point: &Path, option: &str) -> io::Result<()> {
     let mount = mounted::at(point)?.ok_or(io::ErrorKind::NotFound)?;
-    let known = [
-        ("noatime", MsFlags::MS_NOATIME),
-        ("relatime", MsFlags::MS_RELATIME),
-        ("nodev", MsFlags::MS_NODEV),
-        ("nosuid", MsFlags::MS_NOSUID),
-        ("noexec", MsFlags::MS_NOEXEC),
-    ];
-    let kept = known.iter().filter(|(name, _)| mount.has(name)).map(|(_, flag)| *flag);
-    let flags = kept.fold(MsFlags::MS_REMOUNT, |all, flag| all | flag);
+    let flags = MsFlags::MS_REMOUNT | mount.flags();
     Ok(nix::mount::mount(None::<&Path>, point, None::<&str>, flags, Some(option))?)
 }
 

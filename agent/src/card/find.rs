@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::table::Shape;
@@ -94,6 +94,12 @@ impl Partition {
     /// Its device file.
     pub fn node(&self) -> PathBuf {
         node(&self.name)
+    }
+
+    /// Mounted, perhaps in another namespace, or held by another program: no tool may touch it then.
+    pub fn in_use(&self) -> bool {
+        let exclusive = File::options().read(true).custom_flags(nix::libc::O_EXCL).open(self.node());
+        exclusive.is_err_and(|error| error.raw_os_error() == Some(nix::libc::EBUSY))
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use nix::mount::MsFlags;
+
 /// One line of `/proc/self/mountinfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mounted {
@@ -22,6 +24,19 @@ impl Mounted {
     /// Whether the mount or its filesystem has this option.
     pub fn has(&self, option: &str) -> bool {
         [&self.options, &self.filesystem_options].iter().any(|all| all.split(',').any(|one| one == option))
+    }
+
+    /// How it is mounted, for whoever mounts it anew and is to keep that; read-only is not among it.
+    pub fn flags(&self) -> MsFlags {
+        let known = [
+            ("noatime", MsFlags::MS_NOATIME),
+            ("relatime", MsFlags::MS_RELATIME),
+            ("nodev", MsFlags::MS_NODEV),
+            ("nosuid", MsFlags::MS_NOSUID),
+            ("noexec", MsFlags::MS_NOEXEC),
+        ];
+        let kept = known.iter().filter(|(name, _)| self.has(name)).map(|(_, flag)| *flag);
+        kept.fold(MsFlags::empty(), |all, flag| all | flag)
     }
 }
 
@@ -89,5 +104,6 @@ mod tests {
         assert_eq!((mounts[0].device.as_str(), mounts[0].options.as_str()), ("98:0", "rw,noatime"));
         assert_eq!(mounts[1].point, Path::new("/with blank"));
         assert!(mounts[1].has("noinit_itable") && mounts[1].has("ro") && !mounts[1].has("noatime"));
+        assert_eq!((mounts[0].flags(), mounts[1].flags()), (MsFlags::MS_NOATIME, MsFlags::empty()));
     }
 }

@@ -97,7 +97,7 @@ impl CardProblem {
                 "E-CARD-TOOL",
                 Area::Card,
                 format!("{tool} could not be run: {why}"),
-                "install the package that holds it (e2fsprogs), or write the image to the card again",
+                "install the package that holds it (e2fsprogs, dosfstools), or write the image to the card again",
             ),
             CardProblem::Filesystem { partition, why } => Facts::new(
                 "E-CARD-FILESYSTEM",

@@ -18,7 +18,7 @@ impl EngineProblem {
                 "E-ENGINE-SILENT",
                 Area::Engine,
                 format!("the container engine does not answer: {why}"),
-                "switch the box off and on; if it stays so, write the image to the card again",
+                "switch the box off and on; if it stays so, send OFFSPOT-STATUS.txt to whoever made the card",
             ),
             EngineProblem::Failed { doing, why } => Facts::new(
                 "E-ENGINE-FAILED",

@@ -1,6 +1,7 @@
 //! The status on the boot partition: fixed-size files made once and overwritten in place, so that FAT never changes.
 //!
-//! Written when a step begins or a problem appears, at most every ten seconds, and at the verdict. Only sectors that differ are written.
+//! Written when a step with something to move begins or ends, or a problem appears, at most every ten seconds, and at the verdict: twice
+//! in a boot that finds all in place. Only sectors that differ are written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -37,10 +38,13 @@ pub struct Files {
 }
 
 impl Files {
-    /// Reads what is there. A boot partition that is not there is an error.
+    /// Reads what is there. A boot partition that is not there is an error; on a live host its folder alone, on the root partition, is none.
     pub fn open(host: &Host) -> io::Result<Files> {
         let folder = host.boot();
         std::fs::metadata(&folder)?;
+        if host.is_live() && !is_mount_point(&folder)? {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("nothing is mounted on {}", folder.display())));
+        }
         let held = [TEXT, SLOTS[0], SLOTS[1]].map(|name| bounded(&folder.join(name)).unwrap_or_default());
         let seq = held[1..].iter().filter_map(|held| slot_seq(held)).max().unwrap_or(0);
         Ok(Files { folder, seq, held })
@@ -115,9 +119,9 @@ fn bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(held)
 }
 
-/// What makes a change worth a write.
-fn seen(status: &Status) -> (Verdict, super::Phase, usize) {
-    (status.verdict, status.phase, status.problems.len())
+/// What makes a change worth a write. A step with nothing to move is none: an unchanged card is worn by the first word and the last.
+fn seen(status: &Status) -> (Verdict, Option<super::Phase>, usize) {
+    (status.verdict, (status.total > 0).then_some(status.phase), status.problems.len())
 }
 
 fn slot_seq(held: &[u8]) -> Option<u64> {

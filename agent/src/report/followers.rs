@@ -1,7 +1,6 @@
 //! All that reads the status while the story goes on, started together and awaited together.
 
 use std::io;
-use std::time::Duration;
 
 use offspot_config::settings::StatusOptions;
 use tokio::sync::watch;
@@ -36,13 +35,12 @@ impl Followers {
         (followers, said)
     }
 
-    /// The LED joins once the settings have named it, milliseconds after the start. After the verdict it holds it for `hold`.
-    pub fn add_led(&mut self, host: &Host, options: &StatusOptions, hold: Duration) {
-        let Some(led) = options.use_led.then(|| led::Led::find(host, options.led.as_deref())).flatten() else { return };
-        if let Err(error) = led.working() {
-            tracing::warn!("setting the LED: {error}");
+    /// The LED joins once the settings have named it, milliseconds after the start. It tells the verdict for `hold` seconds.
+    pub fn add_led(&mut self, host: &Host, options: &StatusOptions, hold: Option<u64>) {
+        if options.use_led {
+            let (status, hold) = (self.status.clone(), led::hold(host, hold));
+            self.others.push(tokio::spawn(led::follow(host.clone(), options.led.clone(), status, hold)));
         }
-        self.others.push(tokio::spawn(led::follow(led, self.status.clone(), hold)));
     }
 
     /// Waits until all have told the verdict, the LED's time included. The error is that of the boot partition.

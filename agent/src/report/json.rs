@@ -37,6 +37,7 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         "problems": problems,
         "items": items,
         "notes": status.notes,
+        "timeline": status.timeline.to_json(),
     })
 }
 

@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use offspot_config::compose::{MountKind, Service};
 
 use crate::host::Host;
+use crate::stream::place::replace;
 
 /// Says `online` or `offline` to containers; must be there before any container is made, see `A.11` of the formats.
 const INTERNET: &str = "/run/internet";
@@ -21,8 +22,27 @@ const FILES: [&str; 7] = [
     "/run/docker.sock",
     "/var/run/docker.sock",
 ];
+/// `compose.yml` of a card without containers.
+const NO_SERVICES: &[u8] = b"services: {}\n";
 /// Most symbolic links followed in one path.
 const LINKS: usize = 40;
+
+/// Makes what containers bind by contract and the agent answers for, before the engine is first called: it starts the containers of
+/// earlier boots at once, and would make a folder of every source that is missing. What is there stays, but for such a folder.
+pub fn make_contract(host: &Host) -> io::Result<()> {
+    fs::create_dir_all(host.run())?;
+    fs::create_dir_all(host.path("/etc/offspot"))?;
+    let (internet, compose) = (below(host, INTERNET)?, host.compose());
+    for file in [&internet, &compose] {
+        // Succeeds on an empty folder alone.
+        let _ = fs::remove_dir(file);
+    }
+    match offline(&internet) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    if compose.exists() { Ok(()) } else { replace(&compose, NO_SERVICES) }
+}
 
 /// Finds, and where compose would makes, the bind sources of a service. Fails with words where one is missing and must not be made.
 pub fn prepare(host: &Host, service: &Service) -> Result<BTreeMap<String, PathBuf>, String> {
@@ -113,6 +133,25 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_containers_bind_is_there_and_a_folder_in_its_place_is_not() {
+        let root = std::env::temp_dir().join(format!("offspot-contract-{}", std::process::id()));
+        let host = Host::new(&root);
+        // As an engine leaves it that was quicker.
+        fs::create_dir_all(host.compose()).unwrap();
+        fs::create_dir_all(root.join("run/internet")).unwrap();
+        make_contract(&host).unwrap();
+        assert_eq!(fs::read_to_string(root.join("run/internet")).unwrap(), "offline\n");
+        assert!(offspot_config::yaml::read(&fs::read(host.compose()).unwrap()).root.is_some());
+        assert!(root.join("run/offspot").is_dir() && root.join("etc/offspot").is_dir());
+        fs::write(root.join("run/internet"), "online\n").unwrap();
+        fs::write(host.compose(), "services: {a: {image: b}}\n").unwrap();
+        make_contract(&host).unwrap();
+        assert_eq!(fs::read_to_string(root.join("run/internet")).unwrap(), "online\n");
+        assert!(fs::read_to_string(host.compose()).unwrap().contains("image: b"));
+        fs::remove_dir_all(root).unwrap();
+    }
 
     #[test]
     fn links_stay_below_the_root() {

@@ -28,8 +28,12 @@ pub struct Fetcher {
 
 /// An answer whose body is yet to be read.
 pub struct Answer {
-    /// Bytes it will have, where the server says so.
+    /// Bytes the body will have, where the server says so.
     pub length: Option<u64>,
+    /// Where in the file its first byte stands: 0, or where [`Fetcher::rest`] asked it to begin.
+    pub from: u64,
+    /// A strong `ETag`, else `Last-Modified`: by it a later [`Fetcher::rest`] knows the file again.
+    pub validator: Option<String>,
     /// The body; ending too early is an error.
     pub body: Box<dyn Read + Send>,
 }
@@ -76,18 +80,31 @@ impl Fetcher {
 
     /// Asks for `url`, `http://…` or `https://…`.
     pub fn get(&self, url: &str) -> Result<Answer, Unanswered> {
+        self.rest(url, 0, None)
+    }
+
+    /// Asks for what of `url` stands behind the first `have` bytes; with a `validator` only if the file is still the same (RFC 9110, 13.1.5
+    /// and 14.2). A server that does not know ranges, or has another file now, answers with all of it: see [`Answer::from`].
+    pub fn rest(&self, url: &str, have: u64, validator: Option<&str>) -> Result<Answer, Unanswered> {
         let shown = shown(url);
         let host = host(url).to_owned();
         if self.silent().contains(&host) {
             return Err(Unanswered { why: format!("{shown}: {host} did not answer before"), again: false });
         }
         let secure = url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-        let answer = self.agent.get(url).config().https_only(secure).build().call();
+        let mut request = self.agent.get(url);
+        if have > 0 {
+            request = request.header("range", format!("bytes={have}-"));
+        }
+        if let Some(validator) = validator.filter(|_| have > 0) {
+            request = request.header("if-range", validator);
+        }
+        let answer = request.config().https_only(secure).build().call();
         let answer = answer.map_err(|error| {
             let (why, again) = words(&error);
             Unanswered { why: format!("{shown}: {why}"), again }
         })?;
-        judge(answer).map_err(|(why, again)| Unanswered { why: format!("{shown}: {why}"), again })
+        judge(answer, have).map_err(|(why, again)| Unanswered { why: format!("{shown}: {why}"), again })
     }
 
     /// Asks this host no more: every try of one item failed, and the next would wait as long.
@@ -100,18 +117,27 @@ impl Fetcher {
     }
 }
 
-fn judge(answer: Response<ureq::Body>) -> Result<Answer, (String, bool)> {
+fn judge(answer: Response<ureq::Body>, have: u64) -> Result<Answer, (String, bool)> {
     let status = answer.status();
-    if status != 200 {
+    let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let part = have > 0 && status == 206;
+    if status != 200 && !part {
         let again = status.is_server_error() || status == 408 || status == 429;
         return Err((format!("the server says {status}"), again));
     }
-    let coding = answer.headers().get("content-encoding").and_then(|value| value.to_str().ok());
+    let begins = |range: &str| range.starts_with(&format!("bytes {have}-"));
+    if part && !header("content-range").is_some_and(begins) {
+        return Err(("the server sends another part of it than was asked for".into(), false));
+    }
+    let coding = header("content-encoding");
     if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return Err((format!("the server sends it packed ({coding}) though asked not to"), false));
     }
+    let strong = header("etag").filter(|tag| tag.starts_with('"'));
+    let validator = strong.or_else(|| header("last-modified")).map(str::to_owned);
     let body = answer.into_body();
-    Ok(Answer { length: body.content_length(), body: Box::new(Paced::new(body.into_reader())) })
+    let from = if part { have } else { 0 };
+    Ok(Answer { length: body.content_length(), from, validator, body: Box::new(Paced::new(body.into_reader())) })
 }
 
 /// A body that fails once it comes too slowly.
