@@ -39,3 +39,13 @@ pub const SUITE: &[Package] = &[
 
 /// What `bench` needs beside [`DEMO`] and [`SUITE`].
 pub const BENCH: &[Package] = &[program("valgrind", "valgrind"), program("strace", "strace")];
+
+/// What `boot` needs.
+pub const BOOT: &[Package] = &[
+    program("qemu-system-arm", "qemu-system-aarch64"),
+    program("device-tree-compiler", "fdtput"),
+    program("mtools", "mcopy"),
+    program("fdisk", "sfdisk"),
+    program("e2fsprogs", "debugfs"),
+    program("util-linux", "fallocate"),
+];
