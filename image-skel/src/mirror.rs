@@ -84,7 +84,9 @@ impl Mirrors<'_> {
         let none = "no mirror is named that knows what is newest".to_owned();
         let why = if why.is_empty() { none } else { why.join("\n  ") };
         let (archive, suite) = (&archive.name, wanted.suite);
-        Err(Failure::new(format!("{archive} {suite}:\n  {why}\n  name another mirror in skel.toml, or try again later")))
+        Err(Failure::new(format!(
+            "{archive} {suite}:\n  {why}\n  name another mirror in skel.toml, or try again later"
+        )))
     }
 
     fn one_mirror(&self, mirror: &str, wanted: &Wanted<'_>) -> Result<(Release, Vec<String>), Missing> {
