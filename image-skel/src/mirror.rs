@@ -83,7 +83,10 @@ impl Mirrors<'_> {
         why.dedup();
         let none = "no mirror is named that knows what is newest".to_owned();
         let why = if why.is_empty() { none } else { why.join("\n  ") };
-        Err(Failure::new(format!("{} {}:\n  {why}", archive.name, wanted.suite)))
+        let (archive, suite) = (&archive.name, wanted.suite);
+        Err(Failure::new(format!(
+            "{archive} {suite}:\n  {why}\n  name another mirror in skel.toml, or try again later"
+        )))
     }
 
     fn one_mirror(&self, mirror: &str, wanted: &Wanted<'_>) -> Result<(Release, Vec<String>), Missing> {
