@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 use crate::modules::Modules;
 use crate::skel::{Board, Part, Skel};
 use crate::tool::{Failure, Outcome};
@@ -10,7 +12,7 @@ use crate::tree::Tree;
 const BOOT: &str = "/boot/firmware";
 
 /// One row: a part of a board, and what drives it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// `Raspberry Pi 4 Model B`.
     pub board: String,
