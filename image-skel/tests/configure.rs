@@ -153,7 +153,8 @@ fn the_example_settings_are_harmless_and_right_when_uncommented() {
     assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')));
     // Prose has one blank after the sign; keys have none, what is below them at least two.
     let is_prose = |line: &str| line.starts_with("# ") && !line.starts_with("#  ");
-    let keys: String = text.lines().filter(|line| !is_prose(line)).map(|line| format!("{}\n", line.trim_start_matches('#'))).collect();
+    let keys: String =
+        text.lines().filter(|line| !is_prose(line)).map(|line| format!("{}\n", line.trim_start_matches('#'))).collect();
     let uncommented = std::env::temp_dir().join(format!("offspot-example-{}.yaml", std::process::id()));
     std::fs::write(&uncommented, &keys).unwrap();
     assert_eq!(offspot_agent::commands::check(&uncommented, false), 0, "{keys}");
