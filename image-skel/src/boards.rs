@@ -117,7 +117,9 @@ mod tests {
     }
 
     fn skel(parts: &str) -> Skel {
-        crate::configure::tests::skel(&format!("[[boards]]\nname = 'Pi'\ndevice_tree = 'pi.dtb'\n[boards.parts]\n{parts}"))
+        crate::configure::tests::skel(&format!(
+            "[[boards]]\nname = 'Pi'\ndevice_tree = 'pi.dtb'\n[boards.parts]\n{parts}"
+        ))
     }
 
     #[test]
@@ -129,10 +131,15 @@ mod tests {
         );
         let rows = table(&tree(), &boot, &good).unwrap();
         let text = text(&rows);
-        assert_eq!(text, "Pi\n  ethernet  genet, brcm/b.bin\n  sd        mmc-x (built in)\n  usb       not yet: no driver\n");
+        assert_eq!(
+            text,
+            "Pi\n  ethernet  genet, brcm/b.bin\n  sd        mmc-x (built in)\n  usb       not yet: no driver\n"
+        );
         let bad = skel("sd = { modules = ['x'] }\nled = { files = ['/usr/lib/firmware/brcm/gone.bin'] }\nusb = {}");
         let why = table(&tree(), &Tree::default(), &bad).unwrap_err().to_string();
-        for part in ["no device tree pi.dtb", "sd: no module x", "led: no file /usr/lib/firmware/brcm/gone.bin", "usb: neither"] {
+        for part in
+            ["no device tree pi.dtb", "sd: no module x", "led: no file /usr/lib/firmware/brcm/gone.bin", "usb: neither"]
+        {
             assert!(why.contains(part), "{why}");
         }
     }

@@ -121,7 +121,10 @@ mod tests {
         let text = boot.read("/OFFSPOT-STATUS.txt").unwrap();
         assert_eq!(text.len(), TEXT_SIZE);
         assert!(text.is_ascii() && text.starts_with(b"WAITING"));
-        assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), text.iter().filter(|byte| **byte == b'\r').count());
+        assert_eq!(
+            text.iter().filter(|byte| **byte == b'\n').count(),
+            text.iter().filter(|byte| **byte == b'\r').count()
+        );
         for slot in SLOTS {
             let json = boot.read(format!("/{slot}")).unwrap();
             assert_eq!(json.len(), JSON_SIZE);

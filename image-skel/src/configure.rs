@@ -103,7 +103,10 @@ fn folders(tree: &mut Tree) -> Outcome<()> {
     }
     for (link, target) in [("/var/run", "/run"), ("/var/lock", "/run/lock")] {
         if let Some((inside, _)) = tree.iter().find(|(path, _)| path.parent() == Some(Path::new(link))) {
-            return Err(Failure::new(format!("{} is in a package, but {link} is a link: leave it out", inside.display())));
+            return Err(Failure::new(format!(
+                "{} is in a package, but {link} is a link: leave it out",
+                inside.display()
+            )));
         }
         tree.remove(link);
         tree.symlink(link, target);
@@ -132,7 +135,8 @@ fn alternatives(tree: &mut Tree) -> Outcome<()> {
 
 /// One file of all of Mozilla's authorities; the single ones are not linked by hash, since every program here reads the one.
 fn certificates(tree: &mut Tree) -> Outcome<usize> {
-    let files: Vec<_> = tree.iter().map(|(path, _)| path.to_owned()).filter(|path| path.starts_with(CERTIFICATES)).collect();
+    let files: Vec<_> =
+        tree.iter().map(|(path, _)| path.to_owned()).filter(|path| path.starts_with(CERTIFICATES)).collect();
     let mut bundle = Vec::new();
     let mut count = 0;
     for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "crt")) {
@@ -143,7 +147,9 @@ fn certificates(tree: &mut Tree) -> Outcome<usize> {
         count += 1;
     }
     if count == 0 {
-        return Err(Failure::new(format!("{CERTIFICATES}: no certificate: name ca-certificates in skel.toml, packages")));
+        return Err(Failure::new(format!(
+            "{CERTIFICATES}: no certificate: name ca-certificates in skel.toml, packages"
+        )));
     }
     tree.file("/etc/ssl/certs/ca-certificates.crt", 0o644, bundle);
     Ok(count)
@@ -174,7 +180,9 @@ fn fstab(tree: &Tree, skel: &Skel) -> Outcome<()> {
     for number in 1..=2 {
         let id = partition_id(skel, number);
         if !text.contains(&id) {
-            return Err(Failure::new(format!("the overlay's etc/fstab does not name {id}, which skel.toml's disk_id makes")));
+            return Err(Failure::new(format!(
+                "the overlay's etc/fstab does not name {id}, which skel.toml's disk_id makes"
+            )));
         }
     }
     Ok(())

@@ -31,7 +31,9 @@ impl Modules {
         let below = |path: &Path| path.strip_prefix(FOLDER).ok().map(Path::to_owned);
         let kernels: BTreeSet<String> = tree
             .iter()
-            .filter_map(|(path, _)| below(path)?.components().next().map(|name| name.as_os_str().to_string_lossy().into_owned()))
+            .filter_map(|(path, _)| {
+                below(path)?.components().next().map(|name| name.as_os_str().to_string_lossy().into_owned())
+            })
             .collect();
         let mut kernels = kernels.into_iter();
         let (Some(kernel), None) = (kernels.next(), kernels.next()) else {
@@ -79,7 +81,9 @@ impl Modules {
         })?;
         let mut needs = self.needs(tree, file)?;
         if let Some(missing) = needs.iter().find(|needed| !self.has(needed)) {
-            return Err(Failure::new(format!("the module {name} needs {missing}: keep it in skel.toml, or leave out both")));
+            return Err(Failure::new(format!(
+                "the module {name} needs {missing}: keep it in skel.toml, or leave out both"
+            )));
         }
         needs.retain(|needed| self.files.contains_key(needed));
         Ok(needs)

@@ -73,7 +73,9 @@ fn unique(what: &str, all: &[(String, String)]) -> Outcome<()> {
     for (name, line) in all {
         let id = line.split(':').nth(2).unwrap_or_default();
         if names.insert(name, ()).is_some() {
-            return Err(Failure::new(format!("skel.toml: {what}: {name} stands there twice, or Debian has it already")));
+            return Err(Failure::new(format!(
+                "skel.toml: {what}: {name} stands there twice, or Debian has it already"
+            )));
         }
         if let Some(other) = ids.insert(id, name) {
             return Err(Failure::new(format!("skel.toml: {what}: {name} has the number {id} of {other}")));
@@ -85,7 +87,8 @@ fn unique(what: &str, all: &[(String, String)]) -> Outcome<()> {
 /// Every `u` and `g` line below `/usr/lib/sysusers.d` names an account that is there.
 fn missing(tree: &Tree, accounts: &Accounts) -> Outcome<()> {
     let has = |all: &[(String, String)], name: &str| all.iter().any(|(known, _)| known == name);
-    let files: Vec<_> = tree.iter().map(|(path, _)| path).filter(|path| path.starts_with("/usr/lib/sysusers.d")).collect();
+    let files: Vec<_> =
+        tree.iter().map(|(path, _)| path).filter(|path| path.starts_with("/usr/lib/sysusers.d")).collect();
     for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "conf")) {
         let text = String::from_utf8(tree.read(path).doing(path.display())?).doing(path.display())?;
         for line in text.lines() {
@@ -123,7 +126,9 @@ mod tests {
     #[test]
     fn nobody_has_a_password_and_shadow_is_not_for_everyone() {
         let mut tree = tree();
-        let skel = skel("users = [{ name = 'bus', uid = 101, gecos = 'Bus', home = '/' }]\ngroups = [{ name = 'docker', gid = 103 }]");
+        let skel = skel(
+            "users = [{ name = 'bus', uid = 101, gecos = 'Bus', home = '/' }]\ngroups = [{ name = 'docker', gid = 103 }]",
+        );
         assert_eq!(write(&mut tree, &skel, 86_400 * 20_000).unwrap(), (2, 4));
         assert_eq!(tree.read("/etc/shadow").unwrap(), b"root:*:20000:0:99999:7:::\nbus:*:20000:0:99999:7:::\n");
         let passwd = String::from_utf8(tree.read("/etc/passwd").unwrap()).unwrap();

@@ -34,7 +34,8 @@ fn fill(template: &str, profile: &str, section: &str, kind: &str, placeholder: &
     let lines: String = stack(profile, section).iter().map(|line| format!("{kind}\t{line}\n")).collect();
     let primary = profile.lines().any(|line| line == format!("{section}-Type: Primary"));
     // A stack without a module of its own that decides lets pass.
-    let (first, more) = if primary { (lines, String::new()) } else { (format!("{kind}\t[default=1]\tpam_permit.so\n"), lines) };
+    let (first, more) =
+        if primary { (lines, String::new()) } else { (format!("{kind}\t[default=1]\tpam_permit.so\n"), lines) };
     template
         .replace(&format!("${placeholder}_primary\n"), &first)
         .replace(&format!("${placeholder}_additional\n"), &more)
@@ -44,7 +45,10 @@ fn fill(template: &str, profile: &str, section: &str, kind: &str, placeholder: &
 fn stack(profile: &str, section: &str) -> Vec<String> {
     let of = |header: String| -> Vec<String> {
         let lines = profile.lines().skip_while(|line| *line != header).skip(1);
-        lines.take_while(|line| line.starts_with([' ', '\t'])).map(|line| line.trim().replace("success=end", "success=1")).collect()
+        lines
+            .take_while(|line| line.starts_with([' ', '\t']))
+            .map(|line| line.trim().replace("success=end", "success=1"))
+            .collect()
     };
     let initial = of(format!("{section}-Initial:"));
     if initial.is_empty() { of(format!("{section}:")) } else { initial }
@@ -59,7 +63,10 @@ mod tests {
     #[test]
     fn templates_are_filled_as_by_pam_auth_update() {
         let auth = "# x\n$auth_primary\nauth\trequisite\tpam_deny.so\n$auth_additional\n";
-        assert_eq!(fill(auth, PROFILE, "Auth", "auth", "auth"), "# x\nauth\t[success=1]\tu.so\nauth\trequisite\tpam_deny.so\n");
+        assert_eq!(
+            fill(auth, PROFILE, "Auth", "auth", "auth"),
+            "# x\nauth\t[success=1]\tu.so\nauth\trequisite\tpam_deny.so\n"
+        );
         let session = "$session_primary\n$session_additional\n";
         let filled = fill(session, PROFILE, "Session", "session", "session");
         assert_eq!(filled, "session\t[default=1]\tpam_permit.so\nsession\trequired\tu.so\n");

@@ -32,8 +32,7 @@ impl Archive {
         self.members += 1;
         let number = if mode == 0 { 0 } else { self.members };
         // ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
-        let fields =
-            [number, mode, 0, 0, links, 0, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+        let fields = [number, mode, 0, 0, links, 0, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
         self.bytes.extend(b"070701");
         for field in fields {
             self.bytes.extend(format!("{field:08X}").bytes());
@@ -56,6 +55,7 @@ mod tests {
 
     #[test]
     fn cpio_reads_what_we_wrote() {
+        crate::packages::install_missing(&[crate::packages::program("cpio", "cpio")]).unwrap();
         let mut archive = Archive::default();
         archive.folder("a");
         archive.file("a/b", 0o755, b"hello\n");
