@@ -29,6 +29,7 @@ pub enum Phase {
     Plan,
     Host,
     Content,
+    Engine,
     Images,
     Services,
     Done,
