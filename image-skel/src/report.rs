@@ -33,7 +33,7 @@ pub struct Partition {
     pub total: Room,
     /// By package, `(ours)` among them, largest first.
     pub owners: Vec<(String, Room)>,
-    /// By folder, two levels of `/usr` and one of all else, largest first.
+    /// By folder, largest first: three levels of `/usr/lib` and `/usr/share`, two of `/usr`, one of all else.
     pub folders: Vec<(String, Room)>,
 }
 
@@ -64,7 +64,7 @@ impl Partition {
             };
             total.add(room);
             owners.entry(owner).or_insert_with(Room::default).add(room);
-            folders.entry(folder(path)).or_insert_with(Room::default).add(room);
+            folders.entry(folder(path, node)).or_insert_with(Room::default).add(room);
         }
         Partition { total, owners: largest_first(owners), folders: largest_first(folders) }
     }
@@ -88,10 +88,15 @@ impl Room {
     }
 }
 
-fn folder(path: &Path) -> String {
-    let levels = if path.starts_with("/usr") { 2 } else { 1 };
-    let mut parts = path.iter().skip(1).map(|part| part.to_string_lossy());
-    parts.by_ref().take(levels).fold(String::new(), |folder, part| format!("{folder}/{part}"))
+fn folder(path: &Path, node: &Node) -> String {
+    let levels = match path {
+        path if path.starts_with("/usr/lib") || path.starts_with("/usr/share") => 3,
+        path if path.starts_with("/usr") => 2,
+        _ => 1,
+    };
+    let folder = if node.kind == Kind::Folder { path } else { path.parent().unwrap_or(path) };
+    let parts = folder.iter().skip(1).take(levels).map(|part| part.to_string_lossy());
+    parts.fold(String::new(), |folder, part| format!("{folder}/{part}"))
 }
 
 fn largest_first(rooms: BTreeMap<String, Room>) -> Vec<(String, Room)> {
@@ -148,23 +153,24 @@ mod tests {
         root.put("/usr/bin", package(Kind::Folder));
         root.put("/usr/bin/b", package(Kind::File(Source::Bytes(vec![0; 100_000]))));
         root.put("/usr/bin/c", package(Kind::Hard("/usr/bin/b".into())));
+        root.put("/usr/lib/x", package(Kind::Folder));
         root.put("/usr/bin/d", package(Kind::Symlink("b".into())));
         let report = report(&root, &Tree::default());
         let room = |blocks: u64, bytes, inodes| Room { blocks_bytes: blocks * 4096, bytes, inodes };
-        assert_eq!(report.root.total, room(2 + 1 + 1 + 25 + 1, 104_098, 6));
-        assert_eq!(report.root.owners, [("p".into(), room(27, 100_001, 4)), ("(ours)".into(), room(3, 4097, 2))]);
+        assert_eq!(report.root.total, room(2 + 1 + 1 + 25 + 1 + 1, 104_098, 7));
+        assert_eq!(report.root.owners, [("p".into(), room(28, 100_001, 5)), ("(ours)".into(), room(3, 4097, 2))]);
         let folders: Vec<&str> = report.root.folders.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(folders, ["/usr/bin", "/etc", "/usr"]);
+        assert_eq!(folders, ["/usr/bin", "/etc", "/usr", "/usr/lib/x"]);
         assert_eq!(report.boot.total, Room::default());
         assert!(
-            report.text().starts_with("root partition: 0.1 MB unpacked, 6 files\n  by package\n        0.1  p\n"),
+            report.text().starts_with("root partition: 0.1 MB unpacked, 7 files\n  by package\n        0.1  p\n"),
             "{}",
             report.text()
         );
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert_eq!(
             json["root"]["owners"][0],
-            serde_json::json!(["p", {"blocks_bytes": 110_592, "bytes": 100_001, "inodes": 4}])
+            serde_json::json!(["p", {"blocks_bytes": 114_688, "bytes": 100_001, "inodes": 5}])
         );
     }
 }

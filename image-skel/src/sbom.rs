@@ -149,3 +149,107 @@ fn fingerprint(lock: &Lock) -> String {
     }
     digest.hex()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::skel::{Archive, Partitions, Units};
+
+    fn locked(package: &str, version: &str, fields: &[(&str, &str)]) -> Locked {
+        Locked {
+            package: package.into(),
+            version: version.into(),
+            architecture: "arm64".into(),
+            filename: format!("pool/{package}.deb"),
+            size: 1,
+            sha256: "0".repeat(64),
+            suite: "trixie-security".into(),
+            order: 1,
+            fields: fields.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        }
+    }
+
+    fn skel() -> Skel {
+        let archive = Archive {
+            name: "security".into(),
+            mirrors: vec!["file:///export".into(), "https://mirror.example/{timestamp}".into()],
+            suites: vec!["trixie-security".into()],
+            components: vec!["main".into()],
+            security: true,
+            max_age_days: None,
+        };
+        let (root_uuid, data_uuid) = Default::default();
+        let partitions =
+            Partitions { disk_id: 1, boot_mib: 1, root_mib: 1, data_mib: 1, root_uuid, data_uuid, boot_id: 1 };
+        let (packages, from, leave_out, keep) = Default::default();
+        let (users, groups, initramfs_modules, boards) = Default::default();
+        let archives = vec![archive];
+        let architecture = "arm64".into();
+        Skel {
+            architecture,
+            archives,
+            packages,
+            from,
+            leave_out,
+            keep,
+            partitions,
+            users,
+            groups,
+            units: Units::default(),
+            initramfs_modules,
+            boards,
+        }
+    }
+
+    fn lock() -> Lock {
+        let library =
+            locked("libstdc++6", "1:14.2.0-19+b1", &[("Source", "gcc-14 (14.2.0-19)"), ("Provides", "libcxx (= 1)")]);
+        let program = locked(
+            "program",
+            "2",
+            &[("Depends", "libcxx:any (>= 1), awk | program"), ("Pre-Depends", "libstdc++6 (>= 1)")],
+        );
+        Lock { packages: vec![library, program], dates: [("trixie-security".to_owned(), 1_794_470_141)].into() }
+    }
+
+    /// What the schema of SPDX 2.3 requires of a document, a package, a relationship, and of the patterns of identifiers.
+    #[test]
+    fn what_spdx_requires_is_there() {
+        let text = spdx(&lock(), &skel(), 1_794_470_141).unwrap();
+        assert_eq!(text, spdx(&lock(), &skel(), 1_794_470_141).unwrap());
+        let document: Value = serde_json::from_str(&text).unwrap();
+        for required in ["SPDXID", "creationInfo", "dataLicense", "name", "spdxVersion", "documentNamespace"] {
+            assert!(!document[required].is_null(), "{required}");
+        }
+        assert_eq!(document["creationInfo"]["created"], "2026-11-12T07:55:41Z");
+        let mut ids = BTreeSet::from(["SPDXRef-DOCUMENT"]);
+        for package in document["packages"].as_array().unwrap() {
+            for required in ["SPDXID", "downloadLocation", "name"] {
+                assert!(package[required].is_string(), "{required}");
+            }
+            let id = package["SPDXID"].as_str().unwrap();
+            let rest = id.strip_prefix("SPDXRef-").unwrap();
+            assert!(rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')), "{id}");
+            assert!(ids.insert(id), "{id} twice");
+        }
+        for relationship in document["relationships"].as_array().unwrap() {
+            for end in ["spdxElementId", "relatedSpdxElement"] {
+                assert!(ids.contains(relationship[end].as_str().unwrap()), "{relationship}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_package_says_where_it_is_from_and_what_it_needs() {
+        let document: Value = serde_json::from_str(&spdx(&lock(), &skel(), 0).unwrap()).unwrap();
+        let library = &document["packages"][1];
+        assert_eq!(library["downloadLocation"], "https://mirror.example/20261112T075541Z/pool/libstdc++6.deb");
+        assert_eq!(library["sourceInfo"], "built from the source package gcc-14 14.2.0-19");
+        let purl = "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2.0-19%2Bb1?arch=arm64&distro=trixie";
+        assert_eq!(library["externalRefs"][0]["referenceLocator"], purl);
+        let relationships = document["relationships"].as_array().unwrap();
+        let needs = relationships.iter().filter(|relationship| relationship["relationshipType"] == "DEPENDS_ON");
+        let ends: Vec<_> = needs.map(|one| (&one["spdxElementId"], &one["relatedSpdxElement"])).collect();
+        assert_eq!(ends, [(&json!("SPDXRef-Package-program"), &json!("SPDXRef-Package-libstdcPP6"))]);
+    }
+}
