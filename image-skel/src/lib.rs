@@ -6,6 +6,7 @@
 pub mod control;
 pub mod image;
 pub mod lock;
+pub mod outputs;
 pub mod packages;
 pub mod skel;
 pub mod tool;
