@@ -113,14 +113,12 @@ fn repair(node: &Path, name: &str, report: &Reporter) -> Result<(), CardProblem>
         Ok(_) => return Err(CardProblem::Filesystem { partition: name.to_owned(), why: ended.gist() }),
         Err(error) => return Err(CardProblem::of_io(name, "checking the boot partition", &error)),
     }
+    tracing::info!("fsck.fat on {name}: {}", ended.gist());
     let salvaged = match ended.said.contains("Reclaimed") {
         true => "; pieces of lost files are in FSCK0000.REC and following, which may be deleted",
         false => "",
     };
-    report.note(format!(
-        "the boot partition was not unmounted last time (power cut?) and has been repaired{salvaged}: {}",
-        ended.gist()
-    ));
+    report.note(format!("the boot partition was not unmounted last time (power cut?) and has been repaired{salvaged}"));
     Ok(())
 }
 
