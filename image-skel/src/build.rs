@@ -95,7 +95,10 @@ pub fn build(options: &Options) -> Outcome<Built> {
         let path = image.with_extension("spdx.json");
         fs::write(&path, sbom::spdx(&lock, &skel, epoch)?).doing(path.display())?;
     }
-    let outputs = options.pack.then(|| outputs::write(&image, outputs::Options { zst: true, xz: true, bmap: true })).transpose()?;
+    let outputs = options
+        .pack
+        .then(|| outputs::write(&image, outputs::Options { zst: true, xz: true, bmap: true }))
+        .transpose()?;
     fs::write(&made_from, inputs::digest(options)?).doing(made_from.display())?;
     Ok(Built { image, outputs, done, left_out, report, boards })
 }

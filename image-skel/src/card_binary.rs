@@ -17,13 +17,24 @@ const NEEDED: &[Package] = &[
 /// Builds it in `workspace`, whose target folder is `target`; gives its path. Installs the compiler and Rust target that are missing.
 pub fn build(workspace: &Path, target: &Path) -> Outcome<PathBuf> {
     packages::install_missing(NEEDED)?;
-    if tool::exists("rustup") && !tool::run("rustup", &["target", "list", "--installed"])?.lines().any(|l| l == TARGET) {
+    if tool::exists("rustup") && !tool::run("rustup", &["target", "list", "--installed"])?.lines().any(|l| l == TARGET)
+    {
         eprintln!("installing what is missing: rustup target add {TARGET}");
         tool::run("rustup", &["target", "add", TARGET])?;
     }
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let status = tool::program(&cargo)
-        .args(["build", "--quiet", "--release", "--locked", "--package", "offspot-agent", "--target", TARGET, "--config"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "offspot-agent",
+            "--target",
+            TARGET,
+            "--config",
+        ])
         .arg(flags()?)
         .current_dir(workspace)
         .env("CARGO_TARGET_DIR", target)

@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use crate::arguments::{Arguments, Command, USAGE};
 use crate::boards;
 use crate::build::{self, Built};
+use crate::card_binary;
 use crate::lock::Lock;
 use crate::lock::diff::diff;
 use crate::lock_command::{self, Update};
 use crate::skel::Skel;
 use crate::store::{self, Store};
 use crate::tool::{Doing, Outcome};
-use crate::card_binary;
 
 /// Does what was asked; the exit code.
 pub fn perform(arguments: &Arguments) -> Outcome<u8> {
@@ -66,7 +66,11 @@ fn check(arguments: &Arguments) -> Outcome<u8> {
     } else {
         wrong.iter().for_each(|wrong| println!("wrong: {wrong}"));
         news.iter().for_each(|news| println!("{news}"));
-        let verdict = if wrong.is_empty() { "is what skel.toml wants" } else { "is not what skel.toml wants: run `image-skel lock`" };
+        let verdict = if wrong.is_empty() {
+            "is what skel.toml wants"
+        } else {
+            "is not what skel.toml wants: run `image-skel lock`"
+        };
         println!("{} {verdict}", arguments.lock.display());
     }
     Ok(u8::from(!wrong.is_empty()))
@@ -97,6 +101,7 @@ fn fetch(arguments: &Arguments) -> Outcome<u8> {
     println!("{} packages in {}", lock.packages.len(), arguments.store.display());
     if let Some(folder) = &arguments.export {
         store.export(&lock, folder)?;
+        lock.write(&folder.join("Packages.lock"))?;
         println!("kept in {}: name file://{} as a mirror in skel.toml", folder.display(), folder.display());
     }
     Ok(0)

@@ -26,7 +26,8 @@ pub fn digest(options: &Options) -> Outcome<String> {
 
 fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Outcome<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
-    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>().doing(folder.display())?;
+    let mut entries: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>().doing(folder.display())?;
     entries.sort();
     for entry in entries {
         match entry.symlink_metadata().doing(entry.display())?.file_type() {

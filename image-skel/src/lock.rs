@@ -10,7 +10,7 @@ pub mod diff;
 mod read;
 mod write;
 
-pub use date::{from_rfc2822, from_timestamp, timestamp};
+pub use date::{from_rfc2822, from_timestamp, iso8601, timestamp};
 pub(crate) use read::locked;
 
 /// Last date of its suite at which a kept deb was in the index, where that is not the suite's date.

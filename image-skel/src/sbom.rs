@@ -7,7 +7,7 @@ use offspot_config::settings::Algorithm;
 use serde_json::{Value, json};
 
 use crate::fetch::mirrors;
-use crate::lock::{Lock, Locked};
+use crate::lock::{Lock, Locked, iso8601, timestamp};
 use crate::skel::Skel;
 use crate::tool::Outcome;
 
@@ -37,7 +37,7 @@ pub fn spdx(lock: &Lock, skel: &Skel, epoch: i64) -> Outcome<String> {
         "name": name,
         "documentNamespace": format!("https://spdx.org/spdxdocs/{name}-{}", fingerprint(lock)),
         "creationInfo": {
-            "created": mirrors::iso8601(epoch),
+            "created": iso8601(epoch),
             "creators": [concat!("Tool: image-skel-", env!("CARGO_PKG_VERSION"))],
         },
         "documentDescribes": [IMAGE],
@@ -51,7 +51,7 @@ fn image(name: &str, epoch: i64) -> Value {
     json!({
         "SPDXID": IMAGE,
         "name": name,
-        "versionInfo": mirrors::timestamp(epoch),
+        "versionInfo": timestamp(epoch),
         "primaryPackagePurpose": "OPERATING-SYSTEM",
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": false,
