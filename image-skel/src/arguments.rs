@@ -25,6 +25,7 @@ image-skel boards                                 which part of which board is d
   --keyring FILE       lock: trust the keys of this file instead of Debian's
   --out FOLDER         build: where the image goes (default target/image-skel)
   --agent FILE         build: this agent instead of building one
+  --if-needed          build: only where the image is older than what it is made from
   --pack               build: .img.zst, .img.xz, .bmap and SHA256SUMS too
   --report             build: print what takes the room
   --sbom               build: an SPDX document too
@@ -81,6 +82,8 @@ pub struct Arguments {
     pub json: bool,
     /// Take older metadata.
     pub allow_downgrade: bool,
+    /// Leave an image that is up to date.
+    pub if_needed: bool,
     /// Compress too.
     pub pack: bool,
     /// Print the report.
@@ -114,6 +117,7 @@ impl Arguments {
                 Long("offline") => given.offline = true,
                 Long("json") => given.json = true,
                 Long("allow-downgrade") => given.allow_downgrade = true,
+                Long("if-needed") => given.if_needed = true,
                 Long("pack") => given.pack = true,
                 Long("report") => given.report = true,
                 Long("sbom") => given.sbom = true,
@@ -146,6 +150,7 @@ impl Arguments {
             offline: false,
             json: false,
             allow_downgrade: false,
+            if_needed: false,
             pack: false,
             report: false,
             sbom: false,
@@ -168,6 +173,7 @@ impl Arguments {
         only(self.keyring.is_some(), "--keyring", lock)?;
         only(self.export.is_some(), "--export", self.command == Fetch)?;
         only(self.out.is_some(), "--out", build)?;
+        only(self.if_needed, "--if-needed", build)?;
         only(self.pack, "--pack", build)?;
         only(self.report, "--report", build)?;
         only(self.sbom, "--sbom", build)?;

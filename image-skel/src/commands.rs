@@ -109,7 +109,13 @@ fn fetch(arguments: &Arguments) -> Outcome<u8> {
 
 fn make(arguments: &Arguments) -> Outcome<u8> {
     let options = build_options(arguments)?;
-    let built = build::build(&options)?;
+    let Some(built) = (match arguments.if_needed {
+        true => build::build_if_needed(&options)?,
+        false => Some(build::build(&options)?),
+    }) else {
+        eprintln!("{}: up to date", options.out.join(build::IMAGE).display());
+        return Ok(0);
+    };
     match (arguments.json, arguments.report) {
         (true, _) => println!("{}", built.report.json()?),
         (false, true) => tell(&built),

@@ -54,15 +54,6 @@ impl Default for Options {
     }
 }
 
-/// The image in cargo's target folder.
-pub fn image() -> Outcome<PathBuf> {
-    let image = target_folder()?.join("image-skel/offspot-arm64.img");
-    if image.exists() {
-        return Ok(image);
-    }
-    Err(Failure::new(format!("{} is not there: run `image-skel build`", image.display())))
-}
-
 /// Boots, and stays until the machine ends; gives the exit code.
 pub fn run(options: &Options) -> Outcome<i32> {
     check(options)?;
