@@ -29,6 +29,7 @@ pub mod progress;
 pub mod qemu;
 pub mod qmp;
 pub mod rig;
+pub mod root_check;
 pub mod snapshot;
 pub mod stages;
 pub mod suite;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::booted;
 use crate::packages;
+use crate::root_check;
 use crate::stages;
 use crate::tool::{self, Failure, Outcome};
 
@@ -38,6 +39,7 @@ const STAGES: &[Stage] = &[
     stage("demo: home page and an article", stages::pages),
     stage("demo: second boot", stages::second_boot),
     stage("demo: nothing left behind", stages::nothing_left),
+    stage("image: its packages, as dpkg sees them", root_check::image_root),
     stage("image: first boot on emulated arm64", booted::first_boot),
     stage("image: second boot", booted::second_boot),
     stage("image: boot without a data partition", booted::without_data),
