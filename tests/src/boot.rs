@@ -10,6 +10,7 @@ use crate::boot_card::BootCard;
 use crate::led_watch::{Watch, decode};
 use crate::packages;
 use crate::qemu::{self, Console, Machine, Setup};
+use crate::skel_image;
 use crate::tool::{Doing, Failure, Outcome};
 
 /// What `cargo boot` was asked for.
@@ -117,7 +118,7 @@ fn card(options: &Options, folder: &Path) -> Outcome<BootCard> {
         println!("booting {} again as it is", path.display());
         BootCard::open(&path)?
     } else {
-        let image = options.image.clone().map_or_else(image, Ok)?;
+        let image = options.image.clone().map_or_else(skel_image::up_to_date, Ok)?;
         BootCard::flash(&image, &path, options.card_size)?
     };
     if let Some(config) = &options.config {

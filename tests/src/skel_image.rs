@@ -24,6 +24,13 @@ pub fn up_to_date() -> Outcome<PathBuf> {
     Ok(folder()?.join(IMAGE))
 }
 
+/// The image as it was built last.
+pub fn made() -> Outcome<PathBuf> {
+    let image = folder()?.join(IMAGE);
+    crate::suite::ensure(image.exists(), format!("{} is not there: run `cargo skel build`", image.display()))?;
+    Ok(image)
+}
+
 /// The lock that the image was built from.
 pub fn lock_used() -> PathBuf {
     RELOCKED.get().cloned().unwrap_or_else(|| workspace().join("image-skel/Packages.lock"))
