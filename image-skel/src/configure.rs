@@ -1,7 +1,7 @@
 //! What Debian's maintainer scripts would have done, done on the tree without running one: each thing is listed for the report.
 //!
 //! `/etc/machine-id` is empty: systemd then takes this for a system that has been started before (no presets, no questions), makes an id
-//! at the first start and keeps it. That is the only file that a start changes on the root partition; a card starts without it.
+//! at the first start and keeps it, as it makes the folders of its tmpfiles.d. A card starts without either; later starts change no file.
 //! There is no `/etc/ld.so.cache`: every library lies where the loader looks anyway.
 
 mod accounts;
