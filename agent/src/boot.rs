@@ -100,7 +100,6 @@ async fn story(
     let placed = ground.place(host, files, &arguments.replace, report).await;
 
     // 7. Load the images. The first call on the socket starts the engine.
-    report.phase(Phase::Images, 0);
     let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
     let engine = match project.is_some() || !tarballs.is_empty() {
         true => reach(host, arguments, &tarballs, project.as_ref(), report).await,
@@ -132,6 +131,7 @@ async fn reach(
     if let Err(error) = services::make_contract(host) {
         report.note(format!("what containers expect of the box could not be made: {error}"));
     }
+    report.phase(Phase::Engine, 0);
     match Engine::ready(&arguments.socket, ENGINE_LIMIT).await {
         Ok(engine) => Some(engine),
         Err(problem) => {

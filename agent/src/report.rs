@@ -29,6 +29,7 @@ pub enum Phase {
     Plan,
     Host,
     Content,
+    Engine,
     Images,
     Services,
     Done,
@@ -199,7 +200,7 @@ impl Reporter {
 
     /// A step begins: `total` bytes are ahead, 0 where unknown.
     pub fn phase(&self, phase: Phase, total: u64) {
-        tracing::info!(?phase, total, "step");
+        tracing::info!("step {phase:?}, {total} bytes");
         self.status.send_modify(|status| {
             (status.phase, status.done, status.total) = (phase, 0, total);
             tell_time(status);
@@ -214,7 +215,7 @@ impl Reporter {
     /// How an item stands now; a new one is added at the end.
     pub fn item(&self, kind: Kind, name: &str, state: State, detail: impl Into<String>) {
         let item = Item { kind, name: name.to_owned(), state, detail: detail.into() };
-        tracing::info!(kind = ?item.kind, name, state = ?item.state, detail = item.detail, "item");
+        tracing::info!("{kind:?} {name}: {state:?} {}", item.detail);
         self.status.send_modify(|status| {
             match status.items.iter_mut().find(|old| old.kind == kind && old.name == item.name) {
                 Some(old) => *old = item,
@@ -225,7 +226,7 @@ impl Reporter {
 
     /// How the boot went: the last word.
     pub fn verdict(&self, verdict: Verdict) {
-        tracing::info!(?verdict, "verdict");
+        tracing::info!("verdict {verdict:?}");
         self.status.send_modify(|status| {
             (status.phase, status.verdict) = (Phase::Done, verdict);
             tell_time(status);

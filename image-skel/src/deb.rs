@@ -43,7 +43,7 @@ pub fn read(source: &mut (dyn Read + Send), take: &mut dyn Take) -> io::Result<(
     tar(source, Part::Data, take)?;
     // Whatever members a later version of the format adds behind these are to be ignored.
     while let Some(member) = ar::next(source)? {
-        ar::skip(source, member.size)?;
+        ar::skip(source, member.size + member.size % 2)?;
     }
     Ok(())
 }

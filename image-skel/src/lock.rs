@@ -10,8 +10,11 @@ pub mod diff;
 mod read;
 mod write;
 
-pub use date::{from_rfc2822, from_timestamp, timestamp};
+pub use date::{from_rfc2822, from_timestamp, iso8601, timestamp};
 pub(crate) use read::locked;
+
+/// Last date of its suite at which a kept deb was in the index, where that is not the suite's date.
+pub(crate) const SUITE_DATE: &str = "X-Suite-Date";
 
 /// One stanza.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,14 +60,21 @@ impl Lock {
         self.packages.get(at)
     }
 
+    /// When the suite of a package was as the package's `Filename` needs it, seconds since 1970: for mirrors of a date. Its field
+    /// `X-Suite-Date` has it where a deb was kept after the suite had dropped it.
+    pub fn date_of(&self, locked: &Locked) -> Option<i64> {
+        let own = locked.fields.get(SUITE_DATE).and_then(|date| from_timestamp(date));
+        own.or_else(|| self.dates.get(&locked.suite).copied())
+    }
+
     /// Reads a lock file; what is wrong with it is named with the stanza's number and line.
     pub fn read(path: &Path) -> Outcome<Lock> {
-        let text = std::fs::read_to_string(path).doing(path.display())?;
+        let place = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(format!("{place}: {error}: `image-skel lock` makes it")))?;
         Lock::parse(&text).map_err(|error| {
-            Failure::new(format!(
-                "{}: {error}; take it back from git, or run `image-skel lock --update`",
-                path.display()
-            ))
+            let way_out = "take it back from git, or remove it and run `image-skel lock`";
+            Failure::new(format!("{place}: {error}; {way_out}"))
         })
     }
 

@@ -7,12 +7,11 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use debversion::Version;
 use offspot_agent::stream::fetch::Fetcher;
 use serde::Serialize;
 
-use crate::index::Pool;
-use crate::lock::{Lock, Locked};
+use crate::index::{Offer, Pool};
+use crate::lock::{Lock, Locked, SUITE_DATE, timestamp};
 use crate::mirror::Mirrors;
 use crate::relation::Package;
 use crate::release::Wanted;
@@ -20,6 +19,7 @@ use crate::resolve::{Chosen, Wish, check as closure, resolve};
 use crate::skel::Skel;
 use crate::tool::{Doing, Failure, Outcome};
 use crate::trust::Keyring;
+use crate::version::Version;
 
 /// The keys that Debian signs trixie, trixie-updates, trixie-backports and trixie-security with.
 const DEBIAN: [&[u8]; 3] = [
@@ -68,9 +68,29 @@ pub fn lock(skel: &Skel, lock_path: &Path, wanted: &Update, options: &Options) -
     for note in &found.notes {
         eprintln!("note: {note}");
     }
-    let lock = Lock { packages: found.packages, dates };
+    let mut lock = Lock { packages: found.packages, dates };
+    if let Some(old) = &old {
+        keep_dates(&mut lock, old, &pool)?;
+    }
     lock.write(lock_path)?;
     Ok(lock)
+}
+
+/// A deb that was kept although no index has it any more keeps the date at which one had.
+fn keep_dates(lock: &mut Lock, old: &Lock, pool: &Pool) -> Outcome<()> {
+    for locked in &mut lock.packages {
+        let offered = is_offered(pool, locked)?;
+        let kept = old.get(&locked.package).filter(|kept| kept.sha256 == locked.sha256);
+        if let Some(date) = kept.filter(|_| !offered).and_then(|kept| old.date_of(kept)) {
+            locked.fields.insert(SUITE_DATE.to_owned(), timestamp(date));
+        }
+    }
+    Ok(())
+}
+
+fn is_offered(pool: &Pool, locked: &Locked) -> Outcome<bool> {
+    let same = |offer: &Offer| !offer.gone && offer.package.locked.sha256 == locked.sha256;
+    Ok(pool.offers(&locked.package)?.iter().any(same))
 }
 
 /// What is wrong between `skel.toml` and its lock; nothing is asked of the network.
@@ -127,32 +147,26 @@ pub fn news(skel: &Skel, lock_path: &Path, options: &Options) -> Outcome<Vec<New
     let lock = Lock::read(lock_path)?;
     let (pool, _) = offered(skel, Some(&lock), options)?;
     let security = security_suites(skel);
-    let mut news = Vec::new();
-    for locked in &lock.packages {
-        let version = Version::from_str(&locked.version).doing(&locked.package)?;
-        let offers = pool.offers(&locked.package)?;
-        let gone = !offers.iter().any(|offer| offer.package.locked.sha256 == locked.sha256);
-        let pinned = skel.from.get(&locked.package);
-        let newer: Vec<_> = offers
-            .iter()
-            .filter(|offer| offer.package.version > version)
-            .filter(|offer| match pinned {
-                Some(suite) => *suite == offer.package.locked.suite,
-                None => offer.automatic || offer.package.locked.suite == locked.suite,
-            })
-            .map(|offer| &offer.package.locked)
-            .collect();
-        if gone || !newer.is_empty() {
-            news.push(News {
-                package: locked.package.clone(),
-                locked: locked.version.clone(),
-                newer: newer.first().map(|newer| newer.version.clone()),
-                security: newer.iter().any(|newer| security.contains(&newer.suite)),
-                gone,
-            });
-        }
-    }
-    Ok(news)
+    let news = lock.packages.iter().map(|locked| news_of(skel, &pool, &security, locked));
+    news.filter_map(Outcome::transpose).collect()
+}
+
+fn news_of(skel: &Skel, pool: &Pool, security: &BTreeSet<String>, locked: &Locked) -> Outcome<Option<News>> {
+    let version = Version::from_str(&locked.version).doing(&locked.package)?;
+    let may_come = |offer: &&Offer| match skel.from.get(&locked.package) {
+        Some(suite) => *suite == offer.package.locked.suite,
+        None => offer.automatic || offer.package.locked.suite == locked.suite,
+    };
+    let newer = pool.offers(&locked.package)?.iter().filter(|offer| offer.package.version > version).filter(may_come);
+    let newer: Vec<&Locked> = newer.map(|offer| &offer.package.locked).collect();
+    let gone = !is_offered(pool, locked)?;
+    Ok((gone || !newer.is_empty()).then(|| News {
+        package: locked.package.clone(),
+        locked: locked.version.clone(),
+        newer: newer.first().map(|newer| newer.version.clone()),
+        security: newer.iter().any(|newer| security.contains(&newer.suite)),
+        gone,
+    }))
 }
 
 /// Suites whose upgrades are security updates.
@@ -166,7 +180,10 @@ fn existing(path: &Path) -> Outcome<Option<Lock>> {
 
 /// Everything that the archives offer today, and the date of each suite.
 fn offered(skel: &Skel, old: Option<&Lock>, options: &Options) -> Outcome<(Pool, BTreeMap<String, i64>)> {
-    let keyring = keyring(options.keyring.as_deref())?;
+    let keyring = match &options.keyring {
+        Some(path) => Keyring::parse(&std::fs::read(path).doing(path.display())?).doing(path.display())?,
+        None => debian_keyring()?,
+    };
     let mirrors = Mirrors { keyring: &keyring, now: options.now, fetcher: Fetcher::new() };
     let (mut pool, mut dates) = (Pool::default(), BTreeMap::new());
     for archive in &skel.archives {
@@ -185,10 +202,8 @@ fn offered(skel: &Skel, old: Option<&Lock>, options: &Options) -> Outcome<(Pool,
     Ok((pool, dates))
 }
 
-fn keyring(path: Option<&Path>) -> Outcome<Keyring> {
-    if let Some(path) = path {
-        return Keyring::parse(&std::fs::read(path).doing(path.display())?).doing(path.display());
-    }
+/// The keys that sign Debian trixie and what belongs to it.
+pub fn debian_keyring() -> Outcome<Keyring> {
     let mut keyring = Keyring::default();
     for certificate in DEBIAN {
         keyring.add(certificate)?;

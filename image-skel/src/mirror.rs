@@ -63,7 +63,7 @@ impl Mirrors<'_> {
         for mirror in archive.mirrors.iter().filter(|mirror| !mirror.contains("{timestamp}")) {
             // Twice, because a mirror may be changing under our hands.
             for _ in 0..2 {
-                match self.from_mirror(mirror.trim_end_matches('/'), wanted) {
+                match self.one_mirror(mirror.trim_end_matches('/'), wanted) {
                     Ok((release, indices)) => {
                         let automatic = !release.not_automatic;
                         for text in indices {
@@ -83,10 +83,13 @@ impl Mirrors<'_> {
         why.dedup();
         let none = "no mirror is named that knows what is newest".to_owned();
         let why = if why.is_empty() { none } else { why.join("\n  ") };
-        Err(Failure::new(format!("{} {}:\n  {why}", archive.name, wanted.suite)))
+        let (archive, suite) = (&archive.name, wanted.suite);
+        Err(Failure::new(format!(
+            "{archive} {suite}:\n  {why}\n  name another mirror in skel.toml, or try again later"
+        )))
     }
 
-    fn from_mirror(&self, mirror: &str, wanted: &Wanted<'_>) -> Result<(Release, Vec<String>), Missing> {
+    fn one_mirror(&self, mirror: &str, wanted: &Wanted<'_>) -> Result<(Release, Vec<String>), Missing> {
         let folder = format!("{mirror}/dists/{}", wanted.suite);
         let release = self.release(&folder).and_then(|text| {
             let release = Release::parse(&text).doing(&folder)?;
@@ -159,8 +162,10 @@ impl Mirrors<'_> {
         let mut tries = 1;
         loop {
             let answer = self.fetcher.get(url).map_err(|error| (error.why.clone(), error.again));
-            let read =
-                answer.and_then(|answer| read(answer.body, most).map_err(|error| (format!("{url}: {error}"), true)));
+            let read = answer.and_then(|answer| {
+                let again = |error: &std::io::Error| error.kind() != std::io::ErrorKind::InvalidData;
+                read(answer.body, most).map_err(|error| (format!("{url}: {error}"), again(&error)))
+            });
             match read {
                 Ok(bytes) => return Ok(bytes),
                 Err((_, true)) if tries < TRIES => sleep(PAUSE * tries),

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use debversion::Version;
-
 use crate::lock::Locked;
 use crate::tool::{Doing, Failure, Outcome};
+use crate::version::Version;
 
 /// How a version is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -61,7 +61,7 @@ pub fn resolve(pool: &Pool, wish: &Wish<'_>) -> Outcome<Resolution> {
     for _ in 0..ROUNDS {
         match Search::new(&rules).run() {
             Ok(chosen) => return finish(pool, wish, &chosen),
-            Err(Stuck::Learned(relation)) => rules.bounds.entry(relation.name.clone()).or_default().push(relation),
+            Err(Stuck::Learned(relation)) => rules.bounds.entry(relation.name.clone()).or_default().push(*relation),
             Err(Stuck::Failed(failure)) => return Err(failure),
             Err(Stuck::Dead { between, why }) => {
                 let loose =

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use offspot_agent::stream::digest::DigestReader;
+use offspot_config::settings::Algorithm;
+
 use crate::deb::index::Unpacked;
 use crate::fetch::progress::Progress;
 use crate::fetch::{Downloads, Missing, Wanted, mirrors};
@@ -95,7 +98,7 @@ impl Store {
             fs::create_dir_all(to.parent().unwrap_or(folder)).doing(folder.display())?;
             let wanted = Wanted { urls: &from, size: locked.size, sha256: &locked.sha256 };
             let silent = Progress::new(false, 0, 0);
-            if to.metadata().is_ok_and(|found| found.len() == locked.size) {
+            if digest(&to).is_ok_and(|found| found == locked.sha256) {
                 continue;
             }
             Downloads::new(&silent).bring(&wanted, &to).map_err(|missing| match missing {
@@ -121,6 +124,12 @@ impl Store {
         let folder = self.folder.join("deb").join(sha256);
         Ok(Place { deb: folder.join(name), unpacked: folder.join("unpacked"), folder })
     }
+}
+
+fn digest(file: &Path) -> std::io::Result<String> {
+    let mut reader = DigestReader::new(Algorithm::Sha256, File::open(file)?);
+    std::io::copy(&mut reader, &mut std::io::sink())?;
+    Ok(reader.hex())
 }
 
 fn fetch(

@@ -4,6 +4,7 @@
 //! nor expired, and if the signature itself has not expired and is not from the future. One good signature is enough.
 
 use std::fmt;
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pgp::armor::{BlockType, Dearmor};
@@ -84,8 +85,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())?;
         match self {
-            Refusal::Malformed(what)
-            | Refusal::UnknownKey(what)
+            Refusal::Malformed(what) => write!(f, ": {what}"),
+            Refusal::UnknownKey(what)
             | Refusal::WeakHash(what)
             | Refusal::WeakKey(what)
             | Refusal::ExpiredKey(what)
@@ -108,7 +109,9 @@ impl Keyring {
     /// Reads more certificates into it.
     pub fn add(&mut self, bytes: &[u8]) -> Outcome<()> {
         let before = self.signers.len();
-        for certificate in certificates(bytes).map_err(|error| Failure::new(format!("keyring: {error}")))? {
+        for certificate in certificates(bytes)
+            .map_err(|_| Failure::new("keyring: it holds something else than OpenPGP certificates"))?
+        {
             self.signers.extend(certificate::signers(&certificate));
         }
         if self.signers.len() == before {
@@ -218,14 +221,15 @@ fn issuer(it: &Signature) -> String {
 
 /// The signatures of a block; one that cannot be read is a refusal of its own, because another may be good.
 fn signatures(block: &[u8]) -> Result<Vec<Result<Signature, Refusal>>, Refusal> {
-    let malformed = |error: pgp::errors::Error| Refusal::Malformed(error.to_string());
+    // The library's own words have a backtrace in them.
+    let malformed = |_| Refusal::Malformed("a signature that cannot be read".into());
     let packets: Vec<_> = if block.trim_ascii_start().starts_with(b"-----BEGIN") {
         let mut dearmor = Dearmor::new(block);
         dearmor.read_header().map_err(malformed)?;
         if dearmor.typ != Some(BlockType::Signature) {
             return Err(Refusal::Malformed("not a block of signatures".into()));
         }
-        PacketParser::new(std::io::BufReader::new(dearmor)).take(MOST_SIGNATURES).collect()
+        PacketParser::new(BufReader::new(dearmor)).take(MOST_SIGNATURES).collect()
     } else {
         PacketParser::new(block).take(MOST_SIGNATURES).collect()
     };
@@ -239,19 +243,23 @@ fn signatures(block: &[u8]) -> Result<Vec<Result<Signature, Refusal>>, Refusal> 
 
 fn certificates(bytes: &[u8]) -> pgp::errors::Result<Vec<SignedPublicKey>> {
     const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
-    match std::str::from_utf8(bytes).ok().filter(|text| text.contains(BEGIN)) {
-        None => SignedPublicKey::from_bytes_many(bytes)?.collect(),
-        Some(text) => {
-            let starts = text.match_indices(BEGIN).map(|(at, _)| at);
-            let mut all = Vec::new();
-            for start in starts {
-                for certificate in SignedPublicKey::from_armor_many(&text.as_bytes()[start..])?.0 {
-                    all.push(certificate?);
-                }
-            }
-            Ok(all)
-        }
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains(BEGIN)) else {
+        return from_packets(bytes);
+    };
+    let mut all = Vec::new();
+    for (start, _) in text.match_indices(BEGIN) {
+        let mut dearmor = Dearmor::new(&text.as_bytes()[start..]);
+        dearmor.read_header()?;
+        all.extend(from_packets(BufReader::new(dearmor))?);
     }
+    Ok(all)
+}
+
+/// GnuPG's own files have trust packets among the others; left in, what follows them would be taken for another key's.
+fn from_packets(reader: impl BufRead) -> pgp::errors::Result<Vec<SignedPublicKey>> {
+    let packets =
+        PacketParser::new(reader).filter(|packet| !matches!(packet, Ok(Packet::Trust(_) | Packet::Marker(_))));
+    SignedPublicKey::from_packets(packets.peekable()).collect()
 }
 
 /// Seconds since 1970.

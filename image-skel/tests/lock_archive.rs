@@ -10,7 +10,8 @@ use image_skel::lock_command::{self, Options, Update};
 use image_skel::skel::Skel;
 use image_skel::tool::Outcome;
 use lock_parts::apt::Apt;
-use lock_parts::archive::{Archive, BY_HASH, NOW, Suite, release, rfc2822, xz};
+use lock_parts::archive::{Archive, BY_HASH, NOW, Suite, index, release, rfc2822, xz};
+use lock_parts::http::serve;
 use lock_parts::{Gpg, at, url};
 
 const PACKAGES: &str =
@@ -210,7 +211,7 @@ fn one_package_moves_and_one_stanza_changes() {
     let skel = archive.skel(&["t", "t-security"], &["app"], &[]);
     let before = lock(&archive, &skel, &Update::All).unwrap();
     let later = "app 2; Depends: lib (>= 1), tool\n lib 1; Multi-Arch: same\n tool 1:1.0-1; Depends: lib";
-    archive.publish(&suite("t", later));
+    archive.publish(&Suite { date: NOW + 3600, ..suite("t", later) });
     archive.publish(&suite("t-security", "lib 1+deb13u1; Multi-Arch: same\n lib 1+deb13u2; Multi-Arch: same"));
     let security = BTreeSet::from(["t-security".to_owned()]);
     let news = lock_command::news(&skel, &archive.lock_path(), &options(&archive)).unwrap();
@@ -218,6 +219,9 @@ fn one_package_moves_and_one_stanza_changes() {
     assert_eq!(news, ["app 1: update 2; the locked deb is in no index any more", "lib 1: SECURITY update 1+deb13u2"]);
     let nothing = lock(&archive, &skel, &Update::Packages(vec![])).unwrap();
     assert!(diff(&before, &nothing, &security).is_empty(), "app 1 is in no index any more, and is kept");
+    let (app, lib) = (nothing.get("app").unwrap(), nothing.get("lib").unwrap());
+    assert_eq!((nothing.date_of(app), nothing.date_of(lib)), (Some(NOW), Some(NOW + 3600)));
+    assert_eq!(Lock::read(&archive.lock_path()).unwrap(), nothing);
     let only = lock(&archive, &skel, &Update::Packages(vec!["lib".into()])).unwrap();
     let changes = diff(&before, &only, &security).changes;
     assert_eq!(changes.len(), 1);
@@ -226,6 +230,26 @@ fn one_package_moves_and_one_stanza_changes() {
     assert_eq!(diff(&before, &all, &security).changes.len(), 2);
     let error = lock(&archive, &skel, &Update::Packages(vec!["none".into()])).unwrap_err().to_string();
     assert!(error.contains("none: not in"), "{error}");
+}
+
+/// Over HTTP, where the packages for all architectures have an index of their own, and the first mirror has nothing.
+#[test]
+fn over_http_and_with_an_index_for_all_architectures() {
+    let archive = Archive::new();
+    let suite = Suite { more: "", ..suite("t", "") };
+    let (ours, all) = (index("app 1; Depends: data"), index("data 1; Architecture: all"));
+    archive.in_dists("t", "main/binary-arm64/Packages", &ours);
+    archive.in_dists("t", "main/binary-all/Packages", &all);
+    let release = release(&suite, &[("Packages", ours.as_bytes()), ("../binary-all/Packages", all.as_bytes())]);
+    let release = release.replace("binary-arm64/../", "").replace("Architectures:", "Architectures: all");
+    archive.sign(&suite, &release);
+    let mut skel = archive.skel(&["t"], &["app"], &[]);
+    let server = serve(&archive.folder.0);
+    skel.archives[0].mirrors = vec![format!("{server}/nothing/"), format!("{server}/")];
+    assert_eq!(lock(&archive, &skel, &Update::All).unwrap().packages.len(), 2);
+    archive.in_dists("t", "main/binary-all/Packages", [all.as_bytes(), b"\n"].concat());
+    let error = lock(&archive, &skel, &Update::All).unwrap_err().to_string();
+    assert!(error.contains("404") && error.contains("binary-all/Packages: longer than"), "{error}");
 }
 
 #[test]
@@ -249,5 +273,8 @@ fn a_lock_that_is_not_what_skel_toml_says() {
     assert_eq!(wrong, ["app → lib (>= 1): missing", "app → tool → lib: missing"]);
     std::fs::write(&lock_path, text.replace("SHA256", "MD5sum")).unwrap();
     let error = lock_command::check(&archive.skel(&["t"], &["app"], &[]), &lock_path).unwrap_err().to_string();
-    assert!(error.contains("stanza 1 (line 1): app: SHA256 is missing") && error.contains("lock --update"), "{error}");
+    assert!(
+        error.contains("stanza 1 (line 1): app: SHA256 is missing") && error.contains("remove it and run"),
+        "{error}"
+    );
 }

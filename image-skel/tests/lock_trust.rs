@@ -112,9 +112,26 @@ fn subkeys_sign_for_their_key() {
     assert_eq!(judge(&public, &document, at(NOW)), Err(Refusal::ExpiredKey(subkey.clone())));
     let answers = b"key 1\nrevkey\ny\n1\n\ny\nsave\n";
     gpg.run(&["--no-batch", "--command-fd", "0", "--edit-key", &primary], answers);
-    assert_eq!(judge(&gpg.public("whole"), &document, at(NOW - 2_000_000)), Err(Refusal::RevokedKey(subkey)));
+    let refusal = Err(Refusal::RevokedKey(subkey));
+    assert_eq!(judge(&gpg.public("whole"), &document, at(NOW - 2_000_000)), refusal);
+    let own_file = with_trust_packets(&gpg.public("whole"));
+    assert_eq!(judge(&own_file, &document, at(NOW - 2_000_000)), refusal, "the revocation is not lost behind one");
     let document = gpg.clear(&format!("{primary}!"), FEBRUARY, &[], TEXT);
     assert!(judge(&gpg.public("whole"), &document, at(NOW)).is_ok(), "the key itself is still good");
+}
+
+/// As GnuPG keeps a keyring for itself: a trust packet behind each other packet.
+fn with_trust_packets(armored: &[u8]) -> Vec<u8> {
+    use pgp::packet::PacketParser;
+    use pgp::ser::Serialize;
+    let mut dearmor = pgp::armor::Dearmor::new(armored);
+    dearmor.read_header().unwrap();
+    let mut bytes = Vec::new();
+    for packet in PacketParser::new(std::io::BufReader::new(dearmor)) {
+        packet.unwrap().to_writer(&mut bytes).unwrap();
+        bytes.extend([0xb0, 2, 0, 3]);
+    }
+    bytes
 }
 
 /// Without its back-signature a subkey could be taken over by another certificate.

@@ -50,19 +50,16 @@ pub struct Ran {
     pub interrupted: bool,
 }
 
-/// Builds the agent for release, for `target` or for the host, and gives the binary.
-pub fn build(workspace: &Path, target: Option<&str>, environment: &[(&str, &str)]) -> Outcome<PathBuf> {
+/// Builds the agent for release, for this machine, and gives the binary.
+pub fn build(workspace: &Path) -> Outcome<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut command = tool::program(cargo);
-    command.args(["build", "--release", "--quiet", "--package", "offspot-agent"]);
-    command.args(target.iter().flat_map(|target| ["--target", target]));
-    command.envs(environment.iter().copied()).current_dir(workspace);
+    command.args(["build", "--release", "--quiet", "--package", "offspot-agent"]).current_dir(workspace);
     let status = command.status().doing("cargo build")?;
     if !status.success() {
         return Err(Failure::new(format!("cargo build of the agent: {status}")));
     }
-    let folder = target_folder()?.join(target.unwrap_or_default());
-    Ok(folder.join("release/offspot-agent"))
+    Ok(target_folder()?.join("release/offspot-agent"))
 }
 
 /// The agent as the tests run it, built once a process.

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use image_skel::card_binary;
+
 use crate::agent_run::{self, Ran};
 use crate::demo::{Demo, Ready};
 use crate::figures::{self, Cost};
 use crate::packages;
 use crate::tool::{Doing, Failure, Outcome, text};
-
-const CARD: &str = "aarch64-unknown-linux-musl";
 
 /// Measures and prints; the demo's card is made anew and taken away again.
 pub fn run() -> Outcome<i32> {
@@ -17,8 +17,8 @@ pub fn run() -> Outcome<i32> {
     for packages in [packages::DEMO, packages::SUITE, packages::BENCH] {
         packages::install_missing(packages)?;
     }
-    let binary = agent_run::build(&agent_run::workspace(), None, &[])?;
-    let shipped = agent_run::build(&agent_run::workspace(), Some(CARD), &[])?;
+    let binary = agent_run::build(&agent_run::workspace())?;
+    let shipped = card_binary::build(&agent_run::workspace(), &agent_run::target_folder()?)?;
     demo.down()?;
     demo.make_card()?;
     let bench = Bench { demo, binary };

@@ -10,6 +10,7 @@ use crate::boot_card::BootCard;
 use crate::led_watch::{Watch, decode};
 use crate::packages;
 use crate::qemu::{self, Console, Machine, Setup};
+use crate::skel_image;
 use crate::tool::{Doing, Failure, Outcome};
 
 /// What `cargo boot` was asked for.
@@ -52,15 +53,6 @@ impl Default for Options {
             image: None,
         }
     }
-}
-
-/// The image in cargo's target folder.
-pub fn image() -> Outcome<PathBuf> {
-    let image = target_folder()?.join("image-skel/offspot-arm64.img");
-    if image.exists() {
-        return Ok(image);
-    }
-    Err(Failure::new(format!("{} is not there: run `image-skel build`", image.display())))
 }
 
 /// Boots, and stays until the machine ends; gives the exit code.
@@ -126,7 +118,7 @@ fn card(options: &Options, folder: &Path) -> Outcome<BootCard> {
         println!("booting {} again as it is", path.display());
         BootCard::open(&path)?
     } else {
-        let image = options.image.clone().map_or_else(image, Ok)?;
+        let image = options.image.clone().map_or_else(skel_image::up_to_date, Ok)?;
         BootCard::flash(&image, &path, options.card_size)?
     };
     if let Some(config) = &options.config {

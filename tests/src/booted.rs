@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::agent_run::target_folder;
-use crate::boot::{free_port, image};
+use crate::boot::free_port;
 use crate::boot_card::BootCard;
 use crate::checks::Checks;
 use crate::led_watch::{Shown, Signal, Watch, decode};
@@ -19,7 +19,7 @@ use crate::qemu::{self, Console, Machine, Setup};
 use crate::suite::Count;
 use crate::tool::{self, Doing, Outcome};
 use crate::write_log::{self, Write};
-use crate::{booted_card, http, packages};
+use crate::{booted_card, http, packages, skel_image};
 
 /// Larger than the image: there is something to grow into.
 const CARD: u64 = 4 << 30;
@@ -47,7 +47,7 @@ struct Boot {
 pub fn first_boot() -> Outcome<Count> {
     packages::install_missing(packages::BOOT)?;
     let folder = folder()?;
-    let card = BootCard::flash(&image()?, &folder.join("card.img"), CARD)?;
+    let card = BootCard::flash(&skel_image::made()?, &folder.join("card.img"), CARD)?;
     let (before, disk_id) = (card.clone(), card.bytes(0x1b8, 4)?);
     booted_card::lay(&card, &folder)?;
     let boot = boot(&card, "first", booted_card::PAGES, Signal::Steady)?;
@@ -98,7 +98,7 @@ pub fn second_boot() -> Outcome<Count> {
 pub fn without_data() -> Outcome<Count> {
     packages::install_missing(packages::BOOT)?;
     let folder = folder()?;
-    let card = BootCard::flash(&image()?, &folder.join("zeroed.img"), CARD)?;
+    let card = BootCard::flash(&skel_image::made()?, &folder.join("zeroed.img"), CARD)?;
     booted_card::lay(&card, &folder)?;
     card.wipe(3)?;
     let boot = boot(&card, "zeroed", &[], Signal::Code(3))?;

@@ -139,7 +139,7 @@ pub fn up(agent: Option<PathBuf>) -> Outcome<i32> {
         Some(binary) => binary,
         None => {
             eprintln!("building the agent");
-            agent_run::build(&agent_run::workspace(), None, &[])?
+            agent_run::build(&agent_run::workspace())?
         }
     };
     eprintln!("making the library and its card");

@@ -30,6 +30,7 @@ pub mod qemu;
 pub mod qmp;
 pub mod rig;
 pub mod root_check;
+pub mod skel_image;
 pub mod snapshot;
 pub mod stages;
 pub mod suite;

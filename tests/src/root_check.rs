@@ -9,10 +9,10 @@ use image_skel::control;
 use image_skel::skel::Skel;
 
 use crate::agent_run::{target_folder, workspace};
-use crate::boot::image;
 use crate::boot_card::BootCard;
 use crate::checks::Checks;
 use crate::packages;
+use crate::skel_image;
 use crate::suite::Count;
 use crate::tool::{self, Doing, Outcome, text};
 
@@ -25,9 +25,9 @@ pub fn image_root() -> Outcome<Count> {
     let root = target_folder()?.join("booted/root");
     let _ = fs::remove_dir_all(&root);
     fs::create_dir_all(&root).doing(root.display())?;
-    BootCard::open(&image()?)?.debugfs(2, &format!("rdump / {}", text(&root)?))?;
+    BootCard::open(&skel_image::made()?)?.debugfs(2, &format!("rdump / {}", text(&root)?))?;
     let product = workspace().join("image-skel");
-    let lock = product.join("Packages.lock");
+    let lock = skel_image::lock_used();
     let lock = fs::read_to_string(&lock).doing(lock.display())?;
     let mut checks = Checks::default();
     installed(&mut checks, &root, &lock)?;

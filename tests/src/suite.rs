@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::booted;
 use crate::packages;
 use crate::root_check;
+use crate::skel_image;
 use crate::stages;
 use crate::tool::{self, Failure, Outcome};
 
@@ -39,6 +40,9 @@ const STAGES: &[Stage] = &[
     stage("demo: home page and an article", stages::pages),
     stage("demo: second boot", stages::second_boot),
     stage("demo: nothing left behind", stages::nothing_left),
+    stage("image: the lock suits skel.toml", skel_image::lock),
+    stage("image: built", skel_image::image),
+    stage("image: built again, elsewhere", skel_image::image_again),
     stage("image: its packages, as dpkg sees them", root_check::image_root),
     stage("image: first boot on emulated arm64", booted::first_boot),
     stage("image: second boot", booted::second_boot),

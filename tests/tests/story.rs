@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use offspot_tests::agent_run;
-use offspot_tests::loop_card::{LoopCard, Recipe, run};
+use offspot_tests::loop_card::{LoopCard, Recipe, attempt, run};
 use serde_json::Value;
 
 /// A box in a folder, with an LED.
@@ -51,6 +51,14 @@ impl Box {
 
     fn read(&self, path: &str) -> String {
         fs::read_to_string(self.root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The newest slot on the boot partition.
+    fn status_on_card(&self) -> Value {
+        let slots = ["offspot-status.json", "offspot-status-2.json"];
+        let slots = slots.map(|slot| self.read(&format!("boot/firmware/{slot}")));
+        let slots = slots.iter().map(|slot| serde_json::from_str::<Value>(slot.trim_end()).unwrap());
+        slots.max_by_key(|slot| slot["seq"].as_u64()).unwrap()
     }
 
     fn status(&self) -> Value {
@@ -175,6 +183,8 @@ fn what_cannot_fit_is_refused_by_name_before_it_is_touched() {
 #[test]
 fn a_second_run_at_the_same_time_learns_who_holds_the_lock() {
     let this = Box::new("lock", "---\n");
+    // Built before the clock of the holder runs.
+    agent_run::built().expect("the agent");
     fs::create_dir_all(this.root.join("run/offspot")).unwrap();
     let lock = this.root.join("run/offspot/agent.lock");
     let held = format!("echo 4711 > {}; exec sleep 60", lock.display());
@@ -191,14 +201,63 @@ fn a_second_run_at_the_same_time_learns_who_holds_the_lock() {
     assert_eq!(this.run(), 0, "the file that stays holds nothing");
 }
 
+/// Every way to have no data partition: what is done to the card, and the code that names it.
 #[test]
 fn without_a_data_partition_it_is_stopped_and_says_so() {
-    let card = LoopCard::new(&Recipe { image: 512, card: 1024, data: 128, ..Recipe::default() });
-    let this = Box { root: card.host().root().to_owned() }.filled("hostname: library\n");
-    run("dd", &["if=/dev/zero", &format!("of={}", card.part(3)), "bs=1M", "count=8", "conv=fsync"]);
-    let code = this.agent(&["run", "--card", card.device()]).status.code();
-    assert_eq!(code, Some(3));
-    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("STOPPED"));
-    assert!(this.read("etc/offspot/latest.yaml").contains("hostname: library"), "the settings are kept all the same");
-    assert_eq!(codes(&this.status()), ["E-CARD-FILESYSTEM"]);
+    for (name, harm, code) in [
+        ("zeroed", "dd if=/dev/zero of=$0p3 bs=1M conv=fsync", "E-CARD-FILESYSTEM"),
+        ("noise", "dd if=/dev/urandom of=$0p3 bs=1M count=4 conv=fsync", "E-CARD-FILESYSTEM"),
+        ("another filesystem", "mkfs.vfat $0p3", "E-CARD-FILESYSTEM"),
+        ("none in the table", "partx -d $0; sfdisk -q --no-reread --delete $0 3; partx -a $0", "E-CARD-NO-DATA"),
+        ("no table", "partx -d $0; dd if=/dev/zero of=$0 bs=512 count=1 conv=fsync", "E-CARD-TABLE"),
+    ] {
+        let card = LoopCard::new(&Recipe { image: 512, card: 1024, data: 128, ..Recipe::default() });
+        let this = Box { root: card.host().root().to_owned() }.filled("hostname: library\n");
+        attempt("sh", &["-c", harm, card.device()]);
+        let before = card.bytes(136 << 20, 128 << 20);
+        let exit = this.agent(&["run", "--card", card.device()]).status.code();
+        assert_eq!((codes(&this.status()).as_slice(), exit), ([code].as_slice(), Some(3)), "{name}");
+        assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("STOPPED"), "{name}");
+        assert_eq!(this.read("sys/class/leds/ACT/pattern").matches("1 250").count(), 3, "{name}: LED code 3");
+        assert!(this.read("etc/offspot/latest.yaml").contains("hostname: library"), "{name}: the settings are kept");
+        assert!(before == card.bytes(136 << 20, 128 << 20), "{name}: nothing is formatted");
+    }
+}
+
+/// Inode and time of every change of every file below `folders`.
+fn witnesses(root: &std::path::Path, folders: &[&str]) -> Vec<String> {
+    let folders: Vec<String> = folders.iter().map(|folder| root.join(folder).display().to_string()).collect();
+    let mut arguments: Vec<&str> = folders.iter().map(String::as_str).collect();
+    arguments.extend(["-printf", "%P %y %i %s %T@ %C@\n"]);
+    let mut lines: Vec<String> = run("find", &arguments).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_second_boot_adds_one_receipt_and_two_words_on_the_boot_partition() {
+    let this = Box::new("second", "hostname: library\nfiles: [{to: /data/a.txt, content: hello}]\n");
+    assert_eq!(this.run(), 0);
+    let seq = |this: &Box| this.status_on_card()["seq"].as_u64().unwrap();
+    let (words, receipts) = (seq(&this), this.read("data/.offspot/receipts"));
+    let before = witnesses(&this.root, &["etc", "data"]);
+    this.add_led();
+    assert_eq!(this.run(), 0);
+    assert_eq!(seq(&this), words + 2);
+    let added = this.read("data/.offspot/receipts").strip_prefix(&receipts).expect("appended").to_owned();
+    assert_eq!(added.lines().count(), 1);
+    let after = witnesses(&this.root, &["etc", "data"]);
+    let changed: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert!(changed.len() == 1 && changed[0].starts_with(".offspot/receipts "), "{changed:?}");
+}
+
+#[test]
+fn the_status_says_where_the_time_went() {
+    let this = Box::new("timeline", "containers: {services: {web: {image: w}}}\n");
+    assert_eq!(this.run(), 5);
+    let timeline = &this.status_on_card()["timeline"];
+    let steps = timeline["steps"].as_array().unwrap();
+    let names: Vec<&str> = steps.iter().map(|step| step["phase"].as_str().unwrap()).collect();
+    assert_eq!(names, ["alive", "settings", "card", "plan", "host", "content", "engine", "done"]);
+    assert!(timeline["started_ms"].as_u64().unwrap() > 0 && steps[6]["ms"].as_u64().unwrap() >= 5000, "{timeline}");
 }

@@ -41,7 +41,9 @@ pub fn make_ready(host: &Host, named: Option<&Path>, report: &Reporter) -> Resul
             repair_mounted(&partition, &folder, &mount, report)
         }
         (None, Some(partition)) if host.is_live() => mount_anew(&partition, &folder, report),
-        (None, None) if host.is_live() => Err(not_mounted(&disk.name, &"partition 1 is gone")),
+        (None, None) if host.is_live() => {
+            Err(not_mounted(&format!("partition {BOOT} of {}", disk.name), &"it is gone"))
+        }
         _ => Ok(()),
     }
 }
@@ -111,14 +113,12 @@ fn repair(node: &Path, name: &str, report: &Reporter) -> Result<(), CardProblem>
         Ok(_) => return Err(CardProblem::Filesystem { partition: name.to_owned(), why: ended.gist() }),
         Err(error) => return Err(CardProblem::of_io(name, "checking the boot partition", &error)),
     }
+    tracing::info!("fsck.fat on {name}: {}", ended.gist());
     let salvaged = match ended.said.contains("Reclaimed") {
         true => "; pieces of lost files are in FSCK0000.REC and following, which may be deleted",
         false => "",
     };
-    report.note(format!(
-        "the boot partition was not unmounted last time (power cut?) and has been repaired{salvaged}: {}",
-        ended.gist()
-    ));
+    report.note(format!("the boot partition was not unmounted last time (power cut?) and has been repaired{salvaged}"));
     Ok(())
 }
 

@@ -81,35 +81,39 @@ impl Files {
         Ok(())
     }
 
-    /// Follows the status until its verdict is written, then hands the last error back, if there was one.
-    pub async fn follow(mut self, mut status: watch::Receiver<Status>, context: Context) -> Option<io::Error> {
-        let mut failure = None;
-        let mut last = Instant::now();
-        let mut written = { seen(&status.borrow_and_update()) };
-        while status.changed().await.is_ok() {
+    /// Follows the status from `first`, which is written already, until its verdict is written; hands the last error back, if there was one.
+    pub async fn follow(
+        mut self,
+        first: Status,
+        mut status: watch::Receiver<Status>,
+        context: Context,
+    ) -> Option<io::Error> {
+        let (mut failure, mut written, mut last) = (None, seen(&first), Instant::now());
+        loop {
+            // Looked at before it is waited for: a quick story has told its verdict before this runs for the first time.
             let now = { seen(&status.borrow_and_update()) };
-            if now == written {
-                continue;
-            }
-            // What changes during the pause is written with it; the verdict does not wait.
-            while now.0 == Verdict::Working && last.elapsed() < PAUSE {
-                let rest = PAUSE.saturating_sub(last.elapsed());
-                match tokio::time::timeout(rest, status.changed()).await {
-                    Ok(Err(_)) | Err(_) => break,
-                    Ok(Ok(())) if status.borrow().verdict != Verdict::Working => break,
-                    Ok(Ok(())) => {}
+            if now != written {
+                pause(&mut status, last).await;
+                let snapshot = status.borrow_and_update().clone();
+                written = seen(&snapshot);
+                last = Instant::now();
+                failure = self.write(&snapshot, &context).err();
+                if snapshot.verdict != Verdict::Working {
+                    return failure;
                 }
             }
-            let snapshot = status.borrow_and_update().clone();
-            written = seen(&snapshot);
-            last = Instant::now();
-            failure = self.write(&snapshot, &context).err();
-            if snapshot.verdict != Verdict::Working {
-                break;
+            if status.changed().await.is_err() {
+                return failure;
             }
         }
-        failure
     }
+}
+
+/// What changes during the pause is written with it; the verdict does not wait.
+async fn pause(status: &mut watch::Receiver<Status>, last: Instant) {
+    let verdict = status.wait_for(|status| status.verdict != Verdict::Working);
+    // Either way it is time to write.
+    let _ = tokio::time::timeout(PAUSE.saturating_sub(last.elapsed()), verdict).await;
 }
 
 /// What a status file holds; one that is not of our size is not ours, and its bytes do not matter.
@@ -206,6 +210,25 @@ mod tests {
         std::fs::write(&newest, &torn[..100]).unwrap();
         let files = Files::open(&host).unwrap();
         assert_eq!(files.seq, 3, "the other slot stays whole");
+        std::fs::remove_dir_all(host.root()).unwrap();
+    }
+
+    #[test]
+    fn a_verdict_that_is_quicker_than_its_follower_is_written_and_idle_steps_are_not() {
+        let host = box_in("quick");
+        let (report, status) = crate::report::Reporter::new();
+        let first = status.borrow().clone();
+        let mut files = Files::open(&host).unwrap();
+        files.write(&first, &Context::for_test()).unwrap();
+        report.phase(crate::report::Phase::Images, 0);
+        assert_eq!(seen(&first), seen(&status.borrow()), "nothing to move");
+        report.phase(crate::report::Phase::Images, 1);
+        assert_ne!(seen(&first), seen(&status.borrow()));
+        report.verdict(Verdict::Ready);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let followed = files.follow(first, status, Context::for_test());
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(9), followed).await }).expect("it ends");
+        assert!(std::fs::read_to_string(host.boot().join(TEXT)).unwrap().starts_with("READY"));
         std::fs::remove_dir_all(host.root()).unwrap();
     }
 

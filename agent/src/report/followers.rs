@@ -29,7 +29,7 @@ impl Followers {
         }
         // What failed once is tried again with the next word, and with the verdict.
         let said = opened.and_then(|(written, files)| {
-            followers.files = Some(tokio::spawn(files.follow(followers.status.clone(), context.clone())));
+            followers.files = Some(tokio::spawn(files.follow(first, followers.status.clone(), context.clone())));
             written
         });
         (followers, said)

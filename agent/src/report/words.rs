@@ -43,6 +43,7 @@ pub fn working(status: &Status) -> String {
         Phase::Plan => "planning",
         Phase::Host => "setting up the host",
         Phase::Content => "placing content",
+        Phase::Engine => "starting the container engine",
         Phase::Images => "loading images",
         Phase::Services => "starting services",
         Phase::Done => "finishing",

@@ -120,7 +120,7 @@ fn fits(work: &Work, volume: &Volume<'_>, device: &str, tree: &Tree) -> Outcome<
     }
     if needed > blocks {
         let mib = |blocks: u64| (blocks * BLOCK).div_ceil(1 << 20);
-        let what = format!("{label}: {} MiB are needed, {} are there", mib(needed), blocks * BLOCK >> 20);
+        let what = format!("{label}: {} MiB are needed, {} are there", mib(needed), (blocks * BLOCK) >> 20);
         let more = mib(needed - blocks);
         return Err(Failure::new(format!(
             "{what}: raise its size in skel.toml by {more} MiB or more, or leave more out"

@@ -33,6 +33,11 @@ pub fn from_timestamp(text: &str) -> Option<i64> {
 
 /// The other way round: `20260912T075541Z`.
 pub fn timestamp(seconds: i64) -> String {
+    iso8601(seconds).replace(['-', ':'], "")
+}
+
+/// A moment as ISO 8601 has it: `2026-09-12T07:55:41Z`.
+pub fn iso8601(seconds: i64) -> String {
     let (days, rest) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     // Civil date from a count of days, in years that begin in March so that the leap day comes last.
     let shifted = days + 719_468;
@@ -44,7 +49,7 @@ pub fn timestamp(seconds: i64) -> String {
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
 fn number(text: &str, most: usize) -> Option<i64> {
@@ -73,6 +78,14 @@ fn at(year: i64, month: i64, day: i64, [hour, minute, second]: [i64; 3]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_with_leap_days() {
+        assert_eq!(iso8601(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(iso8601(4_107_542_399), "2100-02-28T23:59:59Z");
+        assert_eq!(iso8601(4_107_542_400), "2100-03-01T00:00:00Z");
+        assert_eq!(iso8601(-1), "1969-12-31T23:59:59Z");
+    }
 
     #[test]
     fn dates_there_and_back() {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use debversion::Version;
 use serde::Serialize;
 
 use super::{Lock, Locked};
+use crate::version::Version;
 
 /// What happened to a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

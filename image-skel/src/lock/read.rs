@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use debversion::Version;
-
 use super::{Lock, Locked, from_timestamp};
 use crate::control::{self, Stanza};
 use crate::tool::{Doing, Failure, Outcome};
+use crate::version::Version;
 
 /// Fields of an index that a lock keeps, in the order in which they are written.
 pub(super) const KEPT: [&str; 12] = [

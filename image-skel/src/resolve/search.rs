@@ -18,7 +18,7 @@ const STEPS: u32 = 50_000;
 /// Why a branch ended.
 pub(super) enum Stuck {
     /// The package of this name must keep to this bound.
-    Learned(Relation),
+    Learned(Box<Relation>),
     /// It cannot be met. These packages are what it is between.
     Dead { between: Vec<String>, why: String },
     /// An index cannot be read.
@@ -180,7 +180,7 @@ impl<'a> Search<'a> {
             let there = state.chosen.get(&relation.name);
             let other = self.rules.best(&relation.name, Some(relation))?;
             if there.is_some() && other.is_some() {
-                return Ok(Stuck::Learned(relation.clone()));
+                return Ok(Stuck::Learned(Box::new(relation.clone())));
             }
             between.extend(there.map(|there| there.name().to_owned()));
             reasons.push(match other.and_then(|offer| state.clash(&offer.package)) {

@@ -74,7 +74,7 @@ fn signed_lines<'a>(lines: &mut impl Iterator<Item = &'a str>) -> Result<Vec<&'a
 }
 
 fn malformed(what: &str) -> Refusal {
-    Refusal::Malformed(format!("({what})"))
+    Refusal::Malformed(what.into())
 }
 
 #[cfg(test)]

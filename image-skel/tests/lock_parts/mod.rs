@@ -8,6 +8,7 @@ use image_skel::tool;
 
 pub mod apt;
 pub mod archive;
+pub mod http;
 
 /// A folder of a test's own; gone when the test is.
 pub struct Scratch(pub PathBuf);
