@@ -18,7 +18,7 @@ use crate::probe::{Answers, Probe, answer};
 use crate::qemu::{self, Console, Machine, Setup};
 use crate::suite::Count;
 use crate::tool::{self, Doing, Outcome};
-use crate::write_log::{self, NO_FILE, Write};
+use crate::write_log::{self, Write};
 use crate::{booted_card, http, packages, skel_image};
 
 /// Larger than the image: there is something to grow into.
@@ -165,7 +165,7 @@ fn boot(card: &BootCard, name: &str, pages: &[&str], last: Signal) -> Outcome<Bo
 fn healthy(checks: &mut Checks, card: &BootCard, boot: &Boot) -> Outcome<()> {
     let status = card.boot_text(STATUS)?;
     checks.hold(status.starts_with("READY: "), "line 1 of the status says READY", status.get(..800).unwrap_or(&status));
-    checks.equal(newest(card)?["verdict"].as_str().unwrap_or(""), "ready", "the newest JSON slot says ready");
+    checks.equal(newest(card)?["verdict"].as_str().unwrap_or(""), "READY", "the newest JSON slot says READY");
     for ((page, wanted), seen) in booted_card::PAGES.iter().zip(booted_card::ANSWERS).zip(&boot.pages) {
         checks.equal(seen, wanted, &format!("the container answers {page} over the forwarded port"));
     }
@@ -228,12 +228,16 @@ fn grown(checks: &mut Checks, before: &BootCard, card: &BootCard, boot: &Boot) -
 fn written(checks: &mut Checks, card: &BootCard, boot: &Boot) -> Outcome<()> {
     let root = write_log::files(card, 2, &boot.writes)?;
     tell("partition 2", &root);
-    checks.hold(root.keys().all(|path| path == NO_FILE), "no file of partition 2 is written", format!("{root:?}"));
+    checks.hold(
+        root.keys().all(|path| write_log::is_own(path)),
+        "no file of partition 2 is written",
+        format!("{root:?}"),
+    );
     let data = write_log::files(card, 3, &boot.writes)?;
     // The engine keeps all that is its own below one folder.
     let (engine, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        data.into_iter().partition(|(path, _)| path.starts_with("/docker/"));
-    let ours: Vec<&String> = rest.keys().filter(|path| *path != NO_FILE).collect();
+        data.into_iter().partition(|(path, _)| path == "/docker" || path.starts_with("/docker/"));
+    let ours: Vec<&String> = rest.keys().filter(|path| !write_log::is_own(path)).collect();
     tell("partition 3, the engine's", &engine);
     tell("partition 3, other", &rest);
     checks.hold(

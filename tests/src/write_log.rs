@@ -68,7 +68,14 @@ pub fn most_often(writes: &[Write], start: u64, length: u64) -> usize {
 }
 
 /// What belongs to no file now: the file system's own tables, and blocks that were freed meanwhile.
-pub const NO_FILE: &str = "(the file system's own)";
+const TABLES: &str = "(tables)";
+/// Its journal, and blocks that are kept for its growth.
+const JOURNAL: &str = "(journal)";
+
+/// Whether a name that [`files`] gives is no file's.
+pub fn is_own(name: &str) -> bool {
+    [TABLES, JOURNAL].contains(&name)
+}
 
 /// The files of partition 2 or 3 that hold written blocks now, and how many blocks.
 pub fn files(card: &BootCard, number: usize, writes: &[Write]) -> Outcome<BTreeMap<String, usize>> {
@@ -87,8 +94,10 @@ pub fn files(card: &BootCard, number: usize, writes: &[Write]) -> Outcome<BTreeM
         table(card, number, "ncheck", &numbers.collect::<Vec<_>>())?.into_iter().collect();
     let mut files = BTreeMap::new();
     for (_, inode) in &owners {
-        let path = paths.get(inode).map_or(NO_FILE, String::as_str);
-        *files.entry(path.to_owned()).or_insert(0) += 1;
+        let own = if inode.parse::<u64>().is_ok_and(|inode| inode < 11) { JOURNAL } else { TABLES };
+        // debugfs writes what lies at the top with two slashes.
+        let path = paths.get(inode).map_or(own.to_owned(), |path| path.replacen("//", "/", 1));
+        *files.entry(path).or_insert(0) += 1;
     }
     Ok(files)
 }
