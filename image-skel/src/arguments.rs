@@ -173,7 +173,7 @@ impl Arguments {
         only(self.keyring.is_some(), "--keyring", lock)?;
         only(self.export.is_some(), "--export", self.command == Fetch)?;
         only(self.out.is_some(), "--out", build)?;
-        only(self.if_needed, "--if-needed", build)?;
+        only(self.if_needed, "--if-needed", build && !self.report)?;
         only(self.pack, "--pack", build)?;
         only(self.report, "--report", build)?;
         only(self.sbom, "--sbom", build)?;

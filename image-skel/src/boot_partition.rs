@@ -49,6 +49,9 @@ pub fn assemble(full: &Tree, skel: &Skel, overlay: &Path, initramfs: &[u8]) -> O
     boot.file(KERNEL, 0o644, packed(full, &format!("{kernel}/vmlinuz"))?);
     boot.file(INITRAMFS, 0o644, initramfs);
     overlay::lay(&mut boot, &overlay.join(overlay::BOOT), |_| false)?;
+    // Where a laptop can put tarballs and content.
+    boot.folder("/offspot/images", 0o755);
+    boot.folder("/offspot/files", 0o755);
     status_files(&mut boot);
     check(&boot, skel)?;
     Ok(boot)

@@ -23,6 +23,8 @@ pub const IMAGE: &str = "offspot-arm64.img";
 /// Beside the image: a digest of what it was made from.
 const MADE_FROM: &str = "offspot-arm64.made-from";
 
+const SBOM: &str = "offspot-arm64.spdx.json";
+
 /// What goes in, and where it comes out.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -67,7 +69,8 @@ pub struct Built {
 pub fn build_if_needed(options: &Options) -> Outcome<Option<Built>> {
     let (image, made_from) = (options.out.join(IMAGE), options.out.join(MADE_FROM));
     let inputs = inputs::digest(options)?;
-    if image.exists() && fs::read_to_string(&made_from).is_ok_and(|made_from| made_from == inputs) {
+    let more = options.pack || options.sbom;
+    if !more && image.exists() && fs::read_to_string(&made_from).is_ok_and(|made_from| made_from == inputs) {
         return Ok(None);
     }
     build(options).map(Some)
@@ -84,15 +87,21 @@ pub fn build(options: &Options) -> Outcome<Built> {
     fs::create_dir_all(&options.out).doing(options.out.display())?;
     let image = options.out.join(IMAGE);
     let made_from = options.out.join(MADE_FROM);
-    if made_from.exists() {
-        fs::remove_file(&made_from).doing(made_from.display())?;
+    // What was made of the image before this one must not lie beside it.
+    for stale in
+        [MADE_FROM, "offspot-arm64.img.zst", "offspot-arm64.img.xz", "offspot-arm64.img.bmap", "SHA256SUMS", SBOM]
+    {
+        let stale = options.out.join(stale);
+        if stale.exists() {
+            fs::remove_file(&stale).doing(stale.display())?;
+        }
     }
     image::write(&image, &skel.partitions, &boot, &root, epoch)?;
 
     // 6. What a person downloads and checks.
     let report = report::report(&root, &boot);
     if options.sbom {
-        let path = image.with_extension("spdx.json");
+        let path = options.out.join(SBOM);
         fs::write(&path, sbom::spdx(&lock, &skel, epoch)?).doing(path.display())?;
     }
     let outputs = options

@@ -1,6 +1,7 @@
 //! What an image was made from, as one digest: so that `cargo boot` builds only what is out of date.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -17,8 +18,14 @@ pub fn digest(options: &Options) -> Outcome<String> {
         files_below(below, &mut files)?;
     }
     for file in files {
-        let bytes = fs::read(&file).doing(file.display())?;
-        hash.update(format!("{} {}\n", file.display(), bytes.len()));
+        let found = file.symlink_metadata().doing(file.display())?;
+        let bytes = match found.is_symlink() {
+            true => fs::read_link(&file).doing(file.display())?.into_os_string().into_encoded_bytes(),
+            false => fs::read(&file).doing(file.display())?,
+        };
+        // Of the mode only what gets onto the card.
+        let kind = (found.is_symlink(), found.permissions().mode() & 0o100);
+        hash.update(format!("{} {kind:?} {}\n", file.display(), bytes.len()));
         hash.update(bytes);
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
@@ -32,7 +39,7 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Outcome<()> {
     for entry in entries {
         match entry.symlink_metadata().doing(entry.display())?.file_type() {
             kind if kind.is_dir() => files_below(&entry, files)?,
-            kind if kind.is_file() => files.push(entry),
+            kind if kind.is_file() || kind.is_symlink() => files.push(entry),
             _ => {}
         }
     }

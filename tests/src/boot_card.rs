@@ -123,6 +123,17 @@ impl BootCard {
         tool::run("fallocate", &["--punch-hole", "--offset", &start, "--length", &length, text(&self.path)?]).map(drop)
     }
 
+    /// Puts the mark of a FAT32 that was not unmounted (bit 0 of this byte: fatgen103; the kernel's fat_set_state).
+    pub fn soil(&self) -> Outcome<()> {
+        let file = fs::OpenOptions::new().write(true).open(&self.path).doing(self.path.display())?;
+        file.write_all_at(&[1], self.part(1).start + 65).doing(self.path.display())
+    }
+
+    /// Whether that mark is there.
+    pub fn is_soiled(&self) -> Outcome<bool> {
+        Ok(self.bytes(self.part(1).start + 65, 1)?[0] & 1 == 1)
+    }
+
     /// `length` bytes from `start`.
     pub fn bytes(&self, start: u64, length: usize) -> Outcome<Vec<u8>> {
         let file = fs::File::open(&self.path).doing(self.path.display())?;

@@ -94,13 +94,14 @@ pub fn second_boot() -> Outcome<Count> {
     Ok(checks.count())
 }
 
-/// Partition 3 reads as zeros: the box boots all the same, and says what is wrong.
+/// Partition 3 reads as zeros, and partition 1 was not unmounted: the box boots all the same, and says what is wrong.
 pub fn without_data() -> Outcome<Count> {
     packages::install_missing(packages::BOOT)?;
     let folder = folder()?;
     let card = BootCard::flash(&skel_image::made()?, &folder.join("zeroed.img"), CARD)?;
     booted_card::lay(&card, &folder)?;
     card.wipe(3)?;
+    card.soil()?;
     let boot = boot(&card, "zeroed", &[], Signal::Code(3))?;
     let mut checks = Checks::default();
     let (status, object) = (card.boot_text(STATUS)?, newest(&card)?);
@@ -111,6 +112,12 @@ pub fn without_data() -> Outcome<Count> {
     );
     checks.equal(&object["exit_code"].to_string(), "3", "the exit code is the card's, 3");
     system_is_sound(&mut checks, &boot)?;
+    checks.hold(
+        !card.is_soiled()?,
+        "partition 1, which was pulled out while it was written, is repaired",
+        "it is marked still",
+    );
+    checks.hold(status.contains("has been repaired"), "and the status says so", &status);
     let code = boot.led.iter().any(|shown| shown.signal == Signal::Code(3));
     checks.hold(code, "LED: one long flash and three short", shown(&boot.led));
     let data = card.part(3);
@@ -182,9 +189,7 @@ fn healthy(checks: &mut Checks, card: &BootCard, boot: &Boot) -> Outcome<()> {
         let clean = state == "clean" && !features.contains("needs_recovery");
         checks.hold(clean, &format!("partition {number} was unmounted"), format!("{state}, {features}"));
     }
-    // Bit 0 of this byte is the dirty mark of a FAT32 (fatgen103; the kernel's fat_set_state).
-    let dirty = card.bytes(card.part(1).start + 65, 1)?[0];
-    checks.hold(dirty & 1 == 0, "partition 1 is not marked as dirty", dirty);
+    checks.hold(!card.is_soiled()?, "partition 1 is not marked as dirty", "it is");
     Ok(())
 }
 
@@ -199,6 +204,15 @@ fn system_is_sound(checks: &mut Checks, boot: &Boot) -> Outcome<()> {
     let firmware = mounts.lines().find(|line| line.contains(" /boot/firmware vfat "));
     let read_only = firmware.is_some_and(|line| line.contains(" ro,"));
     checks.hold(read_only, "/boot/firmware is a real vfat, read-only in between", mounts);
+    let on = |start: &str, option: &str| mounts.lines().any(|line| line.contains(start) && line.contains(option));
+    checks.hold(on(" / ext4 ", "noatime"), "the root partition keeps no access times", mounts);
+    checks.hold(on(" /tmp tmpfs ", "") && on(" /var/log tmpfs ", ""), "/tmp and /var/log are in memory", mounts);
+    let controllers = answer(&boot.answers, "controllers")?;
+    checks.hold(controllers.contains("memory"), "memory can be limited", controllers);
+    checks.hold(answer(&boot.answers, "swaps")?.lines().count() == 1, "no swap", answer(&boot.answers, "swaps")?);
+    let units = answer(&boot.answers, "units")?;
+    let idle = ["hostapd", "dnsmasq", "ssh", "getty"].iter().all(|name| !units.contains(name));
+    checks.hold(idle, "no access point, no DHCP server, no ssh and no login by themselves", units);
     Ok(())
 }
 

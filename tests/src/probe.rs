@@ -33,7 +33,9 @@ ask emergency systemctl is-active emergency.target rescue.target
 ask agent systemctl show offspot-agent.service -p ActiveState,Result,ExecMainStatus,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic
 ask status cat /run/offspot/status.json
 ask mounts cat /proc/mounts
-ask memory cat /proc/meminfo
+ask controllers cat /sys/fs/cgroup/cgroup.controllers
+ask swaps cat /proc/swaps
+ask units systemctl list-units --plain --no-legend --no-pager --state=active --type=service
 ask cycles grep -i "ordering cycle" /run/offspot-probe.journal
 ask journal cat /run/offspot-probe.journal
 if [ "$times" = yes ]; then
