@@ -122,11 +122,11 @@ fn forward(setup: &Setup) -> String {
     format!("user,id=net,restrict={restrict},hostfwd=tcp:127.0.0.1:{}-:80", setup.port)
 }
 
-/// The card's own words for the kernel, but for the console.
+/// The card's own words for the kernel, but for the console; the Pi's watchdog, which QEMU takes for a reset as soon as it is armed, stays off.
 fn kernel_words(cmdline: &str, setup: &Setup) -> String {
     let console: &[&str] = match setup.machine {
         Machine::Virt => &["console=ttyAMA0"],
-        Machine::Raspi3b => &["console=ttyS1,115200"],
+        Machine::Raspi3b => &["console=ttyS1,115200", "systemd.watchdog_sec=off"],
     };
     let own = cmdline.split_whitespace().filter(|word| !word.starts_with("console="));
     let words = console.iter().copied().chain(own).chain(setup.words.iter().map(String::as_str));
@@ -337,7 +337,10 @@ mod tests {
         let cmdline = "console=serial0,115200 console=tty1 root=LABEL=rootfs rw\n";
         let (virt, pi) = (setup(Machine::Virt), setup(Machine::Raspi3b));
         assert_eq!(kernel_words(cmdline, &virt), "console=ttyAMA0 root=LABEL=rootfs rw one=1");
-        assert_eq!(kernel_words(cmdline, &pi), "console=ttyS1,115200 root=LABEL=rootfs rw one=1");
+        assert_eq!(
+            kernel_words(cmdline, &pi),
+            "console=ttyS1,115200 systemd.watchdog_sec=off root=LABEL=rootfs rw one=1"
+        );
         assert_eq!(forward(&virt), "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:8080-:80");
     }
 }

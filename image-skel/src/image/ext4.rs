@@ -104,13 +104,8 @@ fn journal(bytes: u64) -> u64 {
 
 /// Compares what the tree takes with what the empty file system has.
 fn fits(work: &Work, volume: &Volume<'_>, device: &str, tree: &Tree) -> Outcome<()> {
-    let said = work.run("dumpe2fs", &["-h", device])?;
-    let field = |name: &str| {
-        let value =
-            said.out.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse::<u64>().ok());
-        value.ok_or_else(|| Failure::new(format!("dumpe2fs says no {name}")))
-    };
-    let (blocks, inodes) = (field("Free blocks")?, field("Free inodes")?);
+    let said = work.run("debugfs", &["-R", "stats -h", device])?.out;
+    let (blocks, inodes) = (field(&said, "Free blocks:")?, field(&said, "Free inodes:")?);
     let (needed, nodes) = (script::blocks(tree), tree.iter().count() as u64);
     let label = volume.label;
     if nodes > inodes {
@@ -127,6 +122,12 @@ fn fits(work: &Work, volume: &Volume<'_>, device: &str, tree: &Tree) -> Outcome<
         )));
     }
     Ok(())
+}
+
+/// A number of the superblock, as `debugfs` prints it.
+pub(crate) fn field(said: &str, name: &str) -> Outcome<u64> {
+    let value = said.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    value.ok_or_else(|| Failure::new(format!("debugfs says no `{name}`: it is no file system of ours")))
 }
 
 /// `debugfs` ends with 0 whatever went wrong: all that it says behind its version counts.

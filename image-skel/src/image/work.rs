@@ -12,7 +12,7 @@ pub const IMAGE: &str = "image";
 
 /// What is installed where a tool is missing.
 const PACKAGES: [(&str, &[&str]); 3] = [
-    ("e2fsprogs", &["mke2fs", "debugfs", "e2fsck", "dumpe2fs"]),
+    ("e2fsprogs", &["mke2fs", "debugfs", "e2fsck"]),
     ("dosfstools", &["mkfs.vfat", "fsck.fat"]),
     ("mtools", &["mcopy", "mmd"]),
 ];

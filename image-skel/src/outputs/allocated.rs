@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::image::mbr::{self, FAT32, LINUX, SECTOR};
-use crate::image::{Extent, work};
+use crate::image::{Extent, ext4, work};
 use crate::tool::{Doing, Failure, Outcome, text};
 
 /// Ahead of the partitions this much is written: the table, and where another card's GPT or boot loader would lie.
@@ -75,22 +75,21 @@ fn ext4(image: &Path, at: Extent) -> Outcome<Vec<Range<u64>>> {
     if image.contains('?') {
         return Err(Failure::new("e2fsprogs would read an offset from its name: take the `?` out of it"));
     }
-    let said = work::run(work::bare("dumpe2fs")?.arg(format!("{image}?offset={}", at.start)))?.out;
-    let header = |name: &str| {
-        let value = said.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-        value.ok_or_else(|| Failure::new(format!("dumpe2fs says no `{name}`")))
-    };
-    let (size, free) = (header("Block size:")?, header("Free blocks:")?);
-    let lists = said.lines().filter_map(|line| line.strip_prefix("  Free blocks: "));
-    let pieces = lists.flat_map(|list| list.split(", ")).filter(|piece| !piece.is_empty());
-    let gaps: Vec<Range<u64>> = pieces.map(gap).collect::<Outcome<_>>()?;
-    let counted: u64 = gaps.iter().map(|gap| gap.end - gap.start).sum();
-    if counted != free {
-        return Err(Failure::new(format!("dumpe2fs counts {free} free blocks and lists {counted}")));
+    let device = format!("{image}?offset={}", at.start);
+    let ask = |what: &str| Ok(work::run(work::bare("debugfs")?.args(["-R", what, &device]))?.out);
+    let about = ask("stats -h")?;
+    let (size, count) = (ext4::field(&about, "Block size:")?, ext4::field(&about, "Block count:")?);
+    // `debugfs` takes no block 0 for one; it holds the superblock.
+    let bitmap = ask(&format!("testb 1 {}", count - 1))?;
+    let free: Vec<u64> = bitmap.lines().filter_map(free_block).collect();
+    let (said, listed) = (ext4::field(&about, "Free blocks:")?, free.len() as u64);
+    if said != listed || bitmap.lines().count() as u64 != count - 1 {
+        let what = "it was in use, or is damaged: build it again";
+        return Err(Failure::new(format!("its superblock counts {said} free blocks, its bitmaps {listed}: {what}")));
     }
     let mut used = Vec::new();
     let mut from = at.start;
-    for gap in merged(gaps) {
+    for gap in merged(free.into_iter().map(|block| block..block + 1).collect()) {
         used.push(from..at.start + gap.start * size);
         from = at.start + gap.end * size;
     }
@@ -98,11 +97,9 @@ fn ext4(image: &Path, at: Extent) -> Outcome<Vec<Range<u64>>> {
     Ok(used)
 }
 
-/// `7` or `7-9`.
-fn gap(piece: &str) -> Outcome<Range<u64>> {
-    let (first, last) = piece.trim().split_once('-').unwrap_or((piece.trim(), piece.trim()));
-    let number = |text: &str| text.parse::<u64>().doing(format!("free blocks `{piece}` of dumpe2fs"));
-    Ok(number(first)?..number(last)? + 1)
+/// The number in `Block 7 not in use`.
+fn free_block(line: &str) -> Option<u64> {
+    line.strip_prefix("Block ")?.strip_suffix(" not in use")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -112,8 +109,7 @@ mod tests {
     #[test]
     fn ranges_that_touch_are_one() {
         assert_eq!(merged(vec![8..9, 0..2, 2..4, 3..5, 7..7]), [0..5, 8..9]);
-        assert_eq!(gap("7").unwrap(), 7..8);
-        assert_eq!(gap("7-9").unwrap(), 7..10);
-        assert!(gap("7-x").is_err());
+        assert_eq!(free_block("Block 7 not in use"), Some(7));
+        assert_eq!(free_block("Block 7 marked in use"), None);
     }
 }
