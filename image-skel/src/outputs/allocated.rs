@@ -76,7 +76,8 @@ fn ext4(image: &Path, at: Extent) -> Outcome<Vec<Range<u64>>> {
         return Err(Failure::new("e2fsprogs would read an offset from its name: take the `?` out of it"));
     }
     let device = format!("{image}?offset={}", at.start);
-    let ask = |what: &str| Ok(work::run(work::bare("debugfs")?.args(["-R", what, &device]))?.out);
+    let ask =
+        |what: &str| -> Outcome<String> { Ok(work::run(work::bare("debugfs")?.args(["-R", what, &device]))?.out) };
     let about = ask("stats -h")?;
     let (size, count) = (ext4::field(&about, "Block size:")?, ext4::field(&about, "Block count:")?);
     // `debugfs` takes no block 0 for one; it holds the superblock.
