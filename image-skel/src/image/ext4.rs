@@ -10,7 +10,8 @@ use crate::tree::Tree;
 mod script;
 
 const BLOCK: u64 = 4096;
-/// Every card that an MBR can hold, in blocks: room in the tables so that growth moves nothing.
+/// Every card that an MBR can hold, in blocks: room in the tables so that growth moves nothing. It costs
+/// 1.75 MiB in the image and 10 MiB on a card of 32 GiB.
 const LARGEST_CARD: u64 = (2 << 40) / BLOCK;
 /// What is said for certain here depends on no machine's `/etc/mke2fs.conf` and on no version's built-in one. All of it is known to Linux 4.4
 /// and to GRUB's and U-Boot's readers.
