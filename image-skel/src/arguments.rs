@@ -95,7 +95,7 @@ pub struct Arguments {
 impl Arguments {
     /// Reads the command line; what is wrong with it is said in one line.
     pub fn read(parser: lexopt::Parser) -> Outcome<Arguments> {
-        let (mut words, mut given) = (Vec::new(), Arguments::new()?);
+        let (mut words, mut given) = (Vec::new(), Arguments::new());
         let (mut check, mut lock) = (false, None);
         let mut parser = parser;
         while let Some(argument) = parser.next().doing("arguments")? {
@@ -121,8 +121,8 @@ impl Arguments {
                 Long("pack") => given.pack = true,
                 Long("report") => given.report = true,
                 Long("sbom") => given.sbom = true,
-                Long("help") | Short('h') => words = vec!["help".into()],
-                Long("version") => words = vec!["version".into()],
+                Long("help") | Short('h') => return Ok(Arguments { command: Command::Help, ..given }),
+                Long("version") => return Ok(Arguments { command: Command::Version, ..given }),
                 other => return Err(Failure::new(other.unexpected().to_string())),
             }
         }
@@ -132,12 +132,13 @@ impl Arguments {
         Ok(given)
     }
 
-    fn new() -> Outcome<Arguments> {
+    fn new() -> Arguments {
         let skel = PathBuf::from("image-skel/skel.toml");
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-        let cache = cache.or(home).ok_or_else(|| Failure::new("HOME is not set: name the store with --store"))?;
-        Ok(Arguments {
+        // Nobody's home is nowhere: the store's own message then asks for --store.
+        let cache = cache.or(home).unwrap_or_default();
+        Arguments {
             command: Command::Help,
             lock: PathBuf::new(),
             skel,
@@ -154,7 +155,7 @@ impl Arguments {
             pack: false,
             report: false,
             sbom: false,
-        })
+        }
     }
 
     /// An option that the command does not know is a mistake, not to be passed over.
@@ -171,6 +172,7 @@ impl Arguments {
         only(self.update.is_some(), "--update", self.command == Lock)?;
         only(self.allow_downgrade, "--allow-downgrade", lock)?;
         only(self.keyring.is_some(), "--keyring", lock)?;
+        only(self.offline, "--offline", !matches!(self.command, Lock | Diff(..)))?;
         only(self.export.is_some(), "--export", self.command == Fetch)?;
         only(self.out.is_some(), "--out", build)?;
         only(self.if_needed, "--if-needed", build && !self.report)?;

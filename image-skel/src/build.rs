@@ -2,7 +2,7 @@
 //!
 //! Nothing is asked of any mirror but the debs that the lock names, nothing of Debian is run, and root is not needed.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::boards::{self, Row};
@@ -13,7 +13,7 @@ use crate::skel::Skel;
 use crate::store::{self, Store};
 use crate::tool::{Doing, Failure, Outcome};
 use crate::tree::{Kind, Node, Source, Tree};
-use crate::{boot_partition, configure, image, initramfs, inputs, root, sbom};
+use crate::{boot_partition, configure, image, initramfs, inputs, lock_command, root, sbom};
 
 /// Where the agent lies on the root partition.
 const AGENT: &str = "/usr/bin/offspot-agent";
@@ -81,10 +81,13 @@ pub fn build(options: &Options) -> Outcome<Built> {
     let skel = Skel::read(&options.skel)?;
     let lock = Lock::read(&options.lock)?;
     let epoch = lock.epoch();
+    suits(&options.skel, &skel, &options.lock)?;
+    let made_of = inputs::digest(options)?;
+    fs::create_dir_all(&options.out).doing(options.out.display())?;
+    let _alone = alone(&options.out)?;
     let Parts { root, boot, boards, done, left_out } = assemble(options, &skel, &lock)?;
 
     // 5. The partitions, one after the other, in one file.
-    fs::create_dir_all(&options.out).doing(options.out.display())?;
     let image = options.out.join(IMAGE);
     let made_from = options.out.join(MADE_FROM);
     // What was made of the image before this one must not lie beside it.
@@ -108,8 +111,31 @@ pub fn build(options: &Options) -> Outcome<Built> {
         .pack
         .then(|| outputs::write(&image, outputs::Options { zst: true, xz: true, bmap: true }))
         .transpose()?;
-    fs::write(&made_from, inputs::digest(options)?).doing(made_from.display())?;
+    fs::write(&made_from, made_of).doing(made_from.display())?;
     Ok(Built { image, outputs, done, left_out, report, boards })
+}
+
+/// A card without a wanted package would be found out in a village.
+fn suits(skel_path: &Path, skel: &Skel, lock_path: &Path) -> Outcome<()> {
+    let wrong = lock_command::check(skel, lock_path)?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let (lock, skel) = (lock_path.display(), skel_path.display());
+    Err(Failure::new(format!("{lock} is not what {skel} wants: {}: run `image-skel lock`", wrong.join("; "))))
+}
+
+/// Held as long as a build writes into `out`.
+fn alone(out: &Path) -> Outcome<File> {
+    let path = out.join(".offspot-arm64.lock");
+    let file = File::create(&path).doing(path.display())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::new(format!("another build writes to {}: wait for it, or use another --out", out.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(error).doing(path.display()),
+    }
 }
 
 /// Which part of which board is driven by what: everything is put together, nothing is written.

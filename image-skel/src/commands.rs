@@ -100,6 +100,7 @@ fn fetch(arguments: &Arguments) -> Outcome<u8> {
     store.bring(&skel, &lock, &store::Options { offline: arguments.offline, ..store::Options::default() })?;
     println!("{} packages in {}", lock.packages.len(), arguments.store.display());
     if let Some(folder) = &arguments.export {
+        let folder = &std::path::absolute(folder).doing(folder.display())?;
         store.export(&lock, folder)?;
         lock.write(&folder.join("Packages.lock"))?;
         println!("kept in {}: name file://{} as a mirror in skel.toml", folder.display(), folder.display());

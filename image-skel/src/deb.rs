@@ -15,7 +15,7 @@ use offspot_agent::stream::limit::Limit;
 use self::members::Entry;
 
 /// Most that one tar may unpack to: four times the largest package of Debian.
-const MOST: u64 = 8 << 30;
+pub const MOST: u64 = 8 << 30;
 /// Longest `debian-binary`.
 const VERSION: u64 = 64;
 

@@ -19,7 +19,8 @@ pub fn digest(options: &Options) -> Outcome<String> {
     }
     for file in files {
         let found = file.symlink_metadata().doing(file.display())?;
-        let bytes = match found.is_symlink() {
+        // What is named is followed; below the overlay a link is laid on the card as one.
+        let bytes = match found.is_symlink() && file.starts_with(&options.overlay) {
             true => fs::read_link(&file).doing(file.display())?.into_os_string().into_encoded_bytes(),
             false => fs::read(&file).doing(file.display())?,
         };

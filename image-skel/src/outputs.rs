@@ -8,6 +8,7 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 
+use crate::image::work;
 use crate::tool::{Doing, Failure, Outcome};
 
 mod allocated;
@@ -79,7 +80,8 @@ fn whole(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Outcome
     if written.is_err() {
         let _ = fs::remove_file(&part);
     }
-    written.and_then(|()| fs::rename(&part, path)).doing(path.display())
+    let settled = written.and_then(|()| fs::rename(&part, path)).and_then(|()| work::settle(path));
+    settled.doing(path.display())
 }
 
 /// A line as `sha256sum` writes and checks it.

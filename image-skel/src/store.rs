@@ -62,7 +62,8 @@ impl Store {
     /// The store in `folder`, which is made where it is missing.
     pub fn open(folder: &Path) -> Outcome<Store> {
         let folder = std::path::absolute(folder).doing(folder.display())?;
-        fs::create_dir_all(folder.join("deb")).doing(folder.display())?;
+        let made = fs::create_dir_all(folder.join("deb"));
+        made.doing(format_args!("{}: no place for the store of debs; name another with --store", folder.display()))?;
         Ok(Store { folder })
     }
 
@@ -102,7 +103,11 @@ impl Store {
                 continue;
             }
             Downloads::new(&silent).bring(&wanted, &to).map_err(|missing| match missing {
-                Missing::Gone(said) => Failure::new(format!("{}: run `image-skel fetch` first", said.join("; "))),
+                Missing::Gone(said) => Failure::new(format!(
+                    "{}: delete {} if it is there, and run `image-skel fetch`",
+                    said.join("; "),
+                    place.deb.display()
+                )),
                 Missing::Here(failure) => failure,
             })?;
         }
@@ -165,7 +170,8 @@ impl Place {
         if let Some(unpacked) = there() {
             return Ok(unpacked);
         }
-        if !self.has(locked) {
+        // One that was damaged since it was fetched is fetched again.
+        if !digest(&self.deb).is_ok_and(|found| found == locked.sha256) {
             fetch()?;
         }
         self.extract(locked).map_err(Missing::Here)

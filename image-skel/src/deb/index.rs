@@ -109,12 +109,18 @@ impl Unpacked {
         unpacked.is_whole().then_some(unpacked)
     }
 
-    /// Contents are not synced one by one: after a power cut their lengths tell.
+    /// Contents are not synced one by one, and a store lives long: each is read, and must be what it was.
     fn is_whole(&self) -> bool {
         self.control.iter().chain(&self.data).all(|member| match &member.what {
-            What::File(blob) => fs::metadata(self.place(blob)).is_ok_and(|found| found.len() == blob.size),
+            What::File(blob) => self.is_intact(blob),
             _ => true,
         })
+    }
+
+    fn is_intact(&self, blob: &Blob) -> bool {
+        let Ok(file) = File::open(self.place(blob)) else { return false };
+        let mut content = DigestReader::new(Algorithm::Md5, file);
+        io::copy(&mut content, &mut io::sink()).is_ok_and(|length| length == blob.size) && content.hex() == blob.md5
     }
 
     /// The same in the folder that this one was renamed to.

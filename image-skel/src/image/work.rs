@@ -1,6 +1,7 @@
 //! The folder in which an image grows, and the tools of the file systems run so that nothing of the machine shows in what they write.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -110,7 +111,7 @@ impl Work {
     /// Puts the image in its place.
     pub fn finish(self) -> Outcome<()> {
         self.image.sync_all().doing(self.path(IMAGE).display())?;
-        fs::rename(self.path(IMAGE), &self.out).doing(self.out.display())
+        fs::rename(self.path(IMAGE), &self.out).and_then(|()| settle(&self.out)).doing(self.out.display())
     }
 }
 
@@ -118,6 +119,11 @@ impl Drop for Work {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Makes the new name of `path` last: its folder is synced.
+pub fn settle(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
 /// A tool without the machine's settings: no locale, no time zone, no configuration through the environment.

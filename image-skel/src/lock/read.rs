@@ -140,8 +140,8 @@ fn filename(stanza: &Stanza<'_>) -> Outcome<String> {
 fn size(stanza: &Stanza<'_>) -> Outcome<u64> {
     let value = word(stanza, "Size")?;
     match digits::<u64>(value) {
-        Ok(size) if size > 0 => Ok(size),
-        _ => Err(Failure::new(format!("Size: {value} is no number of bytes"))),
+        Ok(size) if (1..=crate::deb::MOST).contains(&size) => Ok(size),
+        _ => Err(Failure::new(format!("Size: {value} is no number of bytes that a deb can have"))),
     }
 }
 
