@@ -10,9 +10,18 @@ use crate::card_binary;
 use crate::lock::Lock;
 use crate::lock::diff::diff;
 use crate::lock_command::{self, Update};
+use crate::packages::{self, Package};
 use crate::skel::Skel;
 use crate::store::{self, Store};
 use crate::tool::{Doing, Outcome};
+
+/// What makes the file systems and the modules' indexes.
+const TOOLS: &[Package] = &[
+    packages::program("dosfstools", "mkfs.vfat"),
+    packages::program("e2fsprogs", "mke2fs"),
+    packages::program("kmod", "depmod"),
+    packages::program("mtools", "mcopy"),
+];
 
 /// Does what was asked; the exit code.
 pub fn perform(arguments: &Arguments) -> Outcome<u8> {
@@ -109,6 +118,7 @@ fn fetch(arguments: &Arguments) -> Outcome<u8> {
 }
 
 fn make(arguments: &Arguments) -> Outcome<u8> {
+    packages::install_missing(TOOLS)?;
     let options = build_options(arguments)?;
     let Some(built) = (match arguments.if_needed {
         true => build::build_if_needed(&options)?,

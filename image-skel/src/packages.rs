@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use nix::unistd::Uid;
+
 use crate::tool::{self, Doing, Failure, Outcome};
 
 /// A package, and how to see that it is there.
@@ -34,6 +36,12 @@ pub fn install_missing(wanted: &[Package]) -> Outcome<()> {
     let missing: Vec<&str> = wanted.iter().filter(|package| !is_there(package)).map(|package| package.name).collect();
     if missing.is_empty() {
         return Ok(());
+    }
+    if !Uid::effective().is_root() {
+        return Err(Failure::new(format!(
+            "missing on this machine: as root, run `apt-get install --no-install-recommends {}`",
+            missing.join(" ")
+        )));
     }
     eprintln!("installing what is missing: apt-get install -y --no-install-recommends {}", missing.join(" "));
     apt(&["update"])?;
