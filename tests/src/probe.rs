@@ -30,7 +30,6 @@ journalctl -b -o short-monotonic --no-pager > /run/offspot-probe.journal
 ask state echo "$state"
 ask failed systemctl list-units --failed --plain --no-legend --no-pager
 ask emergency systemctl is-active emergency.target rescue.target
-ask agent systemctl show offspot-agent.service -p ActiveState,Result,ExecMainStatus,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic
 ask status cat /run/offspot/status.json
 ask mounts cat /proc/mounts
 ask controllers cat /sys/fs/cgroup/cgroup.controllers
