@@ -22,8 +22,9 @@ mod service;
 mod words;
 
 pub use model::{
-    Condition, Dependency, Health, Isolation, Joined, Limits, Logging, Mount, MountKind, Network, Port, Process,
-    Project, Refused, Restart, Service, Subnet, Volume, Wiring,
+    Blkio, Condition, Dependency, EnvFile, FileObject, FileSource, GivenFile, Health, Isolation, Joined, Limits,
+    Logging, Mount, MountKind, Network, Port, Process, Project, Refused, Replicas, Restart, Service, Subnet, Volume,
+    VolumesFrom, VolumesSource, Wiring,
 };
 
 /// Name of a project without `name`: that of the folder of `/etc/docker/compose.yml`, as compose would take it.

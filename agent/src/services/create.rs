@@ -50,7 +50,7 @@ pub fn digest(value: &impl serde::Serialize) -> String {
 pub fn joined(service: &Service) -> &[Joined] {
     match &service.wiring {
         Wiring::Joined(joined) => joined,
-        Wiring::Mode(_) => &[],
+        Wiring::Mode(_) | Wiring::Service(_) => &[],
     }
 }
 
@@ -195,7 +195,7 @@ fn host_config(service: &Service, around: &Surroundings<'_>) -> HostConfig {
 
 fn network_mode(service: &Service, project: &Project) -> String {
     match &service.wiring {
-        Wiring::Mode(mode) => mode.clone(),
+        Wiring::Mode(mode) | Wiring::Service(mode) => mode.clone(),
         Wiring::Joined(joined) => {
             let first = joined.first().and_then(|joined| network(project, &joined.network));
             first.map(|network| network.name.clone()).unwrap_or_default()

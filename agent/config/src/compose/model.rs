@@ -17,6 +17,12 @@ pub struct Project {
     pub networks: Vec<Network>,
     /// The named volumes.
     pub volumes: Vec<Volume>,
+    /// `configs` of the top level.
+    pub configs: Vec<FileObject>,
+    /// `secrets` of the top level.
+    pub secrets: Vec<FileObject>,
+    /// Services that are in no profile that is on: neither run nor removed.
+    pub dormant: Vec<String>,
     /// The services that are not run; the others are.
     pub refused: Vec<Refused>,
 }
@@ -37,8 +43,11 @@ pub struct Service {
     pub name: String,
     /// Image name as given.
     pub image: String,
-    /// `container_name`; none: `PROJECT-SERVICE-1`.
+    /// `container_name`; none: `PROJECT-SERVICE-NUMBER`.
     pub container_name: Option<String>,
+    /// `scale` or `deploy.replicas`: how many containers. Not in the digest: another number leaves those that are there alone.
+    #[serde(skip)]
+    pub replicas: Replicas,
     /// `platform`, as given.
     pub platform: Option<String>,
     /// When the engine starts it again.
@@ -55,6 +64,14 @@ pub struct Service {
     pub wiring: Wiring,
     /// Other services under another name: (service, alias).
     pub links: Vec<(String, String)>,
+    /// Containers of another hand under another name: (container, alias).
+    pub external_links: Vec<(String, String)>,
+    /// `volumes_from`.
+    pub volumes_from: Vec<VolumesFrom>,
+    /// `configs`: files given into the container.
+    pub configs: Vec<GivenFile>,
+    /// `secrets`: files given into the container.
+    pub secrets: Vec<GivenFile>,
     /// `healthcheck`; none: that of the image.
     pub healthcheck: Option<Health>,
     /// Rights and separation.
@@ -63,11 +80,23 @@ pub struct Service {
     pub limits: Limits,
     /// `labels`.
     pub labels: BTreeMap<String, String>,
+    /// `annotations`, for the OCI runtime.
+    pub annotations: BTreeMap<String, String>,
     /// `logging`.
     pub logging: Option<Logging>,
     /// What must be there before it starts. Order only: no reason to make the container anew.
     #[serde(skip)]
     pub depends_on: Vec<Dependency>,
+}
+
+/// How many containers of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas(pub u32);
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Replicas(1)
+    }
 }
 
 /// `restart`.
@@ -91,6 +120,8 @@ pub struct Process {
     pub entrypoint: Option<Vec<String>>,
     /// A name without value takes the variable of the image away.
     pub environment: BTreeMap<String, Option<String>>,
+    /// Files of variables, a later one over an earlier one, `environment` over all.
+    pub env_file: Vec<EnvFile>,
     pub user: Option<String>,
     pub group_add: Vec<String>,
     pub working_dir: Option<String>,
@@ -100,6 +131,17 @@ pub struct Process {
     pub stop_signal: Option<String>,
     /// Seconds.
     pub stop_grace_period: Option<i64>,
+}
+
+/// One entry of `env_file`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EnvFile {
+    /// Absolute path on the box, lexically normal.
+    pub path: String,
+    /// Without it the service is not started.
+    pub required: bool,
+    /// `format: raw`: values are taken as they stand, without quotes or variables.
+    pub raw: bool,
 }
 
 /// One published port.
@@ -144,6 +186,8 @@ pub enum MountKind {
         source: Option<String>,
         /// Do not copy what the image has there.
         nocopy: bool,
+        /// Folder within the volume that is mounted; none: the whole.
+        subpath: Option<String>,
     },
     /// Memory.
     Tmpfs {
@@ -157,8 +201,10 @@ pub enum MountKind {
 /// How a service is connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Wiring {
-    /// `network_mode`: `host`, `none` or `bridge`.
+    /// `network_mode`: `host`, `none`, `bridge`, `container:NAME`, or the name of a network of the engine.
     Mode(String),
+    /// `network_mode: service:NAME`: the network of that service's container.
+    Service(String),
     /// Networks of the project, the first one first.
     Joined(Vec<Joined>),
 }
@@ -178,6 +224,16 @@ pub struct Joined {
     pub aliases: Vec<String>,
     /// Its fixed address there.
     pub ipv4_address: Option<String>,
+    /// Its fixed address of the other kind.
+    pub ipv6_address: Option<String>,
+    /// Its link-local addresses.
+    pub link_local_ips: Vec<String>,
+    /// Its hardware address there.
+    pub mac_address: Option<String>,
+    /// Options of this one connection.
+    pub driver_opts: BTreeMap<String, String>,
+    /// The network with the highest gives the default route.
+    pub gw_priority: Option<i64>,
 }
 
 /// `healthcheck`. Times in nanoseconds, as the engine takes them.
@@ -202,8 +258,16 @@ pub struct Isolation {
     pub cap_add: Vec<String>,
     pub cap_drop: Vec<String>,
     pub security_opt: Vec<String>,
+    /// `host`, `container:NAME` or `service:NAME`.
     pub pid: Option<String>,
+    /// `host`, `private`, `shareable`, `none`, `container:NAME` or `service:NAME`.
     pub ipc: Option<String>,
+    pub uts: Option<String>,
+    pub cgroup: Option<String>,
+    pub cgroup_parent: Option<String>,
+    pub userns_mode: Option<String>,
+    pub runtime: Option<String>,
+    pub mac_address: Option<String>,
     pub hostname: Option<String>,
     pub domainname: Option<String>,
     pub dns: Vec<String>,
@@ -213,6 +277,8 @@ pub struct Isolation {
     pub extra_hosts: Vec<String>,
     /// Path on the host, path inside, rights.
     pub devices: Vec<(String, String, String)>,
+    pub device_cgroup_rules: Vec<String>,
+    pub storage_opt: BTreeMap<String, String>,
     pub sysctls: BTreeMap<String, String>,
     /// Path and options.
     pub tmpfs: BTreeMap<String, String>,
@@ -230,10 +296,86 @@ pub struct Limits {
     pub cpus: Option<i64>,
     pub cpu_shares: Option<i64>,
     pub cpuset: Option<String>,
+    /// Microseconds.
+    pub cpu_period: Option<i64>,
+    /// Microseconds.
+    pub cpu_quota: Option<i64>,
+    /// Microseconds.
+    pub cpu_rt_period: Option<i64>,
+    /// Microseconds.
+    pub cpu_rt_runtime: Option<i64>,
+    pub cpu_count: Option<i64>,
+    pub cpu_percent: Option<i64>,
+    pub mem_swappiness: Option<i64>,
+    pub oom_kill_disable: bool,
+    pub blkio: Option<Blkio>,
     pub pids_limit: Option<i64>,
     pub oom_score_adj: Option<i64>,
     /// Name, soft, hard.
     pub ulimits: Vec<(String, i64, i64)>,
+}
+
+/// `blkio_config`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "named as in compose; devices as path and value, bytes or operations a second")]
+pub struct Blkio {
+    pub weight: Option<u16>,
+    pub weight_device: Vec<(String, u64)>,
+    pub device_read_bps: Vec<(String, u64)>,
+    pub device_read_iops: Vec<(String, u64)>,
+    pub device_write_bps: Vec<(String, u64)>,
+    pub device_write_iops: Vec<(String, u64)>,
+}
+
+/// One entry of `volumes_from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumesFrom {
+    /// Whose volumes.
+    pub source: VolumesSource,
+    /// Not writable from inside.
+    pub read_only: bool,
+}
+
+/// Whose volumes a service shares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum VolumesSource {
+    /// Another service of the project.
+    Service(String),
+    /// A container of another hand.
+    Container(String),
+}
+
+/// A file that `configs` or `secrets` of the top level defines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileObject {
+    /// Key below `configs` or `secrets`.
+    pub key: String,
+    /// Where its content is.
+    pub from: FileSource,
+}
+
+/// Where the content of a config or secret is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum FileSource {
+    /// A path of the box, absolute, lexically normal.
+    File(String),
+    /// Here.
+    Content(String),
+}
+
+/// A config or secret as a service uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GivenFile {
+    /// Key below the top level's `configs` or `secrets`.
+    pub source: String,
+    /// Absolute path inside the container.
+    pub target: String,
+    /// Owner inside, as given.
+    pub uid: Option<String>,
+    /// Group inside, as given.
+    pub gid: Option<String>,
+    /// Permission bits; none: 0444.
+    pub mode: Option<u32>,
 }
 
 /// `logging`.
@@ -282,7 +424,10 @@ pub struct Network {
     pub attachable: bool,
     pub enable_ipv6: bool,
     pub labels: BTreeMap<String, String>,
+    /// `false`: the network has no IPv4.
+    pub enable_ipv4: Option<bool>,
     pub ipam_driver: Option<String>,
+    pub ipam_options: BTreeMap<String, String>,
     pub subnets: Vec<Subnet>,
 }
 
@@ -327,11 +472,16 @@ impl Project {
 }
 
 impl Service {
-    /// Name of its container in this project.
+    /// Name of its first container in this project.
     pub fn container(&self, project: &str) -> String {
+        self.container_numbered(project, 1)
+    }
+
+    /// Name of its container of this number, from 1. With `container_name` there is but one.
+    pub fn container_numbered(&self, project: &str, number: u32) -> String {
         match &self.container_name {
             Some(name) => name.clone(),
-            None => format!("{project}-{}-1", self.name),
+            None => format!("{project}-{}-{number}", self.name),
         }
     }
 }

@@ -31,7 +31,7 @@ fn short(place: &Place<'_>) -> Option<Mount> {
         read_only: false,
         kind: match source {
             Some(source) if is_path(source) => bind(place, source, true)?,
-            source => MountKind::Volume { source: source.map(str::to_owned), nocopy: false },
+            source => MountKind::Volume { source: source.map(str::to_owned), nocopy: false, subpath: None },
         },
     };
     for mode in modes.split(',').filter(|mode| !mode.is_empty()) {
@@ -145,7 +145,7 @@ fn long_kind(place: &Place<'_>, given: Long) -> Option<MountKind> {
             }
             Some(kind)
         }
-        ("volume", source) => Some(MountKind::Volume { source, nocopy: given.nocopy }),
+        ("volume", source) => Some(MountKind::Volume { source, nocopy: given.nocopy, subpath: None }),
         ("tmpfs", None) => Some(MountKind::Tmpfs { size: given.size, mode: given.mode }),
         ("bind", None) => {
             place.refuse("source is missing");
