@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::other_release::Programs;
+
 /// Longest wait for the first answer.
 const START: Duration = Duration::from_secs(60);
 /// Longest wait for the killed to be gone.
@@ -25,6 +27,8 @@ pub struct PrivateEngine {
     pid: i32,
     child: Option<Child>,
     keep: bool,
+    /// Another release's; none: the machine's own.
+    programs: Option<Programs>,
 }
 
 impl PrivateEngine {
@@ -36,6 +40,11 @@ impl PrivateEngine {
 
     /// The same with further arguments of dockerd.
     pub fn start_with(folder: &Path, data_root: &Path, arguments: &[&str]) -> PrivateEngine {
+        Self::start_of(None, folder, data_root, arguments)
+    }
+
+    /// The same of another release.
+    pub fn start_of(programs: Option<Programs>, folder: &Path, data_root: &Path, arguments: &[&str]) -> PrivateEngine {
         fs::create_dir_all(folder).and_then(|()| fs::create_dir_all(data_root)).expect("folders of the engine");
         let mut engine = PrivateEngine {
             folder: folder.to_owned(),
@@ -43,6 +52,7 @@ impl PrivateEngine {
             pid: 0,
             child: None,
             keep: false,
+            programs,
         };
         engine.spawn(arguments);
         engine.await_answer();
@@ -60,6 +70,7 @@ impl PrivateEngine {
             pid,
             child: None,
             keep: false,
+            programs: None,
         })
     }
 
@@ -96,7 +107,7 @@ impl PrivateEngine {
 
     /// Runs the docker command line against it, and panics with its words where it fails.
     pub fn docker(&self, arguments: &[&str]) -> String {
-        let output = Command::new("docker")
+        let output = Command::new(self.program("docker"))
             .arg(format!("-Hunix://{}", self.socket().display()))
             .args(arguments)
             .output()
@@ -113,13 +124,21 @@ impl PrivateEngine {
         self.await_answer();
     }
 
+    fn program(&self, name: &str) -> PathBuf {
+        self.programs.as_ref().map_or_else(|| name.into(), |programs| programs.program(name))
+    }
+
     fn spawn(&mut self, arguments: &[&str]) {
         for stale in ["docker.sock", "docker.pid", "exec/containerd/containerd.pid"] {
             let _ = fs::remove_file(self.folder.join(stale));
         }
         let log = File::options().append(true).create(true).open(self.folder.join("dockerd.log")).expect("dockerd.log");
         let path = |name: &str| self.folder.join(name).display().to_string();
-        let child = Command::new("unshare")
+        let mut command = Command::new("unshare");
+        if let Some(programs) = &self.programs {
+            command.env("PATH", programs.path());
+        }
+        let child = command
             .args(["-n", "-m", "sh", "-c", "ip link set lo up; exec dockerd \"$@\"", "dockerd"])
             .args([
                 "-H",

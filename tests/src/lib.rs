@@ -23,6 +23,7 @@ pub mod lab_engine;
 pub mod led_watch;
 pub mod library;
 pub mod loop_card;
+pub mod other_release;
 pub mod packages;
 pub mod probe;
 pub mod progress;

@@ -185,7 +185,7 @@ pub fn project(yaml: &str) -> compose::Project {
 }
 
 /// A root filesystem of busybox and links to it.
-fn rootfs(path: &Path) {
+pub fn rootfs(path: &Path) {
     let busybox = std::fs::read("/bin/busybox").expect("apt-get install busybox-static");
     let mut tar = tar::Builder::new(std::fs::File::create(path).unwrap());
     let mut header = tar::Header::new_gnu();

@@ -1,6 +1,8 @@
 //! The harness itself: a private engine comes up, loses its power, comes up again and leaves nothing behind.
 
 use offspot_tests::engine::PrivateEngine;
+use offspot_tests::other_release::{Programs, Release};
+use offspot_tests::rig::rootfs;
 
 #[test]
 fn a_private_engine_survives_a_cut_and_leaves_nothing() {
@@ -29,4 +31,21 @@ fn run(engine: &PrivateEngine) {
     let socket = engine.socket().display().to_string();
     let status = std::process::Command::new("sh").args(["-ec", busybox, &socket]).status().unwrap();
     assert!(status.success(), "apt-get install busybox-static");
+}
+
+#[test]
+fn engines_of_other_releases_answer_and_run_a_container() {
+    for (release, major) in [(Release::Trixie, 26), (Release::Sid, 28)] {
+        let programs = Programs::of(release).unwrap();
+        let folder = std::env::temp_dir().join(format!("o-rel-{major}-{}", std::process::id()));
+        let engine = PrivateEngine::start_of(Some(programs), &folder.join("e"), &folder.join("d"), &[]);
+        let version = engine.docker(&["version", "-f", "{{.Server.Version}}"]);
+        let found: u32 = version.split('.').next().unwrap().parse().unwrap();
+        assert!(found >= major, "{version}");
+        rootfs(&folder.join("busybox.tar"));
+        engine.docker(&["import", folder.join("busybox.tar").to_str().unwrap(), "tiny:1"]);
+        assert_eq!(engine.docker(&["run", "--rm", "tiny:1", "/bin/busybox", "echo", "here"]), "here\n");
+        drop(engine);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
