@@ -18,6 +18,7 @@ pub mod figures;
 pub mod http;
 pub mod image_build;
 pub mod image_card;
+pub mod image_proxy;
 pub mod image_tarball;
 pub mod lab_engine;
 pub mod led_watch;
