@@ -14,7 +14,7 @@ use offspot_tests::parity::stock::Stock;
 const AWAITED: &[(&str, &str)] = &[];
 
 /// Pairs of engines at work at once: much of the time is waiting.
-const PAIRS: usize = 2;
+const PAIRS: usize = 3;
 
 /// Every case, or with `PARITY_ONLY` in the environment those whose name contains that.
 #[test]

@@ -27,8 +27,8 @@ pub struct Case {
 pub struct Step {
     /// As it stands in the corpus.
     pub text: String,
-    /// What lies on the box from this step on, beside what was there before.
-    pub box_files: PathBuf,
+    /// Folders of what lies on the box from this step on, beside what was there before.
+    pub box_files: Vec<PathBuf>,
 }
 
 impl Step {
@@ -46,8 +46,11 @@ pub fn folder() -> PathBuf {
 /// The whole corpus: the plain files, then the changes.
 pub fn all() -> Vec<Case> {
     let folder = folder();
-    let mut cases: Vec<Case> = files(&folder).iter().map(|file| plain(file, &folder.join("box"))).collect();
+    let mut cases: Vec<Case> = files(&folder).iter().map(|file| plain(file)).collect();
     cases.extend(entries(&folder.join("changes")).iter().filter(|path| path.is_dir()).map(|path| changing(path)));
+    for case in &mut cases {
+        case.steps[0].box_files.insert(0, folder.join("box"));
+    }
     cases
 }
 
@@ -57,16 +60,17 @@ pub fn images(cases: &[Case]) -> BTreeSet<String> {
     let lines = steps.flat_map(|step| step.text.lines());
     let words = lines.flat_map(|line| line.split_once("image: "));
     let names = words.map(|(_, rest)| rest.split([',', '}', ' ']).next().unwrap_or_default().trim_matches(['"', '\'']));
-    names.filter(|name| !name.contains('$')).map(str::to_owned).collect()
+    names.filter(|name| !name.contains('$') && !name.ends_with("/tiny:1")).map(str::to_owned).collect()
 }
 
-fn plain(file: &Path, box_files: &Path) -> Case {
-    let step = Step { text: fs::read_to_string(file).unwrap(), box_files: box_files.to_owned() };
+fn plain(file: &Path) -> Case {
+    let step = Step { text: fs::read_to_string(file).unwrap(), box_files: Vec::new() };
     Case { name: stem(file), project: project(&step.text), steps: vec![step] }
 }
 
 fn changing(folder: &Path) -> Case {
-    let step = |file: &PathBuf| Step { text: fs::read_to_string(file).unwrap(), box_files: file.with_extension("box") };
+    let step =
+        |file: &PathBuf| Step { text: fs::read_to_string(file).unwrap(), box_files: vec![file.with_extension("box")] };
     let steps: Vec<Step> = files(folder).iter().map(step).collect();
     Case { name: format!("changes/{}", stem(folder)), project: project(&steps[0].text), steps }
 }

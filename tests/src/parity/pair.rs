@@ -110,7 +110,7 @@ impl Pair {
                 let arguments = ["--progress", "quiet", "-f", file.to_str().unwrap(), "up", "-d", "--remove-orphans"];
                 self.compose(side, &root, &arguments).err().into_iter().collect()
             }
-            Side::Ours => self.ours_up(root, &text.replace(PLACEHOLDER, "")),
+            Side::Ours => self.ours_up(root, &text.replace(&format!("{PLACEHOLDER}/"), "/").replace(PLACEHOLDER, "/")),
         }
     }
 

@@ -70,7 +70,7 @@ pub fn both<T: Send>(work: impl Fn(Side) -> T + Sync) -> (T, T) {
 fn one(pair: &Pair, side: Side, case: &Case, step: &Step) -> Done {
     let root = pair.root(side, &case.name);
     fs::create_dir_all(&root).unwrap();
-    copy(&step.box_files, &root);
+    step.box_files.iter().for_each(|folder| copy(folder, &root));
     let wrong = pair.up(side, &case.name, &step.text);
     let after = pair.snapshot(side, &case.name);
     pair.up(side, &case.name, &step.text);

@@ -91,4 +91,5 @@ pub const TABLE: &[Entry] = &[
     unordered("container/HostConfig/Mounts", RANDOM),
     unordered("container/HostConfig/Binds", RANDOM),
     unordered("container/HostConfig/Ulimits", RANDOM),
+    unordered("container/HostConfig/ExtraHosts", RANDOM),
 ];
