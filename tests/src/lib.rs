@@ -26,6 +26,7 @@ pub mod library;
 pub mod loop_card;
 pub mod other_release;
 pub mod packages;
+pub mod parity;
 pub mod probe;
 pub mod progress;
 pub mod qemu;
