@@ -14,15 +14,22 @@ use crate::images::Loaded;
 use crate::problem::ServiceProblem;
 use crate::report::{Kind, Reporter, State};
 
-pub mod create;
-pub mod found;
+mod create;
+mod digest;
+mod environment;
+mod found;
 mod health;
 pub mod labels;
+mod look;
 mod networks;
+mod progress;
+mod references;
 mod replace;
 mod run;
+mod slots;
 mod sources;
 mod up;
+mod volumes;
 
 pub use sources::make_contract;
 
@@ -56,21 +63,31 @@ pub async fn up(
     limit: Duration,
     report: &Reporter,
 ) -> Running {
+    bring(engine, host, &project, images, (limit, false), report).await
+}
+
+/// The same once more in this boot: what differs is put right, and a service that has done its work and ended is left alone. Where
+/// nothing differs the engine is only asked.
+pub async fn up_again(engine: &Engine, host: &Host, project: &Project, limit: Duration, report: &Reporter) -> Running {
+    bring(engine, host, project, &Loaded::default(), (limit, true), report).await
+}
+
+async fn bring(
+    engine: &Engine,
+    host: &Host,
+    project: &Project,
+    images: &Loaded,
+    (limit, again): (Duration, bool),
+    report: &Reporter,
+) -> Running {
     let mut running = Running::default();
     for refused in &project.refused {
         let why = format!("{} ({})", refused.finding.message, refused.finding.key);
         fail(report, &refused.name, ServiceProblem::Refused { item: refused.name.clone(), why });
         running.services.push((refused.name.clone(), ServiceState::Failed));
     }
-    let up = up::Up {
-        engine,
-        host,
-        project: &project,
-        images,
-        report,
-        deadline: tokio::time::Instant::now() + limit,
-        limit,
-    };
+    let deadline = tokio::time::Instant::now() + limit;
+    let up = up::Up { engine, host, project, images, report, deadline, limit, again };
     match up.all().await {
         Ok(services) => running.services.extend(services),
         Err(problem) => {
