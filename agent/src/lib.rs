@@ -26,3 +26,4 @@ pub mod services;
 pub mod settings;
 pub mod stream;
 pub mod survey;
+pub mod watch;

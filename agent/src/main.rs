@@ -39,6 +39,7 @@ async fn obey(arguments: &Arguments) -> u8 {
     let host = Host::new(&arguments.root);
     match &arguments.command {
         Command::Run => run(&host, arguments).await,
+        Command::Watch => watch(&host, arguments).await,
         Command::Plan => commands::plan(&host, arguments).await,
         Command::Status => commands::status(&host, arguments).await,
         Command::Check(file) => commands::check(file, arguments.json),
@@ -70,6 +71,15 @@ async fn run(host: &Host, arguments: &Arguments) -> u8 {
             eprintln!("starting: {error}");
             1
         }
+    }
+}
+
+/// Ends at once on a signal: a repair that was cut off is completed by the next one, or by the next run.
+async fn watch(host: &Host, arguments: &Arguments) -> u8 {
+    report::journal::start();
+    tokio::select! {
+        code = offspot_agent::watch::run(host, arguments) => code,
+        _ = interrupted() => 0,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong, one variant a way to fail. This folder alone knows code, sentence, advice, exit code and LED count.
 
+use std::borrow::Cow;
 use std::fmt;
 
 mod card;
@@ -19,7 +20,8 @@ pub use settings::SettingsProblem;
 pub use space::SpaceProblem;
 
 /// The subject of a problem, in the order in which exit code and LED name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Area {
     /// The card itself, its table or a filesystem on it.
     Card,
@@ -79,15 +81,19 @@ pub enum Problem {
     Image(ImageProblem),
     Content(ContentProblem),
     Service(ServiceProblem),
+    /// As an earlier program of this boot told it.
+    Told(Facts),
 }
 
 /// What a report says of a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Stable code, `E-…`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// Its subject.
     pub area: Area,
+    /// The service that it is of.
+    pub item: Option<String>,
     /// What happened, one sentence without full stop.
     pub sentence: String,
     /// What to do, one sentence without full stop.
@@ -96,7 +102,7 @@ pub struct Facts {
 
 impl Facts {
     fn new(code: &'static str, area: Area, sentence: String, advice: impl Into<String>) -> Self {
-        Facts { code, area, sentence, advice: advice.into() }
+        Facts { code: Cow::Borrowed(code), area, item: None, sentence, advice: advice.into() }
     }
 }
 
@@ -111,6 +117,7 @@ impl Problem {
             Problem::Image(problem) => problem.facts(),
             Problem::Content(problem) => problem.facts(),
             Problem::Service(problem) => problem.facts(),
+            Problem::Told(facts) => facts.clone(),
         }
     }
 }

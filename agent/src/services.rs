@@ -18,7 +18,7 @@ pub mod create;
 pub mod found;
 mod health;
 pub mod labels;
-mod networks;
+pub(crate) mod networks;
 mod replace;
 mod run;
 mod sources;

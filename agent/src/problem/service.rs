@@ -19,8 +19,28 @@ pub enum ServiceProblem {
 }
 
 impl ServiceProblem {
+    /// The service.
+    pub fn item(&self) -> &str {
+        match self {
+            ServiceProblem::NoEngine { item }
+            | ServiceProblem::Refused { item, .. }
+            | ServiceProblem::NoImage { item, .. }
+            | ServiceProblem::ImageFailed { item, .. }
+            | ServiceProblem::NameTaken { item, .. }
+            | ServiceProblem::NotStarted { item, .. }
+            | ServiceProblem::Unhealthy { item, .. }
+            | ServiceProblem::Looping { item, .. }
+            | ServiceProblem::Ended { item, .. }
+            | ServiceProblem::Waits { item, .. } => item,
+        }
+    }
+
     /// Code, subject, sentence and advice.
     pub fn facts(&self) -> Facts {
+        Facts { item: Some(self.item().to_owned()), ..self.words() }
+    }
+
+    fn words(&self) -> Facts {
         match self {
             ServiceProblem::NoEngine { item } => Facts::new(
                 "E-SERVICE-NO-ENGINE",

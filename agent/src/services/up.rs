@@ -63,12 +63,13 @@ impl<'a> Up<'a> {
             by_service.entry(found.service.clone()).or_default().push(found);
         }
         let mut jobs = Vec::new();
-        for service in &self.project.services {
+        let dormant = |name: &String| self.project.dormant.contains(name);
+        for service in self.project.services.iter().filter(|service| !dormant(&service.name)) {
             let found = by_service.remove(&service.name).unwrap_or_default();
             jobs.push(self.job(service, found).await);
         }
         let refused = |name: &str| self.project.refused.iter().any(|refused| refused.name == name);
-        by_service.retain(|name, _| !refused(name));
+        by_service.retain(|name, _| !refused(name) && !dormant(name));
         self.remove_vanished(by_service.into_values().flatten().collect()).await;
         self.make_all(&mut jobs).await;
         Ok(self.run_all(jobs).await)
