@@ -16,6 +16,7 @@ pub mod engine;
 pub mod ground;
 pub mod host;
 pub mod images;
+pub mod interrupt;
 pub mod lock;
 pub mod look;
 pub mod plan;
