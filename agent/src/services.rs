@@ -3,6 +3,7 @@
 //! Unchanged services are left alone, changed ones made anew, vanished ones removed. One service that fails costs itself, and those
 //! that cannot do without it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use offspot_config::compose::Project;
@@ -14,15 +15,22 @@ use crate::images::Loaded;
 use crate::problem::ServiceProblem;
 use crate::report::{Kind, Reporter, State};
 
-pub mod create;
-pub mod found;
+mod create;
+mod digest;
+mod environment;
+pub(crate) mod found;
 mod health;
 pub mod labels;
-pub(crate) mod networks;
+mod look;
+mod networks;
+mod progress;
+pub(crate) mod references;
 mod replace;
 mod run;
+mod slots;
 mod sources;
 mod up;
+mod volumes;
 
 pub use sources::make_contract;
 
@@ -56,21 +64,47 @@ pub async fn up(
     limit: Duration,
     report: &Reporter,
 ) -> Running {
+    bring(engine, host, &project, (images, &Volumes::new()), (limit, false), report).await
+}
+
+/// The same once more in this boot: what differs is put right, and a service that has done its work and ended is left alone. Where
+/// nothing differs the engine is only asked.
+pub async fn up_again(engine: &Engine, host: &Host, project: &Project, limit: Duration, report: &Reporter) -> Running {
+    bring(engine, host, project, (&Loaded::default(), &Volumes::new()), (limit, true), report).await
+}
+
+/// Nameless volumes, as (target, name), of the containers there were: by service and number.
+pub type Volumes = BTreeMap<(String, u32), Vec<(String, String)>>;
+
+/// The same for a project of which a part has fallen: dormant services are not touched, and a container that has vanished gets its
+/// nameless volumes back where the engine still has them.
+pub async fn bring_back(
+    engine: &Engine,
+    host: &Host,
+    project: &Project,
+    volumes: &Volumes,
+    limit: Duration,
+    report: &Reporter,
+) -> Running {
+    bring(engine, host, project, (&Loaded::held(engine).await, volumes), (limit, true), report).await
+}
+
+async fn bring(
+    engine: &Engine,
+    host: &Host,
+    project: &Project,
+    (images, volumes): (&Loaded, &Volumes),
+    (limit, again): (Duration, bool),
+    report: &Reporter,
+) -> Running {
     let mut running = Running::default();
     for refused in &project.refused {
         let why = format!("{} ({})", refused.finding.message, refused.finding.key);
         fail(report, &refused.name, ServiceProblem::Refused { item: refused.name.clone(), why });
         running.services.push((refused.name.clone(), ServiceState::Failed));
     }
-    let up = up::Up {
-        engine,
-        host,
-        project: &project,
-        images,
-        report,
-        deadline: tokio::time::Instant::now() + limit,
-        limit,
-    };
+    let deadline = tokio::time::Instant::now() + limit;
+    let up = up::Up { engine, host, project, images, volumes, report, deadline, limit, again };
     match up.all().await {
         Ok(services) => running.services.extend(services),
         Err(problem) => {

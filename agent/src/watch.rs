@@ -162,7 +162,7 @@ impl Watch<'_> {
         for (name, stand) in &stands {
             let remembered = self.memory.of(name);
             match stand {
-                Stand::Down(_) | Stand::Cut(..) => match remembered.pace.next(now) {
+                Stand::Down(_) => match remembered.pace.next(now) {
                     Some(later) => next = next.min(later),
                     None => drop(due.insert(name.clone())),
                 },
@@ -196,7 +196,7 @@ impl Watch<'_> {
 
     async fn repair(&mut self, engine: &Engine, work: &repair::Work<'_>) {
         let from = nanos();
-        let mut said = repair::bring_back(engine, self.host, work).await;
+        let mut said = repair::bring_back(engine, self.host, work, &self.memory.volumes()).await;
         self.memory.worked(from, nanos());
         for name in &work.due {
             let remembered = self.memory.of(name);

@@ -1,6 +1,7 @@
 //! A box to bring services up on: a private engine, a root, tiny images.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use offspot_agent::content::Placed;
@@ -9,12 +10,13 @@ use offspot_agent::host::Host;
 use offspot_agent::images::{self, Loaded};
 use offspot_agent::problem::Problem;
 use offspot_agent::receipts::Receipts;
-use offspot_agent::report::Reporter;
+use offspot_agent::report::{Reporter, Status};
 use offspot_agent::services::{self, Running, ServiceState};
 use offspot_config::compose;
 use offspot_config::settings::OciImage;
 
 use crate::engine::PrivateEngine;
+use crate::other_release::{Programs, Release};
 
 /// Content that no test here has.
 static NOTHING: Placed = Placed { failed: Vec::new() };
@@ -34,11 +36,24 @@ pub struct Run {
     pub running: Running,
     /// What was reported.
     pub problems: Vec<Problem>,
+    /// What was noted beside.
+    pub notes: Vec<String>,
     /// From call to answer.
     pub took: Duration,
 }
 
 impl Run {
+    fn of(running: Running, status: &Status, took: Duration) -> Run {
+        Run { running, problems: status.problems.clone(), notes: status.notes.clone(), took }
+    }
+
+    /// The sentences of the problems.
+    pub fn sentences(&self) -> Vec<String> {
+        let mut all: Vec<String> = self.problems.iter().map(|problem| problem.facts().sentence).collect();
+        all.sort();
+        all
+    }
+
     /// How a service stands.
     pub fn state(&self, name: &str) -> ServiceState {
         let found = self.running.services.iter().find(|(known, _)| known == name);
@@ -54,11 +69,17 @@ impl Run {
 }
 
 impl Rig {
-    /// All of it, in a folder of its own.
+    /// All of it, in a folder of its own, with the machine's own engine.
     pub fn new(name: &str) -> Rig {
+        Self::of(None, name)
+    }
+
+    /// The same with the engine of another release.
+    pub fn of(release: Option<Release>, name: &str) -> Rig {
         let folder = std::env::temp_dir().join(format!("o-svc-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let engine = PrivateEngine::start(&folder.join("e"), &folder.join("d"));
+        let programs = release.map(|release| Programs::of(release).expect("programs of another release"));
+        let engine = PrivateEngine::start_of(programs, &folder.join("e"), &folder.join("d"), &[]);
         let this = Rig { engine: Some(engine), folder };
         std::fs::create_dir_all(this.root()).unwrap();
         let tar = this.folder.join("busybox.tar");
@@ -100,14 +121,43 @@ impl Rig {
 
     /// The same where the tarballs of some images are missing.
     pub fn up_with(&self, yaml: &str, seconds: u64, failed: &[&str]) -> Run {
+        self.bring(project(yaml), seconds, failed)
+    }
+
+    /// The same for a project that no file can say.
+    pub fn bring(&self, project: compose::Project, seconds: u64, failed: &[&str]) -> Run {
         runtime().block_on(async {
             let (engine, images) = self.images(failed).await;
             let (report, status) = Reporter::new();
             let (host, limit, began) = (Host::new(self.root()), Duration::from_secs(seconds), Instant::now());
-            let running = services::up(&engine, &host, project(yaml), (&NOTHING, &images), limit, &report).await;
-            let problems = status.borrow().problems.clone();
-            Run { running, problems, took: began.elapsed() }
+            let running = services::up(&engine, &host, project, (&NOTHING, &images), limit, &report).await;
+            Run::of(running, &status.borrow(), began.elapsed())
         })
+    }
+
+    /// Once more in the same boot, within a minute.
+    pub fn again(&self, yaml: &str) -> Run {
+        runtime().block_on(async {
+            let socket = self.engine().socket();
+            let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
+            let (report, status) = Reporter::new();
+            let (host, limit, began) = (Host::new(self.root()), Duration::from_secs(60), Instant::now());
+            let running = services::up_again(&engine, &host, &project(yaml), limit, &report).await;
+            Run::of(running, &status.borrow(), began.elapsed())
+        })
+    }
+
+    /// Runs compose of a release by hand against the engine; gives what it said, panics where it failed.
+    pub fn compose(&self, release: Release, arguments: &[&str]) -> String {
+        let output = Command::new(Programs::of(release).expect("compose").program("docker-compose"))
+            .env("DOCKER_HOST", format!("unix://{}", self.engine().socket().display()))
+            .current_dir(&self.folder)
+            .args(arguments)
+            .output()
+            .expect("docker-compose");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "compose {arguments:?}: {}", said(&output.stderr));
+        said(&output.stdout) + &said(&output.stderr)
     }
 
     /// Begins the same, and is cut off after some milliseconds.
@@ -192,9 +242,10 @@ pub fn rootfs(path: &Path) {
     header.set_size(busybox.len() as u64);
     header.set_mode(0o755);
     tar.append_data(&mut header, "bin/busybox", &busybox[..]).unwrap();
-    for applet in
-        ["sh", "sleep", "httpd", "wget", "cat", "touch", "ls", "ping", "nslookup", "env", "true", "false", "echo"]
-    {
+    for applet in [
+        "sh", "sleep", "httpd", "wget", "cat", "touch", "ls", "ping", "nslookup", "env", "true", "false", "echo",
+        "stat",
+    ] {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);

@@ -27,7 +27,7 @@ services:
   front:
     image: docker.io/library/tiny:1
     links: ['web:fqdn.hotspot']
-    depends_on: {web: {condition: service_healthy, restart: true}}
+    depends_on: {web: {condition: service_started, restart: true}}
 ";
     let first = this.up(yaml).all_well();
     assert_eq!(first.state("web"), ServiceState::Running);

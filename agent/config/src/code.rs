@@ -40,7 +40,7 @@ codes! {
     COMPOSE_IGNORED = "E-CFG-COMPOSE-IGNORED": "A key of compose that means nothing on one box.";
     COMPOSE_PULL = "E-CFG-COMPOSE-PULL": "A pull policy that is not followed.";
     COMPOSE_RELATIVE = "E-CFG-COMPOSE-RELATIVE": "A relative bind source.";
-    COMPOSE_VARIABLE = "E-CFG-COMPOSE-VARIABLE": "A variable, which is not replaced.";
+    COMPOSE_VARIABLE = "E-CFG-COMPOSE-VARIABLE": "A variable, which nothing on a box sets.";
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! `containers`: a compose file as a project. Pure: gets the mapping as it was read, gives what to run and what was found.
 //!
-//! A service with an error is refused by name, and no other. Keys that compose does not know are only mentioned. Variables are not
-//! replaced (nothing on a card could set them): `$NAME` stays and is mentioned, `$$` is `$` as everywhere in compose.
-
-use std::collections::HashSet;
+//! A service with an error is refused by name, and no other. Keys that compose does not know are only mentioned. Everything else means
+//! what it means to compose with an empty environment: `$NAME` and `${NAME:-default}` are replaced, `$$` is `$`, services extend each other.
 
 use crate::finding::{Complaint, Findings};
 use crate::{Finding, Node, Severity};
 
+mod combine;
+mod deploy;
+mod devices;
+pub mod dotenv;
+mod extends;
+mod given;
 mod health;
 mod keys;
 mod limits;
@@ -19,6 +23,7 @@ mod place;
 mod ports;
 mod reader;
 mod service;
+mod template;
 mod words;
 
 pub use model::{
@@ -40,9 +45,9 @@ pub fn read(given: &Node) -> (Project, Vec<Finding>) {
     reader::read(&root)
 }
 
-/// Puts what is found in the mapping, which stands at `place`, among the findings of its file; gives the services that are refused,
-/// or none if an error refuses the whole.
-pub fn check(given: &Node, place: &str, findings: &mut Findings<'_>) -> Option<HashSet<String>> {
+/// Puts what is found in the mapping, which stands at `place`, among the findings of its file; gives the project, and whether an error
+/// refuses the whole.
+pub fn check(given: &Node, place: &str, findings: &mut Findings<'_>) -> (Project, bool) {
     let (project, found) = read(given);
     let mut whole = false;
     for finding in found {
@@ -54,11 +59,11 @@ pub fn check(given: &Node, place: &str, findings: &mut Findings<'_>) -> Option<H
             Severity::Warning => findings.warning(&format!("{place}{key}"), finding.at, complaint),
         }
     }
-    (!whole).then(|| project.refused.into_iter().map(|refused| refused.name).collect())
+    (project, whole)
 }
 
-/// Whether a key lies in one service, network or volume: only services that use it are refused.
+/// Whether a key lies in one service, network, volume, config or secret: only services that use it are refused.
 fn concerns_one_entry(key: &str) -> bool {
     let rest = key.strip_prefix(KEY).unwrap_or_default();
-    [".services.", ".networks.", ".volumes."].iter().any(|list| rest.starts_with(list))
+    [".services.", ".networks.", ".volumes.", ".configs.", ".secrets."].iter().any(|list| rest.starts_with(list))
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, NetworkConnectRequest,
-    NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, VolumeCreateRequest,
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, Network, NetworkConnectRequest,
+    NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect, Volume, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions, ListContainersOptions,
+    CreateContainerOptions, InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListNetworksOptions,
     RemoveContainerOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
-    StopContainerOptions,
+    StopContainerOptions, UploadToContainerOptions,
 };
 
 use super::Engine;
@@ -93,6 +93,12 @@ impl Engine {
         Ok(self.docker.create_container(Some(options), body).await?.id)
     }
 
+    /// Unpacks a tar in the root of a container, running or not. Owners and rights are those in the tar.
+    pub async fn put(&self, id: &str, tar: Vec<u8>) -> Result<(), Refusal> {
+        let options = UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
+        Ok(self.docker.upload_to_container(id, Some(options), bollard::body_full(tar.into())).await?)
+    }
+
     /// Starts a container; one that runs already is left as it is.
     pub async fn start(&self, id: &str) -> Result<(), Refusal> {
         Ok(self.docker.start_container(id, None::<StartContainerOptions>).await?)
@@ -139,14 +145,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes a network after taking its containers out of it.
-    pub async fn remove_network(&self, network: &NetworkInspect) -> Result<(), Refusal> {
-        let id = network.id.as_deref().unwrap_or_default();
-        for container in network.containers.iter().flatten().map(|(container, _)| container) {
-            let request = NetworkDisconnectRequest { container: container.clone(), force: Some(true) };
-            or_absent(self.docker.disconnect_network(id, request).await)?;
-        }
-        or_absent(self.docker.remove_network(id).await)?;
+    /// All networks.
+    pub async fn networks(&self) -> Result<Vec<Network>, Refusal> {
+        Ok(self.docker.list_networks(None::<ListNetworksOptions>).await?)
+    }
+
+    /// Removes a network that no container is in.
+    pub async fn remove_network(&self, name: &str) -> Result<(), Refusal> {
+        or_absent(self.docker.remove_network(name).await)?;
+        Ok(())
+    }
+
+    /// Takes a container out of a network; neither need be there.
+    pub async fn disconnect(&self, network: &str, container: &str) -> Result<(), Refusal> {
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+        or_absent(self.docker.disconnect_network(network, request).await)?;
         Ok(())
     }
 
@@ -156,9 +169,9 @@ impl Engine {
         Ok(self.docker.connect_network(network, request).await?)
     }
 
-    /// Whether a volume exists.
-    pub async fn has_volume(&self, name: &str) -> Result<bool, Refusal> {
-        Ok(or_absent(self.docker.inspect_volume(name).await)?.is_some())
+    /// A volume by name.
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>, Refusal> {
+        or_absent(self.docker.inspect_volume(name).await)
     }
 
     /// Makes a volume; one of that name that exists is left as it is.

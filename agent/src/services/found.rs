@@ -1,5 +1,7 @@
 //! What the engine already has of the project.
 
+use std::collections::BTreeMap;
+
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
 
 use super::labels;
@@ -13,6 +15,8 @@ pub struct Found {
     pub name: String,
     /// The service it was made for.
     pub service: String,
+    /// Which of that service's containers, from 1.
+    pub number: u32,
     /// What it was made from.
     pub hash: String,
     /// Id of its image.
@@ -23,6 +27,8 @@ pub struct Found {
     pub state: State,
     /// The same in words, with age and health.
     pub status: String,
+    /// The networks it is in: name and id, which is empty before the first start.
+    pub networks: BTreeMap<String, String>,
 }
 
 impl Found {
@@ -33,22 +39,48 @@ impl Found {
         if label(labels::ONEOFF).eq_ignore_ascii_case("true") {
             return None;
         }
+        let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
         Some(Found {
             id: summary.id?,
             name: name.trim_start_matches('/').to_owned(),
             service: labels.get(labels::SERVICE)?.clone(),
+            number: label(labels::NUMBER).parse().unwrap_or(1),
             hash: label(labels::HASH),
             image: summary.image_id.unwrap_or_default(),
             created: summary.created.unwrap_or_default(),
             state: summary.state.unwrap_or(State::EMPTY),
             status: summary.status.unwrap_or_default(),
+            networks: networks
+                .into_iter()
+                .map(|(name, joined)| (name, joined.network_id.unwrap_or_default()))
+                .collect(),
         })
     }
 
     /// Whether its program runs.
     pub fn is_running(&self) -> bool {
         self.state == State::RUNNING
+    }
+
+    /// Whether it can be started as it is, or runs; not so when another hand paused it, or its removal was cut off.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.state, State::CREATED | State::RUNNING | State::RESTARTING | State::EXITED)
+    }
+
+    /// Was made and never started: the maker may have been cut off before it had all it needs.
+    pub fn is_new(&self) -> bool {
+        self.state == State::CREATED
+    }
+
+    /// Notes that it was stopped just now.
+    pub fn has_stopped(&mut self) {
+        (self.state, self.status) = (State::EXITED, String::new());
+    }
+
+    /// Has ended, and well.
+    pub fn is_done(&self) -> bool {
+        self.state == State::EXITED && self.status.starts_with("Exited (0)")
     }
 
     /// What its health check says; none: it has none.
@@ -84,71 +116,28 @@ pub enum Health {
     Not,
 }
 
-/// What to do about the containers of one service.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Decision {
-    /// The one that is as it should be; none: one is to be made.
-    pub keep: Option<Found>,
-    /// The others, newest first: to be removed once the right one is there.
-    pub old: Vec<Found>,
-}
-
-/// Sorts the containers of one service by what is to happen to them.
-pub fn decide(mut found: Vec<Found>, hash: &str, image: &str) -> Decision {
-    found.sort_by_key(|container| (!container.is_running(), -container.created));
-    let fits = |container: &Found| {
-        // One that was made and never started may lack networks: the maker was cut off.
-        let whole = matches!(container.state, State::RUNNING | State::RESTARTING | State::EXITED);
-        whole && container.hash == hash && container.image == image
-    };
-    let keep = found.iter().position(fits).map(|at| found.remove(at));
-    found.sort_by_key(|container| -container.created);
-    Decision { keep, old: found }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn found(id: &str, hash: &str, state: State, created: i64) -> Found {
+    pub fn found(id: &str, number: u32, hash: &str, state: State, created: i64) -> Found {
         Found {
             id: id.to_owned(),
             name: id.to_owned(),
             service: "web".to_owned(),
+            number,
             hash: hash.to_owned(),
             image: "i".to_owned(),
             created,
             state,
             status: String::new(),
+            networks: BTreeMap::new(),
         }
-    }
-
-    fn ids(decision: &Decision) -> (Option<&str>, Vec<&str>) {
-        let old = decision.old.iter().map(|found| found.id.as_str());
-        (decision.keep.as_ref().map(|found| found.id.as_str()), old.collect())
-    }
-
-    #[test]
-    fn the_running_one_that_fits_is_kept() {
-        let all = vec![
-            found("exited", "h", State::EXITED, 3),
-            found("running", "h", State::RUNNING, 1),
-            found("changed", "other", State::RUNNING, 2),
-        ];
-        assert_eq!(ids(&decide(all, "h", "i")), (Some("running"), vec!["exited", "changed"]));
-    }
-
-    #[test]
-    fn half_made_and_changed_ones_are_made_anew() {
-        let all = vec![found("half", "h", State::CREATED, 2), found("paused", "h", State::PAUSED, 1)];
-        assert_eq!(ids(&decide(all, "h", "i")), (None, vec!["half", "paused"]));
-        let image = vec![found("a", "h", State::RUNNING, 2)];
-        assert_eq!(ids(&decide(image, "h", "newer")), (None, vec!["a"]));
     }
 
     #[test]
     fn ages_and_health_in_words() {
-        let mut container = found("a", "h", State::RUNNING, 1);
+        let mut container = found("a", 1, "h", State::RUNNING, 1);
         for (status, settled) in [
             ("Up 2 seconds", false),
             ("Up 1 second", false),

@@ -6,7 +6,6 @@ use bollard::models::HealthStatusEnum;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::ServiceState;
 use super::found::{Found, Health};
 use super::labels;
 use crate::engine::Engine;
@@ -19,17 +18,6 @@ const STEADY_AGAIN: Duration = Duration::from_secs(5);
 const LOOPING: i64 = 3;
 /// First and longest pause between two listings.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-
-/// How far a service is, for those that depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Not started.
-    Waiting,
-    /// Started, and not yet known to be well. True: it was made or started again in this run.
-    Started(bool),
-    /// Nothing more will come.
-    Over(ServiceState),
-}
 
 /// The containers of a project as listed last; each listing has a number.
 pub(super) struct Watch<'a> {

@@ -1,73 +1,116 @@
 //! Making a container, in the place of others where there are some. Cut off anywhere, the next run finds by labels what there is.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::time::Duration;
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
-use offspot_config::compose::{MountKind, Service};
+use futures_util::future::join_all;
+use offspot_config::compose::Service;
 
 use super::found::Found;
-use super::up::{Job, Step, Up};
-use super::{create, labels, sources};
+use super::slots::{Slot, Step};
+use super::up::{Job, Names, Up};
+use super::{create, labels, sources, volumes};
 use crate::engine::Refusal;
 use crate::problem::ServiceProblem;
+use crate::report::{Kind, State};
 
 /// How often a name is tried that nothing seems to hold, and the pause before.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
-impl Up<'_> {
-    /// Gives the containers that are to be replaced another name, so that the new one can have theirs.
+impl<'a> Up<'a> {
+    /// Gives the containers that are to be replaced another name, so that the new ones can have theirs.
     pub(super) async fn step_aside(&self, job: &Job<'_>) {
-        let name = job.service.container(&self.project.name);
-        let makes = matches!(job.step, Step::Make);
-        for old in job.decision.old.iter().filter(|old| old.name == name) {
-            let short = old.id.get(..12).unwrap_or(&old.id);
-            if let Err(refusal) = self.engine.rename(&old.id, &format!("{short}_{name}")).await {
-                tracing::warn!(service = job.service.name, why = refusal.why, "renaming");
+        for slot in &job.slots {
+            let name = job.service.container_numbered(&self.project.name, slot.number);
+            for old in slot.old.iter().filter(|old| old.name == name) {
+                let short = old.id.get(..12).unwrap_or(&old.id);
+                self.rename(job, old, &format!("{short}_{name}")).await;
+            }
+            // Another hand renamed the one that is kept, or it could not have its name when it was made.
+            if let Step::Keep(keep) = &slot.step
+                && keep.name != name
+            {
+                self.rename(job, keep, &name).await;
             }
         }
-        // Another hand renamed the one that is kept.
-        if let (false, Some(keep)) = (makes, job.decision.keep.as_ref().filter(|keep| keep.name != name))
-            && let Err(refusal) = self.engine.rename(&keep.id, &name).await
-        {
+    }
+
+    async fn rename(&self, job: &Job<'_>, found: &Found, name: &str) {
+        if let Err(refusal) = self.engine.rename(&found.id, name).await {
             tracing::warn!(service = job.service.name, why = refusal.why, "renaming");
         }
     }
 
     /// The new one could not be made: the old one gets its name back, and stays.
-    pub(super) async fn step_back(&self, job: &Job<'_>) {
-        let name = job.service.container(&self.project.name);
-        let mut old = job.decision.old.iter();
-        if let Some(old) = old.find(|old| old.name == name)
-            && let Err(refusal) = self.engine.rename(&old.id, &name).await
-        {
-            tracing::warn!(service = job.service.name, why = refusal.why, "renaming back");
+    async fn step_back(&self, job: &Job<'_>, slot: &Slot) {
+        let name = job.service.container_numbered(&self.project.name, slot.number);
+        if let Some(old) = slot.old.iter().find(|old| old.name == name) {
+            self.rename(job, old, &name).await;
         }
     }
 
-    /// Makes the container of a service and puts it into its networks; gives its id.
-    pub(super) async fn create(&self, service: &Service, image: &str, old: &[Found]) -> Result<String, ServiceProblem> {
-        let item = || service.name.clone();
-        let not_started = |why: String| ServiceProblem::NotStarted { item: item(), why };
-        let sources = sources::prepare(self.host, service).map_err(not_started)?;
-        let inherited = self.inherited(service, image, old).await.map_err(|refusal| not_started(refusal.why))?;
+    /// Makes the containers that a service lacks.
+    pub(super) async fn make(&self, job: &mut Job<'a>, names: &Names<'_>) {
+        if job.failed.is_some() {
+            for slot in &job.slots {
+                self.step_back(job, slot).await;
+            }
+            return;
+        }
+        self.report.item(Kind::Service, &job.service.name, State::Working, "making");
+        let lacking = job.slots.iter().filter(|slot| matches!(slot.step, Step::Make));
+        let (of, names) = (&*job, names);
+        let made = join_all(lacking.map(|slot| async move {
+            let made = self.create(of, slot.number, &slot.old, names).await;
+            if made.is_err() {
+                self.step_back(of, slot).await;
+            }
+            (slot.number, made.map_or_else(Step::Failed, Step::Made))
+        }))
+        .await;
+        for (number, step) in made {
+            if let Some(slot) = job.slots.iter_mut().find(|slot| slot.number == number) {
+                slot.step = step;
+            }
+        }
+    }
+
+    /// Makes one container, whole: in its networks, with what it is given; gives its id.
+    pub(super) async fn create(
+        &self,
+        job: &Job<'a>,
+        number: u32,
+        old: &[Found],
+        names: &Names<'_>,
+    ) -> Result<String, ServiceProblem> {
+        let service = job.service;
+        let said = |refusal: Refusal| self.not_started(service, &refusal.why);
+        let sources = sources::prepare(self.host, service).map_err(|why| self.not_started(service, &why))?;
+        let inherited = self.inherited(service, &job.image, number, old).await.map_err(said)?;
+        let name = service.container_numbered(&self.project.name, number);
+        let ids = job.ids.clone().unwrap_or_default();
         let around = create::Surroundings {
-            project: self.project,
-            root: self.host.root(),
+            seat: create::Seat { project: self.project, number, name: &name, names },
+            hash: &self.hash(job, &ids),
+            image: &job.image,
             sources: &sources,
-            image,
+            looked: &job.looked,
+            ids: &ids,
             inherited: &inherited,
+            replaces: old.first().map(|old| old.id.as_str()),
         };
-        let name = service.container(&self.project.name);
-        let body = create::body(service, &around);
-        let id = self.create_named(service, &name, body).await?;
-        match self.join(service, &id).await {
+        let id = self.create_named(service, &name, create::body(service, &around)).await?;
+        let first = create::joined(service).first().and_then(|first| create::network(self.project, &first.network));
+        let there: Vec<&str> = first.iter().map(|network| network.name.as_str()).collect();
+        match self.furnish(job, &id, &around.seat, &there).await {
             Ok(()) => Ok(id),
             Err(refusal) => {
-                // Half a container is of no use; the next boot would remove it too.
+                // Half a container is of no use.
                 let _ = self.engine.remove(&id).await;
-                Err(not_started(refusal.why))
+                Err(said(refusal))
             }
         }
     }
@@ -90,7 +133,7 @@ impl Up<'_> {
                     let name = name.to_owned();
                     return Err(ServiceProblem::NameTaken { item, name });
                 }
-                Err(refusal) => return Err(ServiceProblem::NotStarted { item, why: refusal.why }),
+                Err(refusal) => return Err(self.not_started(service, &refusal.why)),
             }
         }
     }
@@ -112,24 +155,63 @@ impl Up<'_> {
         }
     }
 
-    /// The first network stands in the create body; older engines take no more there.
-    async fn join(&self, service: &Service, id: &str) -> Result<(), Refusal> {
-        for joined in create::joined(service).iter().skip(1) {
-            if let Some(network) = create::network(self.project, &joined.network) {
-                let endpoint = create::endpoint(service, joined, self.project);
-                self.engine.connect(&network.name, id, endpoint).await?;
+    /// Puts a container that never ran into the networks it is not in, and puts into it what it is given.
+    async fn furnish(&self, job: &Job<'_>, id: &str, seat: &create::Seat<'_>, there: &[&str]) -> Result<(), Refusal> {
+        for joined in create::joined(job.service) {
+            if let Some(network) = create::network(self.project, &joined.network)
+                && !there.contains(&network.name.as_str())
+            {
+                self.engine.connect(&network.name, id, create::endpoint(job.service, joined, seat)).await?;
             }
+        }
+        if job.looked.has_content() {
+            let tar = job.looked.tar().map_err(|error| Refusal { status: 0, why: error.to_string() })?;
+            self.engine.put(id, tar).await?;
         }
         Ok(())
     }
 
+    /// A container that was made in an earlier run and never started: the maker may have been cut off at any point since.
+    pub(super) async fn furnish_found(
+        &self,
+        job: &Job<'_>,
+        found: &Found,
+        seat: &create::Seat<'_>,
+    ) -> Result<(), Refusal> {
+        let there: Vec<&str> = found.networks.keys().map(String::as_str).collect();
+        self.furnish(job, &found.id, seat, &there).await?;
+        if job.looked.has_content() {
+            self.sync().await;
+        }
+        Ok(())
+    }
+
+    /// What was put into containers is on the card before they start: the engine syncs no more than its own records, and once a container
+    /// has run nobody looks at it again.
+    pub(super) async fn sync(&self) {
+        let data = self.host.data();
+        let synced =
+            crate::ground::blocking(move || Ok::<_, std::io::Error>(nix::unistd::syncfs(File::open(data)?)?)).await;
+        if let Err(error) = synced {
+            tracing::warn!(%error, "syncing what was put into containers");
+        }
+    }
+
     /// The nameless volumes of the containers it replaces, as (target, name): what the program has stored there goes on.
-    async fn inherited(&self, service: &Service, image: &str, old: &[Found]) -> Result<Vec<(String, String)>, Refusal> {
+    async fn inherited(
+        &self,
+        service: &Service,
+        image: &str,
+        number: u32,
+        old: &[Found],
+    ) -> Result<Vec<(String, String)>, Refusal> {
         let mut inherited: Vec<(String, String)> = Vec::new();
-        if old.is_empty() {
+        let vanished = self.volumes.get(&(service.name.clone(), number)).map(Vec::as_slice).unwrap_or_default();
+        if old.is_empty() && vanished.is_empty() {
             return Ok(inherited);
         }
-        let wanted = self.nameless(service, image).await?;
+        let mut wanted: BTreeSet<String> = volumes::nameless(service).cloned().collect();
+        wanted.extend(self.engine.image_volumes(image).await?);
         for old in old {
             let Some(container) = self.engine.container(&old.id).await? else {
                 continue;
@@ -141,15 +223,13 @@ impl Up<'_> {
                 }
             }
         }
+        for (target, name) in vanished {
+            let known = inherited.iter().any(|(known, _)| known == target);
+            if wanted.contains(target) && !known && self.engine.volume(name).await?.is_some() {
+                inherited.push((target.clone(), name.clone()));
+            }
+        }
         Ok(inherited)
-    }
-
-    /// Targets of nameless volumes: those of the service, and those that its image declares.
-    async fn nameless(&self, service: &Service, image: &str) -> Result<BTreeSet<String>, Refusal> {
-        let own = service.mounts.iter().filter(|mount| matches!(mount.kind, MountKind::Volume { source: None, .. }));
-        let mut targets: BTreeSet<String> = own.map(|mount| mount.target.clone()).collect();
-        targets.extend(self.engine.image_volumes(image).await?);
-        Ok(targets)
     }
 }
 

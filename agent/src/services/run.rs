@@ -1,136 +1,190 @@
 //! One service from its dependencies to its health.
 
-use std::collections::BTreeMap;
-
+use futures_util::future::join_all;
 use offspot_config::compose::{Condition, Dependency, Restart, Service};
-use tokio::sync::watch;
 
 use super::found::Found;
-use super::health::{Progress, Settled, Watch};
-use super::up::{Job, Step, Up};
-use super::{ServiceState, sources};
+use super::health::{Settled, Watch};
+use super::progress::{Begun, Board};
+use super::slots::{Slot, Step};
+use super::up::{Job, Names, Up};
+use super::{ServiceState, create, references, sources};
 use crate::engine::Refusal;
 use crate::problem::ServiceProblem;
 use crate::report::{Kind, State};
 
-/// How far each service is.
-type Others<'a> = BTreeMap<&'a str, watch::Sender<Progress>>;
+/// What all services share on their way.
+pub(super) struct Course<'a> {
+    pub board: Board<'a>,
+    pub watch: Watch<'a>,
+    pub names: Names<'a>,
+}
 
-impl Up<'_> {
+/// How a container stands once it was seen to.
+enum Standing {
+    /// Nothing is to be waited for.
+    Settled(ServiceState),
+    /// Its id; how it does has yet to be seen.
+    Open(String),
+}
+
+impl<'a> Up<'a> {
     /// Starts a service when those it depends on are there, and waits until it is well.
-    pub(super) async fn run(
-        &self,
-        job: &Job<'_>,
-        others: &Others<'_>,
-        watch: &Watch<'_>,
-    ) -> Result<ServiceState, ServiceProblem> {
+    pub(super) async fn run(&self, job: &Job<'a>, course: &Course<'_>) -> Result<ServiceState, ServiceProblem> {
         let service = job.service;
-        let id = match &job.step {
-            Step::Failed(problem) => return Err(problem.clone()),
-            Step::Make => return Err(self.not_started(service, "it was not made")),
-            Step::Keep(found) if found.is_running() => {
-                if found.is_settled() && service.depends_on.iter().all(|on| !on.restart) {
-                    announce(service, others, Progress::Started(false));
-                    return Ok(self.well(service, found_state(found), "unchanged"));
-                }
-                self.follow(service, found, others).await?
-            }
-            Step::Keep(found) => {
-                self.wait_for_all(service, others).await?;
-                self.start_again(job, found).await?
-            }
-            Step::Made(id) => {
-                self.wait_for_all(service, others).await?;
-                self.begin(service);
-                let started = self.engine.start(id).await;
-                started.map_err(|refusal| self.not_started(service, &refusal.why))?;
-                id.clone()
-            }
+        if let Some(problem) = &job.failed {
+            return Err(problem.clone());
+        }
+        let renewed = self.is_renewed(job, course).await;
+        let rests = |slot: &Slot| !renewed && slot.runs() || self.is_done(job, slot);
+        let idle = !job.slots.iter().all(rests);
+        if idle {
+            self.wait_for_all(service, course).await?;
+            self.report.item(Kind::Service, &service.name, State::Working, "starting");
+        }
+        let standing = join_all(job.slots.iter().map(|slot| self.bring(job, slot, renewed, course))).await;
+        let standing: Vec<Standing> = standing.into_iter().collect::<Result<_, _>>()?;
+        let made = job.slots.iter().any(Slot::is_made);
+        course.board.begun(
+            &service.name,
+            if made {
+                Begun::Made
+            } else if idle {
+                Begun::Started
+            } else {
+                Begun::Ran
+            },
+        );
+        let settled = join_all(standing.into_iter().map(|standing| self.settle(service, standing, course))).await;
+        let states: Vec<ServiceState> = settled.into_iter().collect::<Result<_, _>>()?;
+        let state = together(&states);
+        let detail = match state {
+            _ if states.is_empty() => "no container is wanted",
+            _ if !idle => "unchanged",
+            ServiceState::Healthy => "healthy",
+            ServiceState::Ended => "ended",
+            ServiceState::Running | ServiceState::Failed => "running",
         };
-        let fresh = matches!(job.step, Step::Made(_));
-        announce(service, others, Progress::Started(fresh));
-        let settled = match watch.settle(&id, self.ends(service), self.deadline).await {
-            None => watch.last_look(&id).await,
-            settled => settled,
-        };
-        self.judge(service, settled)
+        self.report.item(Kind::Service, &service.name, State::Done, detail);
+        Ok(state)
     }
 
-    fn not_started(&self, service: &Service, why: &str) -> ServiceProblem {
-        ServiceProblem::NotStarted { item: service.name.clone(), why: why.to_owned() }
-    }
-
-    fn begin(&self, service: &Service) {
-        let item = &service.name;
-        self.report.item(Kind::Service, item, State::Working, "starting");
-    }
-
-    /// One that runs already is started again where it asks for that and something it depends on was made anew.
-    async fn follow(&self, service: &Service, found: &Found, others: &Others<'_>) -> Result<String, ServiceProblem> {
+    /// Whether what runs has to be started again: a dependency was made anew for which that is asked, or it shares what belongs to a
+    /// container that was started.
+    async fn is_renewed(&self, job: &Job<'_>, course: &Course<'_>) -> bool {
+        if !job.slots.iter().any(Slot::runs) {
+            return false;
+        }
         let mut renewed = false;
-        for on in service.depends_on.iter().filter(|on| on.restart) {
-            if let Some(other) = others.get(on.service.as_str()) {
-                let mut progress = other.subscribe();
-                let begun = progress.wait_for(|progress| *progress != Progress::Waiting).await;
-                renewed |= matches!(begun.as_deref(), Ok(Progress::Started(true)));
-            }
+        for on in job.service.depends_on.iter().filter(|on| on.restart) {
+            renewed |= course.board.how_begun(&on.service).await == Some(Begun::Made);
         }
-        if renewed {
-            self.wait_for_all(service, others).await?;
-            self.begin(service);
-            let restarted = self.engine.restart(&found.id).await;
-            restarted.map_err(|refusal| self.not_started(service, &refusal.why))?;
+        for name in references::shared(job.service) {
+            renewed |= course.board.how_begun(name).await >= Some(Begun::Started);
         }
-        Ok(found.id.clone())
+        renewed
     }
 
-    /// Starts a container of an earlier run; where that fails (its network is gone, its store damaged) makes it anew, once.
-    async fn start_again(&self, job: &Job<'_>, found: &Found) -> Result<String, ServiceProblem> {
-        self.begin(job.service);
-        sources::prepare(self.host, job.service).map_err(|why| self.not_started(job.service, &why))?;
-        let Err(refusal) = self.engine.start(&found.id).await else {
-            return Ok(found.id.clone());
-        };
-        tracing::warn!(service = job.service.name, why = refusal.why, "starting; it is made anew");
-        let said = |refusal: Refusal| self.not_started(job.service, &refusal.why);
-        let aside = format!("{}_{}", found.id.get(..12).unwrap_or_default(), found.name);
-        self.engine.rename(&found.id, &aside).await.map_err(said)?;
-        let id = self.create(job.service, &job.image, std::slice::from_ref(found)).await?;
-        self.engine.remove(&found.id).await.map_err(said)?;
-        self.engine.start(&id).await.map_err(said)?;
-        Ok(id)
+    /// Has done its work earlier in this boot, and is not to do it again.
+    fn is_done(&self, job: &Job<'_>, slot: &Slot) -> bool {
+        let done = matches!(&slot.step, Step::Keep(found) if found.is_done());
+        self.again && done && self.may_end(job.service)
     }
 
-    async fn wait_for_all(&self, service: &Service, others: &Others<'_>) -> Result<(), ServiceProblem> {
+    async fn wait_for_all(&self, service: &Service, course: &Course<'_>) -> Result<(), ServiceProblem> {
         for on in &service.depends_on {
-            if !self.reached(on, others).await && on.required {
-                let (item, on) = (service.name.clone(), on.service.clone());
-                return Err(ServiceProblem::Waits { item, on });
+            match course.board.reached(&service.name, on).await {
+                Err(problem) if on.required => return Err(problem),
+                _ => {}
             }
         }
         Ok(())
     }
 
-    /// Waits for another service; false: it will not get there.
-    async fn reached(&self, on: &Dependency, others: &Others<'_>) -> bool {
-        let Some(other) = others.get(on.service.as_str()) else {
-            return false;
+    /// Sees to it that one container runs.
+    async fn bring(
+        &self,
+        job: &Job<'a>,
+        slot: &Slot,
+        renewed: bool,
+        course: &Course<'_>,
+    ) -> Result<Standing, ServiceProblem> {
+        let said = |refusal: Refusal| self.not_started(job.service, &refusal.why);
+        let id = match &slot.step {
+            Step::Failed(problem) => return Err(problem.clone()),
+            Step::Make => return Err(self.not_started(job.service, "it was not made")),
+            Step::Keep(_) if self.is_done(job, slot) => return Ok(Standing::Settled(ServiceState::Ended)),
+            Step::Keep(found) if found.is_running() && renewed => {
+                self.engine.restart(&found.id).await.map_err(said)?;
+                found.id.clone()
+            }
+            Step::Keep(found) if found.is_settled() => return Ok(Standing::Settled(found_state(found))),
+            Step::Keep(found) if found.is_running() => found.id.clone(),
+            Step::Keep(found) => self.start_again(job, slot, found, course).await?,
+            Step::Made(id) => {
+                self.engine.start(id).await.map_err(said)?;
+                id.clone()
+            }
         };
-        let enough = |progress: &Progress| match progress {
-            Progress::Waiting => false,
-            Progress::Started(_) => on.condition == Condition::Started,
-            Progress::Over(_) => true,
+        Ok(Standing::Open(id))
+    }
+
+    /// Starts a container of an earlier run; where that fails (its network is gone, its store damaged) makes it anew, once.
+    async fn start_again(
+        &self,
+        job: &Job<'a>,
+        slot: &Slot,
+        found: &Found,
+        course: &Course<'_>,
+    ) -> Result<String, ServiceProblem> {
+        let said = |refusal: Refusal| self.not_started(job.service, &refusal.why);
+        sources::prepare(self.host, job.service).map_err(|why| self.not_started(job.service, &why))?;
+        let name = job.service.container_numbered(&self.project.name, slot.number);
+        if found.is_new() {
+            let names = &course.names;
+            let seat = create::Seat { project: self.project, number: slot.number, name: &name, names };
+            self.furnish_found(job, found, &seat).await.map_err(said)?;
+        }
+        let Err(refusal) = self.engine.start(&found.id).await else {
+            return Ok(found.id.clone());
         };
-        let mut progress = other.subscribe();
-        let Ok(progress) = progress.wait_for(enough).await else {
-            return false;
+        tracing::warn!(service = job.service.name, why = refusal.why, "starting; it is made anew");
+        let aside = format!("{}_{name}", found.id.get(..12).unwrap_or_default());
+        self.engine.rename(&found.id, &aside).await.map_err(said)?;
+        let id = self.create(job, slot.number, std::slice::from_ref(found), &course.names).await?;
+        if job.looked.has_content() {
+            self.sync().await;
+        }
+        self.engine.remove(&found.id).await.map_err(said)?;
+        self.engine.start(&id).await.map_err(said)?;
+        Ok(id)
+    }
+
+    async fn settle(
+        &self,
+        service: &Service,
+        standing: Standing,
+        course: &Course<'_>,
+    ) -> Result<ServiceState, ServiceProblem> {
+        let id = match standing {
+            Standing::Settled(state) => return Ok(state),
+            Standing::Open(id) => id,
         };
-        match (&*progress, on.condition) {
-            (Progress::Over(ServiceState::Failed), _) => false,
-            (Progress::Over(state), Condition::Completed) => *state == ServiceState::Ended,
-            // One without health check is as healthy as can be known once it runs.
-            (Progress::Over(state), Condition::Healthy) => *state != ServiceState::Ended,
-            _ => true,
+        let settled = match course.watch.settle(&id, self.ends(service), self.deadline).await {
+            None => course.watch.last_look(&id).await,
+            settled => settled,
+        };
+        let item = service.name.clone();
+        match settled {
+            Some(Settled::Healthy) => Ok(ServiceState::Healthy),
+            Some(Settled::Running) => Ok(ServiceState::Running),
+            Some(Settled::Ended(0)) if self.may_end(service) => Ok(ServiceState::Ended),
+            Some(Settled::Ended(exit_code)) => Err(ServiceProblem::Ended { item, exit_code }),
+            Some(Settled::Looping { exit_code, restarts }) => {
+                Err(ServiceProblem::Looping { item, exit_code, restarts: restarts.unsigned_abs() })
+            }
+            Some(Settled::Gone) => Err(self.not_started(service, "its container was removed by another program")),
+            None => Err(ServiceProblem::Unhealthy { item, seconds: self.limit.as_secs() }),
         }
     }
 
@@ -141,36 +195,16 @@ impl Up<'_> {
         others.any(|other| other.depends_on.iter().any(waits))
     }
 
-    fn well(&self, service: &Service, state: ServiceState, detail: &str) -> ServiceState {
-        self.report.item(Kind::Service, &service.name, State::Done, detail);
-        state
-    }
-
-    fn judge(&self, service: &Service, settled: Option<Settled>) -> Result<ServiceState, ServiceProblem> {
-        let item = service.name.clone();
-        let looping = |exit_code, restarts: i64| ServiceProblem::Looping {
-            item: service.name.clone(),
-            exit_code,
-            restarts: restarts.unsigned_abs(),
-        };
-        match settled {
-            Some(Settled::Healthy) => Ok(self.well(service, ServiceState::Healthy, "healthy")),
-            Some(Settled::Running) => Ok(self.well(service, ServiceState::Running, "running")),
-            Some(Settled::Ended(0)) if may_end(service) || self.ends(service) => {
-                Ok(self.well(service, ServiceState::Ended, "ended"))
-            }
-            Some(Settled::Ended(exit_code)) => Err(ServiceProblem::Ended { item, exit_code }),
-            Some(Settled::Looping { exit_code, restarts }) => Err(looping(exit_code, restarts)),
-            Some(Settled::Gone) => Err(self.not_started(service, "its container was removed by another program")),
-            None => Err(ServiceProblem::Unhealthy { item, seconds: self.limit.as_secs() }),
-        }
+    /// A one-shot: others wait for its end, or the engine does not start it again when it ends well.
+    fn may_end(&self, service: &Service) -> bool {
+        matches!(service.restart, Restart::No | Restart::OnFailure(_)) || self.ends(service)
     }
 }
 
-fn announce(service: &Service, others: &Others<'_>, progress: Progress) {
-    if let Some(sender) = others.get(service.name.as_str()) {
-        sender.send_replace(progress);
-    }
+/// How a service stands whose containers stand like this.
+fn together(states: &[ServiceState]) -> ServiceState {
+    let all = |state: ServiceState| states.iter().all(|other| *other == state);
+    [ServiceState::Ended, ServiceState::Healthy].into_iter().find(|state| all(*state)).unwrap_or(ServiceState::Running)
 }
 
 fn found_state(found: &Found) -> ServiceState {
@@ -178,9 +212,4 @@ fn found_state(found: &Found) -> ServiceState {
         Some(_) => ServiceState::Healthy,
         None => ServiceState::Running,
     }
-}
-
-/// A one-shot: the engine does not start it again when it ends well.
-fn may_end(service: &Service) -> bool {
-    matches!(service.restart, Restart::No | Restart::OnFailure(_))
 }

@@ -91,7 +91,7 @@ fn is_file(source: &str, target: &str) -> bool {
 }
 
 /// The path as the engine sees it: itself on a live host, else below the root without following links out of it.
-fn below(host: &Host, path: &str) -> io::Result<PathBuf> {
+pub(super) fn below(host: &Host, path: &str) -> io::Result<PathBuf> {
     if host.is_live() {
         return Ok(PathBuf::from(path));
     }

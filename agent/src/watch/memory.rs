@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::pace::Pace;
 use super::scene::{Seen, Stand};
 use crate::problem::ServiceProblem;
-use crate::services::labels;
+use crate::services::{Volumes, labels};
 
 /// Ending this often in a row by itself is a loop, if it happens within this time.
 const LOOP: (usize, Duration) = (5, Duration::from_secs(600));
@@ -44,8 +44,8 @@ pub struct Remembered {
     pub ran: (usize, usize),
     /// It ran when the engine went away.
     pub lost: bool,
-    /// The nameless volumes of its container: target and name.
-    pub volumes: Vec<(String, String)>,
+    /// The nameless volumes of its containers, by number: target and name.
+    pub volumes: BTreeMap<u32, Vec<(String, String)>>,
     /// What the last try said.
     pub said: Option<ServiceProblem>,
     /// Well for a while, or stopped by hand: what was said of it no longer holds.
@@ -68,7 +68,8 @@ impl Remembered {
         self.ran = (count, self.ran.1.max(count));
         if count > 0 {
             self.lost = false;
-            self.volumes = running.flat_map(|seen| seen.volumes.clone()).collect();
+            let kept = running.filter(|seen| !seen.volumes.is_empty());
+            self.volumes.extend(kept.map(|seen| (seen.found.number, seen.volumes.clone())));
         }
         let unhealthy = containers.iter().any(|seen| seen.found.status.contains("(unhealthy)"));
         self.sick_since = unhealthy.then(|| self.sick_since.unwrap_or(now));
@@ -80,7 +81,7 @@ impl Remembered {
         match stand {
             _ if self.settled => self.trouble = None,
             Stand::Sick(problem) => self.in_trouble(problem.clone()),
-            Stand::Down(_) | Stand::Cut(..) if self.pace.tries() >= FOR_GOOD => {
+            Stand::Down(_) if self.pace.tries() >= FOR_GOOD => {
                 let why = format!("it was brought back {} times, and is down again", self.pace.tries());
                 let vanishing = ServiceProblem::NotStarted { item: service.to_owned(), why };
                 self.in_trouble(self.said.clone().unwrap_or(vanishing));
@@ -130,6 +131,15 @@ impl Memory {
     /// The engine answers; `nanos` since 1970: what it tells of earlier is its memory.
     pub fn connected(&mut self, nanos: i64) {
         self.connected = nanos;
+    }
+
+    /// The nameless volumes of all.
+    pub fn volumes(&self) -> Volumes {
+        let of = |(name, service): (&String, &Remembered)| {
+            let name = name.clone();
+            service.volumes.clone().into_iter().map(move |(number, volumes)| ((name.clone(), number), volumes))
+        };
+        self.services.iter().flat_map(of).collect()
     }
 
     /// We brought something back: what was stopped meanwhile was stopped by us.

@@ -1,17 +1,17 @@
 //! What is there of the services, and what that means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
-use offspot_config::compose::{Project, Restart, Service};
+use offspot_config::compose::{Network, Project, Restart, Service, Wiring};
 use tokio::time::Instant;
 
 use super::memory::{Remembered, Rest};
 use crate::engine::{Engine, Refusal};
 use crate::problem::ServiceProblem;
 use crate::services::found::Found;
-use crate::services::{create, labels};
+use crate::services::labels;
 
 /// A container that was made and not started belongs to another hand that is at work, for so long.
 const MAKING: Duration = Duration::from_secs(60);
@@ -23,8 +23,6 @@ const UNWELL: Duration = Duration::from_secs(120);
 pub struct Seen {
     /// As the engine lists it.
     pub found: Found,
-    /// Names of its networks.
-    pub networks: BTreeSet<String>,
     /// Its nameless volumes: target and name.
     pub volumes: Vec<(String, String)>,
     /// The engine tried to start it and could not.
@@ -42,36 +40,24 @@ pub enum Stand {
     Busy(Option<Instant>),
     /// Does not run, and is to be left so.
     Rests(Rest),
-    /// Gone, or down though nobody stopped it: the sentence says which.
+    /// Gone, cut off, or ended though nobody stopped it: the sentence says which.
     Down(&'static str),
-    /// This container runs outside these of its networks (keys).
-    Cut(String, Vec<String>),
 }
 
 /// Everything there is of a project, by service: one request, and one for each container that is down.
 pub async fn take(engine: &Engine, project: &Project) -> Result<BTreeMap<String, Vec<Seen>>, Refusal> {
     let mut scene: BTreeMap<String, Vec<Seen>> = BTreeMap::new();
     for summary in engine.labelled(&format!("{}={}", labels::PROJECT, project.name)).await? {
-        let (networks, volumes) = (networks(&summary), volumes(&summary));
+        let volumes = volumes(&summary);
         let Some(found) = Found::read(summary) else { continue };
         let refused = found.state == State::EXITED && {
             let container = engine.container(&found.id).await?;
             let error = container.and_then(|container| container.state?.error);
             error.is_some_and(|error| !error.is_empty())
         };
-        scene.entry(found.service.clone()).or_default().push(Seen { found, networks, volumes, refused });
+        scene.entry(found.service.clone()).or_default().push(Seen { found, volumes, refused });
     }
     Ok(scene)
-}
-
-fn networks(summary: &ContainerSummary) -> BTreeSet<String> {
-    let settings = summary.network_settings.as_ref();
-    settings
-        .and_then(|settings| settings.networks.as_ref())
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.clone())
-        .collect()
 }
 
 fn volumes(summary: &ContainerSummary) -> Vec<(String, String)> {
@@ -125,14 +111,8 @@ fn judge_running(
     remembered: &Remembered,
     now: Instant,
 ) -> Stand {
-    for seen in running {
-        let lacks =
-            |key: &&String| create::network(project, key).is_some_and(|network| !seen.networks.contains(&network.name));
-        let keys = create::joined(service).iter().map(|joined| &joined.network);
-        let cut: Vec<String> = keys.filter(lacks).cloned().collect();
-        if !cut.is_empty() {
-            return Stand::Cut(seen.found.id.clone(), cut);
-        }
+    if running.iter().any(|seen| is_cut_off(service, project, &seen.found)) {
+        return Stand::Down("it is not in its networks");
     }
     if let Some(problem) = looping(service, remembered, now) {
         return Stand::Sick(problem);
@@ -148,6 +128,14 @@ fn judge_running(
         (false, _) if starting => Stand::Busy(None),
         (false, _) => Stand::Well,
     }
+}
+
+/// Whether it lacks one of its networks, which may be gone.
+fn is_cut_off(service: &Service, project: &Project, found: &Found) -> bool {
+    let Wiring::Joined(joined) = &service.wiring else { return false };
+    let lacks = |network: &Network| !network.external && !found.networks.contains_key(&network.name);
+    let of = |key: &str| project.networks.iter().find(|network| network.key == key);
+    joined.iter().any(|joined| of(&joined.network).is_some_and(lacks))
 }
 
 fn looping(service: &Service, remembered: &Remembered, now: Instant) -> Option<ServiceProblem> {

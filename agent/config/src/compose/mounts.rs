@@ -1,6 +1,8 @@
 //! `volumes` of a service, short and long, and `tmpfs`.
 
-use super::model::{Mount, MountKind};
+use std::collections::HashMap;
+
+use super::model::{Mount, MountKind, VolumesFrom, VolumesSource};
 use super::place::Place;
 use super::words;
 use crate::code;
@@ -8,10 +10,37 @@ use crate::code;
 /// Folder that compose resolves relative paths against: that of `/etc/docker/compose.yml`.
 const FOLDER: &str = "/etc/docker";
 
-/// All entries of `volumes`; what cannot be used is noted.
+/// All entries of `volumes`, the last one for a target; what cannot be used is noted.
 pub(super) fn read(place: &Place<'_>) -> Vec<Mount> {
-    let read = |item: &Place<'_>| if item.is_mapping() { long(item) } else { short(item) };
-    place.items().iter().filter_map(read).collect()
+    let mut mounts: Vec<Mount> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for item in place.items() {
+        let Some(mount) = (if item.is_mapping() { long(&item) } else { short(&item) }) else { continue };
+        match places.get(&mount.target) {
+            Some(place) => mounts[*place] = mount,
+            None => {
+                places.insert(mount.target.clone(), mounts.len());
+                mounts.push(mount);
+            }
+        }
+    }
+    mounts
+}
+
+/// `volumes_from`: `SERVICE` or `container:NAME`, and `ro` or `rw`.
+pub(super) fn volumes_from(place: &Place<'_>) -> Vec<VolumesFrom> {
+    let parse = |text: &str| {
+        let (kind, rest) = match text.strip_prefix("container:") {
+            Some(rest) => (VolumesSource::Container as fn(String) -> VolumesSource, rest),
+            None => (VolumesSource::Service as fn(String) -> VolumesSource, text),
+        };
+        let (name, mode) = rest.split_once(':').unwrap_or((rest, "rw"));
+        let known = !name.is_empty() && matches!(mode, "ro" | "rw");
+        known.then(|| VolumesFrom { source: kind(name.to_owned()), read_only: mode == "ro" })
+    };
+    place.distinct();
+    let one = |item: &Place<'_>| item.parsed(parse, "must be SERVICE[:ro] or container:NAME[:ro]");
+    place.items().iter().filter_map(one).collect()
 }
 
 fn short(place: &Place<'_>) -> Option<Mount> {
@@ -62,7 +91,7 @@ fn is_path(source: &str) -> bool {
 }
 
 fn target_path(place: &Place<'_>, target: &str) -> Option<String> {
-    let normal = normal(target);
+    let normal = words::normal(target);
     if !target.starts_with('/') || normal == "/" {
         place.refuse("the target must be an absolute path inside the container, and not its root");
         return None;
@@ -70,33 +99,23 @@ fn target_path(place: &Place<'_>, target: &str) -> Option<String> {
     Some(normal)
 }
 
-/// Without `.`, `..` and doubled slashes.
-fn normal(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            _ => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+fn bind(place: &Place<'_>, source: &str, create: bool) -> Option<MountKind> {
+    Some(MountKind::Bind { source: host_path(place, source)?, create, propagation: None })
 }
 
-fn bind(place: &Place<'_>, source: &str, create: bool) -> Option<MountKind> {
-    if source.is_empty() || source.starts_with('~') {
-        place.refuse("the source must be an absolute path");
+/// A path of the box, absolute and normal.
+pub(super) fn host_path(place: &Place<'_>, path: &str) -> Option<String> {
+    if path.is_empty() || path.starts_with('~') {
+        place.refuse("it must be an absolute path");
         return None;
     }
-    let source = if source.starts_with('/') {
-        normal(source)
-    } else {
-        let resolved = normal(&format!("{FOLDER}/{source}"));
-        let message = format!("{source} is {resolved} on the box, on its small system partition");
-        place.warn(code::COMPOSE_RELATIVE, message, "give an absolute path, best below /data");
-        resolved
-    };
-    Some(MountKind::Bind { source, create, propagation: None })
+    if path.starts_with('/') {
+        return Some(words::normal(path));
+    }
+    let resolved = words::normal(&format!("{FOLDER}/{path}"));
+    let message = format!("{path} is {resolved} on the box, on its small system partition");
+    place.warn(code::COMPOSE_RELATIVE, message, "give an absolute path, best below /data");
+    Some(resolved)
 }
 
 /// What the long form may say before it is put together.
@@ -109,14 +128,16 @@ struct Long {
     create: bool,
     propagation: Option<String>,
     nocopy: bool,
+    subpath: Option<String>,
     size: Option<i64>,
     mode: Option<u32>,
 }
 
 fn long(place: &Place<'_>) -> Option<Mount> {
-    let mut given = Long { create: true, ..Long::default() };
+    let mut given = Long::default();
     for (name, value) in place.entries() {
         match name.as_str() {
+            _ if value.is_null() => {}
             "type" => given.kind = value.text()?,
             "source" | "src" => given.source = value.text(),
             "target" | "dst" | "destination" => given.target = value.text(),
@@ -145,8 +166,12 @@ fn long_kind(place: &Place<'_>, given: Long) -> Option<MountKind> {
             }
             Some(kind)
         }
-        ("volume", source) => Some(MountKind::Volume { source, nocopy: given.nocopy, subpath: None }),
-        ("tmpfs", None) => Some(MountKind::Tmpfs { size: given.size, mode: given.mode }),
+        ("volume", source) => Some(MountKind::Volume {
+            source: source.filter(|name| !name.is_empty()),
+            nocopy: given.nocopy,
+            subpath: given.subpath,
+        }),
+        ("tmpfs", _) => Some(MountKind::Tmpfs { size: given.size, mode: given.mode }),
         ("bind", None) => {
             place.refuse("source is missing");
             None
@@ -161,7 +186,9 @@ fn long_kind(place: &Place<'_>, given: Long) -> Option<MountKind> {
 fn bind_options(place: &Place<'_>, given: &mut Long) {
     for (name, value) in place.entries() {
         match name.as_str() {
-            "create_host_path" => given.create = value.flag().unwrap_or(true),
+            _ if value.is_null() => {}
+            // Compose makes a missing folder only where the long form asks for it.
+            "create_host_path" => given.create = value.flag().unwrap_or_default(),
             "selinux" => {}
             "propagation" => {
                 let known = |text: &str| is_propagation(text).then(|| text.to_owned());
@@ -175,7 +202,9 @@ fn bind_options(place: &Place<'_>, given: &mut Long) {
 fn volume_options(place: &Place<'_>, given: &mut Long) {
     for (name, value) in place.entries() {
         match name.as_str() {
+            _ if value.is_null() => {}
             "nocopy" => given.nocopy = value.flag().unwrap_or(false),
+            "subpath" => given.subpath = value.parsed(subpath, "must be a path below the volume"),
             _ => value.refuse_known(format!("{name} of a volume is not honoured")),
         }
     }
@@ -184,17 +213,16 @@ fn volume_options(place: &Place<'_>, given: &mut Long) {
 fn tmpfs_options(place: &Place<'_>, given: &mut Long) {
     for (name, value) in place.entries() {
         match name.as_str() {
+            _ if value.is_null() => {}
             "size" => given.size = value.parsed(words::bytes, "must be a size"),
-            "mode" => given.mode = value.parsed(mode_bits, "must be permission bits"),
+            "mode" => given.mode = value.mode_bits(),
             _ => value.refuse_known(format!("{name} of a tmpfs is not honoured")),
         }
     }
 }
 
-/// `0755` and `0o755` are octal as YAML has them; other numbers are decimal.
-fn mode_bits(text: &str) -> Option<u32> {
-    match text.strip_prefix("0o").or(text.strip_prefix('0')) {
-        Some(octal) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
-        _ => text.parse().ok(),
-    }
+/// A folder within a volume: relative, and not out of it.
+fn subpath(text: &str) -> Option<String> {
+    let inside = !text.starts_with('/') && text.split('/').all(|part| part != "..");
+    inside.then(|| text.to_owned())
 }

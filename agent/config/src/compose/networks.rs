@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Joined, Network, Subnet, Volume, Wiring};
 use super::place::Place;
-use crate::code;
+use super::{keys, limits};
 
 /// A network that nothing is said about.
 pub(super) fn named(project: &str, key: &str) -> Network {
@@ -30,7 +30,8 @@ pub(super) fn network(project: &str, key: &str, place: &Place<'_>) -> Network {
             "enable_ipv6" => network.enable_ipv6 = value.flag().unwrap_or_default(),
             "labels" => network.labels = value.filled(),
             "ipam" => ipam(&value, &mut network),
-            _ => unhonoured(&value, &name, "a network", &["enable_ipv4"]),
+            "enable_ipv4" => network.enable_ipv4 = value.flag(),
+            _ => unhonoured(&value, &name, "a network", &[]),
         }
     }
     network
@@ -50,8 +51,7 @@ fn unhonoured(value: &Place<'_>, name: &str, what: &str, known: &[&str]) {
     if known.contains(&name) {
         value.refuse_known(format!("{name} of {what} is not honoured"));
     } else {
-        let message = format!("{name} is not a key of {what}, and ignored");
-        value.warn(code::COMPOSE_UNKNOWN, message, "correct its spelling or leave it out");
+        keys::unknown(name, value);
     }
 }
 
@@ -61,7 +61,8 @@ fn ipam(place: &Place<'_>, network: &mut Network) {
             _ if value.is_null() => {}
             "driver" => network.ipam_driver = value.text(),
             "config" => network.subnets = value.items().iter().map(subnet).collect(),
-            _ => unhonoured(&value, &name, "ipam", &["options"]),
+            "options" => network.ipam_options = value.filled(),
+            _ => unhonoured(&value, &name, "ipam", &[]),
         }
     }
 }
@@ -103,11 +104,13 @@ pub(super) fn volume(project: &str, key: &str, place: &Place<'_>) -> Volume {
 
 /// `network_mode`.
 pub(super) fn mode(place: &Place<'_>) -> Option<Wiring> {
-    let mode = place.text()?;
-    match mode.as_str() {
-        "host" | "none" | "bridge" => Some(Wiring::Mode(mode)),
+    let mode = place.filled_text()?;
+    match mode.split_once(':') {
+        Some(("service", name)) if !name.is_empty() => Some(Wiring::Service(name.to_owned())),
+        Some(("container", name)) if !name.is_empty() => Some(Wiring::Mode(mode)),
+        None if !mode.contains(char::is_whitespace) => Some(Wiring::Mode(mode)),
         _ => {
-            place.refuse_known(format!("network_mode {mode} is not honoured, only host, none and bridge"));
+            place.refuse("must be host, none, bridge, service:NAME, container:NAME or the name of a network");
             None
         }
     }
@@ -117,7 +120,7 @@ pub(super) fn mode(place: &Place<'_>) -> Option<Wiring> {
 pub(super) fn joined(place: &Place<'_>) -> Wiring {
     let mut by_rank: BTreeMap<(i64, String), Joined> = BTreeMap::new();
     if place.is_sequence() {
-        for key in place.list() {
+        for key in place.distinct() {
             by_rank.insert((0, key.clone()), join(&key));
         }
     } else {
@@ -139,19 +142,27 @@ fn options(key: &str, place: &Place<'_>) -> (i64, Joined) {
     for (name, value) in place.entries() {
         match name.as_str() {
             _ if value.is_null() => {}
-            "aliases" => joined.aliases = value.list(),
+            "aliases" => joined.aliases = value.names(),
             "ipv4_address" => {
                 let known = |text: &str| text.parse::<std::net::Ipv4Addr>().ok();
-                let address = value.parsed(known, "must be an IPv4 address");
-                joined.ipv4_address = address.map(|address| address.to_string());
+                joined.ipv4_address = address(&value, known, "must be an IPv4 address");
             }
+            "ipv6_address" => {
+                let known = |text: &str| text.parse::<std::net::Ipv6Addr>().ok();
+                joined.ipv6_address = address(&value, known, "must be an IPv6 address");
+            }
+            "link_local_ips" => joined.link_local_ips = value.names(),
+            "mac_address" => joined.mac_address = limits::mac_address(&value),
+            "driver_opts" => joined.driver_opts = value.filled(),
+            "gw_priority" => joined.gw_priority = value.number(),
             "priority" => priority = value.number().unwrap_or_default(),
-            _ => {
-                let known =
-                    ["ipv6_address", "link_local_ips", "mac_address", "driver_opts", "gw_priority", "interface_name"];
-                unhonoured(&value, &name, "a network", &known);
-            }
+            _ => unhonoured(&value, &name, "a network", &["interface_name"]),
         }
     }
     (i64::from(priority), joined)
+}
+
+fn address<T: ToString>(place: &Place<'_>, known: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<String> {
+    place.filled_text()?;
+    place.parsed(known, message).map(|address| address.to_string())
 }

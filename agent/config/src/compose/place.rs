@@ -1,9 +1,10 @@
 //! A value, its dotted key and what was found in it: the reader's cursor.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
+use super::words;
 use crate::node::{Node, Value};
 use crate::{Finding, Severity, code, path};
 
@@ -18,6 +19,14 @@ impl Notes {
     pub fn take(&self) -> Vec<Finding> {
         self.0.take()
     }
+
+    pub fn put(&self, findings: Vec<Finding>) {
+        self.0.replace(findings);
+    }
+
+    pub fn retain(&self, keep: impl FnMut(&Finding) -> bool) {
+        self.0.borrow_mut().retain(keep);
+    }
 }
 
 /// A value of the file and the key it stands under.
@@ -29,6 +38,14 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
+    /// Another value for the same key.
+    pub fn instead<'b>(&self, node: &'b Node) -> Place<'b>
+    where
+        'a: 'b,
+    {
+        Place { key: self.key.clone(), node, notes: self.notes }
+    }
+
     pub fn under(&self, name: &str, node: &'a Node) -> Place<'a> {
         self.at(path::below(&self.key, name), node)
     }
@@ -85,14 +102,14 @@ impl<'a> Place<'a> {
         matches!(self.node.value, Value::Sequence(_))
     }
 
-    /// Text, number or boolean as it was written; `$$` is `$`, as compose reads it, and nothing else is replaced.
+    /// Text, number or boolean as it was written.
     pub fn text(&self) -> Option<String> {
         match &self.node.value {
             Value::Scalar(_) if self.is_null() => {
                 self.refuse("a value is missing");
                 None
             }
-            Value::Scalar(scalar) => Some(self.unescaped(&scalar.text)),
+            Value::Scalar(scalar) => Some(scalar.text.clone()),
             _ => {
                 self.refuse("must be a text");
                 None
@@ -100,23 +117,17 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn unescaped(&self, text: &str) -> String {
-        if !text.contains('$') {
-            return text.to_owned();
-        }
-        if let Some(name) = variable(text) {
-            let message = format!("the variable {name} is not replaced: it stays as it stands");
-            let advice = "write its value, or $$ for a dollar sign";
-            self.warn(code::COMPOSE_VARIABLE, message, advice);
-        }
-        text.replace("$$", "$")
+    /// Text, or what a number or boolean is to compose where it wants a text: `0x10` is `16`, `1.10` is `1.1`.
+    fn meaning(&self) -> Option<String> {
+        let text = self.text()?;
+        Some(self.node.as_scalar().map_or(text, words::meaning))
     }
 
     pub fn flag(&self) -> Option<bool> {
         let text = self.text()?;
         match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" => Some(true),
-            "false" | "no" | "off" => Some(false),
+            "true" | "yes" | "on" | "y" => Some(true),
+            "false" | "no" | "off" | "n" => Some(false),
             _ => {
                 self.refuse("must be true or false");
                 None
@@ -172,6 +183,49 @@ impl<'a> Place<'a> {
         if self.is_sequence() { self.list() } else { self.text().into_iter().collect() }
     }
 
+    /// A text, where an empty one says nothing.
+    pub fn filled_text(&self) -> Option<String> {
+        self.text().filter(|text| !text.is_empty())
+    }
+
+    /// Permission bits: octal with a zero in front, quoted or not, and decimal without.
+    pub fn mode_bits(&self) -> Option<u32> {
+        let quoted = self.node.as_scalar().is_some_and(|scalar| !scalar.plain);
+        let bits = |text: &str| match text.strip_prefix("0o").or(text.strip_prefix('0')) {
+            Some("") => Some(0),
+            Some(octal) => u32::from_str_radix(octal, 8).ok(),
+            None if quoted => u32::from_str_radix(text, 8).ok(),
+            None => text.parse().ok(),
+        };
+        self.parsed(|text| bits(text).filter(|bits| *bits <= 0o7777), "must be permission bits such as 0440")
+    }
+
+    /// A list, each once.
+    pub fn names(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let mut texts = self.list();
+        texts.retain(|text| seen.insert(text.clone()));
+        texts
+    }
+
+    /// As [`Place::texts`], each once.
+    pub fn once(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let mut texts = self.texts();
+        texts.retain(|text| seen.insert(text.clone()));
+        texts
+    }
+
+    /// A list in which compose allows nothing twice.
+    pub fn distinct(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let texts = self.list();
+        if let Some(twice) = texts.iter().find(|text| !seen.insert(text.as_str())) {
+            self.refuse(format!("{} is given twice", excerpt(twice)));
+        }
+        texts
+    }
+
     /// `a: b` as a mapping or `a=b` as a list; a name may stand alone.
     pub fn pairs(&self) -> BTreeMap<String, Option<String>> {
         if self.is_sequence() {
@@ -181,7 +235,7 @@ impl<'a> Place<'a> {
             };
             return self.list().into_iter().map(split).collect();
         }
-        let value = |place: Place<'a>| if place.is_null() { None } else { place.text() };
+        let value = |place: Place<'a>| if place.is_null() { None } else { place.meaning() };
         let entries = self.entries().into_iter();
         entries.map(|(name, place)| (name, value(place))).collect()
     }
@@ -193,39 +247,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The first `$NAME` or `${NAME…}` in a text, where `$$` is none.
-fn variable(text: &str) -> Option<String> {
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once('$') {
-        if let Some(escaped) = after.strip_prefix('$') {
-            rest = escaped;
-            continue;
-        }
-        let inner = after.strip_prefix('{').unwrap_or(after);
-        let name: String = inner.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-            return Some(format!("${name}"));
-        }
-        rest = after;
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::variable;
-
-    #[test]
-    fn variables_are_seen_and_escapes_are_not() {
-        for (text, found) in [
-            ("$HOME/x", Some("$HOME")),
-            ("a ${TAG:-1}", Some("$TAG")),
-            ("$$HOME", None),
-            ("$$$HOME", Some("$HOME")),
-            ("5$ and $1", None),
-            ("{fqdn}", None),
-        ] {
-            assert_eq!(variable(text).as_deref(), found, "{text}");
-        }
-    }
+/// The beginning of a text of the file, for messages.
+fn excerpt(text: &str) -> String {
+    text.chars().take(40).collect()
 }

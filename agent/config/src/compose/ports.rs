@@ -1,5 +1,7 @@
 //! `ports` and `expose` of a service.
 
+use std::collections::HashSet;
+
 use super::model::Port;
 use super::place::Place;
 use super::words;
@@ -9,9 +11,9 @@ const MOST: usize = 1000;
 /// Longest range.
 const LONGEST: u16 = 1000;
 
-/// All entries of `ports`, ranges taken apart.
+/// All entries of `ports`, ranges taken apart, each port once.
 pub(super) fn read(place: &Place<'_>) -> Vec<Port> {
-    let mut ports = Vec::new();
+    let mut ports: Vec<Port> = Vec::new();
     for item in place.items() {
         let read = if item.is_mapping() { long(&item) } else { short(&item) };
         ports.extend(read.unwrap_or_default());
@@ -20,6 +22,9 @@ pub(super) fn read(place: &Place<'_>) -> Vec<Port> {
             return Vec::new();
         }
     }
+    let mut seen = HashSet::new();
+    ports
+        .retain(|port| seen.insert((port.target, port.protocol.clone(), port.host_ip.clone(), port.published.clone())));
     ports
 }
 
@@ -34,6 +39,8 @@ pub(super) fn exposed(place: &Place<'_>) -> Vec<String> {
             return Vec::new();
         }
     }
+    let mut seen = HashSet::new();
+    ports.retain(|port: &String| seen.insert(port.clone()));
     ports
 }
 

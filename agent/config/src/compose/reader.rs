@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::extends::{self, Services};
+use super::given::{self, Kind};
 use super::model::{Project, Refused, Service, Wiring};
 use super::place::{Notes, Place};
 use super::{MountKind, NAME, keys, networks, order, service};
-use crate::{Finding, Severity, code};
+use crate::{Finding, Node, Severity, code};
 
 /// Most services that are read; the others are refused. A Pi runs a few dozen.
 const MOST: usize = 200;
@@ -49,6 +51,7 @@ struct Reader<'a> {
     names: HashSet<String>,
     networks: HashMap<String, Health>,
     volumes: HashMap<String, Health>,
+    objects: HashMap<(Kind, String), Health>,
 }
 
 fn project_name(entries: &[(String, Place<'_>)]) -> String {
@@ -59,7 +62,10 @@ fn project_name(entries: &[(String, Place<'_>)]) -> String {
     };
     let given = entries.iter().find(|(key, place)| key == "name" && !place.is_null());
     let message = "must be lower-case letters, digits, - and _";
-    let name = given.and_then(|(_, place)| place.parsed(valid, message));
+    let name = given.and_then(|(_, place)| {
+        let node = extends::filled(place, NAME);
+        place.instead(&node).parsed(valid, message)
+    });
     name.unwrap_or(NAME.to_owned())
 }
 
@@ -74,6 +80,7 @@ impl<'a> Reader<'a> {
             names: HashSet::new(),
             networks: HashMap::from([("default".to_owned(), Health::Sound)]),
             volumes: HashMap::new(),
+            objects: HashMap::new(),
         }
     }
 
@@ -84,12 +91,12 @@ impl<'a> Reader<'a> {
             "version" => {}
             "networks" => place.entries().iter().for_each(|(key, place)| self.network(key, place)),
             "volumes" => place.entries().iter().for_each(|(key, place)| self.volume(key, place)),
-            "secrets" | "configs" => place.warn(
-                code::COMPOSE_IGNORED,
-                format!("{key} are not honoured: a service that uses them is refused"),
-                "bind a file with volumes",
-            ),
-            "include" | "models" => place.refuse_known(format!("{key} is not honoured")),
+            "configs" => place.entries().iter().for_each(|(key, place)| self.object(Kind::Config, key, place)),
+            "secrets" => place.entries().iter().for_each(|(key, place)| self.object(Kind::Secret, key, place)),
+            // Only services that name a model use it.
+            "models" => {}
+            "include" if place.node.is_empty() => {}
+            "include" => place.refuse_known("include is not honoured: there is but one file on the box"),
             _ => keys::unknown(key, place),
         }
     }
@@ -112,7 +119,8 @@ impl<'a> Reader<'a> {
     }
 
     fn network(&mut self, key: &str, place: &Place<'a>) {
-        let network = networks::network(&self.project.name, key, place);
+        let node = extends::filled(place, &self.project.name);
+        let network = networks::network(&self.project.name, key, &place.instead(&node));
         let health = self.health();
         // Keys are given once, but `default` is there without being given.
         if self.networks.insert(key.to_owned(), health).is_some() {
@@ -122,29 +130,82 @@ impl<'a> Reader<'a> {
     }
 
     fn volume(&mut self, key: &str, place: &Place<'a>) {
-        let volume = networks::volume(&self.project.name, key, place);
+        let node = extends::filled(place, &self.project.name);
+        let volume = networks::volume(&self.project.name, key, &place.instead(&node));
         let health = self.health();
         self.volumes.insert(key.to_owned(), health);
         self.project.volumes.push(volume);
     }
 
+    fn object(&mut self, kind: Kind, key: &str, place: &Place<'a>) {
+        let node = extends::filled(place, &self.project.name);
+        let object = given::object(kind, key, &place.instead(&node));
+        let health = self.health();
+        self.objects.insert((kind, key.to_owned()), health);
+        match kind {
+            Kind::Config => self.project.configs.extend(object),
+            Kind::Secret => self.project.secrets.extend(object),
+        }
+    }
+
     fn services(&mut self, entries: &[(String, Place<'a>)]) {
-        self.names = entries.iter().map(|(name, _)| name.clone()).collect();
+        let mut whole = Services::new(entries, &self.project.name);
+        let mut made = Vec::new();
         for (i, (name, place)) in entries.iter().enumerate() {
-            let mut service = Service::default();
-            if i < MOST {
-                service = service::read(name, place);
-                self.tie(&mut service, place);
-            } else {
+            if i >= MOST {
                 place.refuse(format!("there are more than {MOST} services"));
             }
-            match self.error() {
-                Some(finding) => self.refuse(name, finding),
-                None => self.project.services.push(service),
+            let node = if i < MOST { whole.make(name) } else { None };
+            let noted = self.notes.take();
+            if node.as_ref().is_some_and(sleeps) {
+                self.project.dormant.push(name.clone());
+            } else {
+                self.names.insert(name.clone());
             }
+            made.push((name, place, node, noted));
+        }
+        for (name, place, node, noted) in made {
+            self.notes.put(noted);
+            self.service(name, place, node.as_ref());
         }
         for name in order::sort(&mut self.project.services) {
             self.circle(&name, entries);
+        }
+        self.follow(&whole, entries);
+    }
+
+    fn service(&mut self, name: &str, place: &Place<'a>, node: Option<&Node>) {
+        let dormant = self.project.dormant.iter().any(|dormant| dormant == name);
+        let mut service = Service::default();
+        if let Some(node) = node {
+            let place = place.instead(node);
+            service = service::read(name, &place);
+            if dormant {
+                // What is not run may be unfit to run here; only what is no compose at all is refused.
+                self.notes.retain(|found| found.severity == Severity::Error && found.code == code::COMPOSE_VALUE);
+            } else {
+                self.tie(&mut service, &place);
+            }
+        }
+        match self.error() {
+            Some(finding) => self.refuse(name, finding),
+            None if dormant => {}
+            None => self.project.services.push(service),
+        }
+    }
+
+    /// Refuses what extends a service that is refused: without that one it could not be read again.
+    fn follow(&mut self, whole: &Services<'_>, entries: &[(String, Place<'a>)]) {
+        let refused: HashSet<String> = self.project.refused.iter().map(|refused| refused.name.clone()).collect();
+        for (name, place) in entries {
+            let lost = whole.chain(name).iter().find(|base| refused.contains(*base));
+            if let Some(base) = lost.filter(|_| !refused.contains(name)) {
+                place.refuse(format!("it extends {base}, which has an error"));
+                self.project.services.retain(|service| service.name != *name);
+                if let Some(finding) = self.error() {
+                    self.refuse(name, finding);
+                }
+            }
         }
     }
 
@@ -159,6 +220,7 @@ impl<'a> Reader<'a> {
 
     fn refuse(&mut self, name: &str, finding: Finding) {
         let name = name.to_owned();
+        self.project.dormant.retain(|dormant| *dormant != name);
         self.project.refused.push(Refused { name, finding });
     }
 
@@ -170,11 +232,6 @@ impl<'a> Reader<'a> {
         if service.depends_on.len() + service.links.len() > MOST {
             return place.refuse(format!("it has more than {MOST} depends_on and links"));
         }
-        for (other, _) in &service.links {
-            if service.depends_on.iter().all(|known| known.service != *other) {
-                service.depends_on.push(service::started(other.clone()));
-            }
-        }
         for dependency in service.depends_on.iter().filter(|dependency| dependency.required) {
             if !self.names.contains(&dependency.service) {
                 let message = format!("it depends on {}, and there is no such service", dependency.service);
@@ -183,6 +240,7 @@ impl<'a> Reader<'a> {
         }
         self.tie_networks(service, place);
         self.tie_volumes(service, place);
+        self.tie_objects(service, place);
         let twin =
             |other: &&Service| service.container_name.is_some() && other.container_name == service.container_name;
         if let Some(other) = self.project.services.iter().find(twin) {
@@ -218,12 +276,26 @@ impl<'a> Reader<'a> {
                 Some(Health::Sound) => {}
             }
         }
-        let mut targets: Vec<&str> = service.mounts.iter().map(|mount| mount.target.as_str()).collect();
-        targets.sort_unstable();
-        if let Some([target, ..]) = targets.windows(2).find(|pair| pair.first() == pair.last()) {
-            clash(place, &format!("two volumes have the target {target}"), "leave one out");
+    }
+
+    fn tie_objects(&self, service: &Service, place: &Place<'_>) {
+        for (kind, files) in [(Kind::Config, &service.configs), (Kind::Secret, &service.secrets)] {
+            for file in files {
+                let (key, source) = (kind.key(), &file.source);
+                match self.objects.get(&(kind, source.clone())) {
+                    None => place.refuse(format!("{source} is not below the top level's {key}")),
+                    Some(Health::Bad) => place.refuse(format!("{source} of {key} has an error")),
+                    Some(Health::Sound) => {}
+                }
+            }
         }
     }
+}
+
+/// Whether a service is in profiles only, and so not run: nothing switches one on here. The nameless profile is always on.
+fn sleeps(node: &Node) -> bool {
+    let profiles = node.get("profiles").and_then(Node::as_sequence).unwrap_or_default();
+    !profiles.is_empty() && profiles.iter().all(|profile| !profile.key_text().is_empty())
 }
 
 fn clash(place: &Place<'_>, message: &str, advice: &str) {

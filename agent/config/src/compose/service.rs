@@ -1,9 +1,9 @@
 //! One service: every key that is honoured, and a word on every one that is not.
 
-use super::keys;
-use super::model::{Condition, Dependency, Logging, Restart, Service, Wiring};
+use super::given::{self, Kind};
+use super::model::{Condition, Dependency, EnvFile, Logging, Restart, Service, VolumesSource, Wiring};
 use super::place::Place;
-use super::{health, limits, mounts, networks, ports, words};
+use super::{deploy, health, keys, limits, mounts, networks, ports, words};
 use crate::code;
 use crate::rules::content;
 
@@ -18,6 +18,7 @@ pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
             continue;
         }
         let taken = about(&mut service, key, value)
+            || files(&mut service, key, value)
             || process(&mut service, key, value)
             || wiring(&mut service, key, value)
             || limits::isolation(&mut service.isolation, key, value)
@@ -26,11 +27,15 @@ pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
             keys::not_taken(key, value, has("image"));
         }
     }
+    if let Some((_, value)) = entries.iter().find(|(name, value)| name == "deploy" && !value.is_null()) {
+        deploy::read(&mut service, value, &has);
+    }
     if (place.is_mapping() || place.is_null()) && service.image.is_empty() && !has("build") {
         let advice = "name the image of its tarball";
         place.note(code::COMPOSE_IMAGE, crate::Severity::Error, "image is missing", advice);
     }
     clashes(place, &service, &has);
+    imply(&mut service);
     service
 }
 
@@ -42,8 +47,31 @@ fn clashes(place: &Place<'_>, service: &Service, has: &dyn Fn(&str) -> bool) {
     if has("network_mode") && has("networks") {
         refuse("network_mode and networks exclude each other");
     }
-    if service.wiring == Wiring::Mode("host".to_owned()) && has("ports") {
+    if service.wiring == Wiring::Mode("host".to_owned()) && !service.ports.is_empty() {
         refuse("network_mode: host and ports exclude each other");
+    }
+    if service.container_name.is_some() && service.replicas.0 > 1 {
+        refuse("container_name and more than one container exclude each other");
+    }
+}
+
+/// What a service uses of another makes it depend on that one.
+fn imply(service: &mut Service) {
+    let shared = [&service.isolation.pid, &service.isolation.ipc];
+    let mut others: Vec<String> = service.links.iter().map(|(other, _)| other.clone()).collect();
+    others.extend(shared.into_iter().flatten().filter_map(|mode| Some(mode.strip_prefix("service:")?.to_owned())));
+    if let Wiring::Service(other) = &service.wiring {
+        others.push(other.clone());
+    }
+    for from in &service.volumes_from {
+        if let VolumesSource::Service(other) = &from.source {
+            others.push(other.clone());
+        }
+    }
+    for other in others {
+        if service.depends_on.iter().all(|known| known.service != other) {
+            service.depends_on.push(Dependency { restart: true, ..started(other) });
+        }
     }
 }
 
@@ -54,18 +82,66 @@ fn about(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
             service.container_name = value
                 .parsed(container_name, "must be two or more letters, digits, _ . or -, the first a letter or digit")
         }
-        "platform" => service.platform = value.text(),
+        "platform" => service.platform = value.filled_text(),
         "restart" => service.restart = restart(value).unwrap_or_default(),
         "pull_policy" => pull_policy(value),
+        "scale" => service.replicas = deploy::replicas(value).unwrap_or_default(),
         "labels" => service.labels = value.filled(),
+        "annotations" => service.annotations = value.filled(),
         "logging" => service.logging = Some(logging(value)),
         "healthcheck" => service.healthcheck = health::read(value),
-        "volumes" => service.mounts = mounts::read(value),
         // Only says whether `compose up` shows the output.
         "attach" => {}
+        // Read before, or after, all other keys.
+        "extends" | "deploy" => {}
+        "profiles" => drop(value.list()),
         _ => return false,
     }
     true
+}
+
+fn files(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
+    match key {
+        "volumes" => service.mounts = mounts::read(value),
+        "volumes_from" => service.volumes_from = mounts::volumes_from(value),
+        "configs" => service.configs = given::given(Kind::Config, value),
+        "secrets" => service.secrets = given::given(Kind::Secret, value),
+        "env_file" => service.process.env_file = env_files(value),
+        _ => return false,
+    }
+    true
+}
+
+fn env_files(place: &Place<'_>) -> Vec<EnvFile> {
+    let items = if place.is_sequence() { place.items() } else { vec![place.clone()] };
+    let mut files: Vec<EnvFile> = items.iter().filter_map(env_file).collect();
+    let mut seen = std::collections::HashSet::new();
+    files.retain(|file| seen.insert(file.path.clone()));
+    files
+}
+
+fn env_file(place: &Place<'_>) -> Option<EnvFile> {
+    if !place.is_mapping() {
+        let path = mounts::host_path(place, &place.text()?)?;
+        return Some(EnvFile { path, required: true, raw: false });
+    }
+    let (mut path, mut required, mut raw) = (None, true, false);
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            _ if value.is_null() => {}
+            "path" => path = Some(mounts::host_path(&value, &value.text()?)?),
+            "required" => required = value.flag()?,
+            "format" => {
+                let known = |text: &str| matches!(text, "" | "raw").then_some(text == "raw");
+                raw = value.parsed(known, "must be raw, or left out")?;
+            }
+            _ => keys::unknown(&name, &value),
+        }
+    }
+    if path.is_none() {
+        place.refuse("path is missing");
+    }
+    Some(EnvFile { path: path?, required, raw })
 }
 
 /// The name as it stands, whatever is wrong with it: the service is refused then, but does have an image.
@@ -88,7 +164,7 @@ fn restart(place: &Place<'_>) -> Option<Restart> {
     let parse = |text: &str| {
         Some(match text.split_once(':').unwrap_or((text, "")) {
             // YAML 1.1 reads an unquoted `no` as false, and so do files that were written by its dumpers.
-            ("no" | "false", "") => Restart::No,
+            ("no" | "false" | "", "") => Restart::No,
             ("always", "") => Restart::Always,
             ("unless-stopped", "") => Restart::UnlessStopped,
             ("on-failure", "") => Restart::OnFailure(None),
@@ -132,13 +208,13 @@ fn process(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
         "command" => process.command = command(value),
         "entrypoint" => process.entrypoint = command(value),
         "environment" => process.environment = value.pairs(),
-        "user" => process.user = value.text(),
-        "group_add" => process.group_add = value.list(),
-        "working_dir" => process.working_dir = value.text(),
+        "user" => process.user = value.filled_text(),
+        "group_add" => process.group_add = value.distinct(),
+        "working_dir" => process.working_dir = value.filled_text(),
         "tty" => process.tty = value.flag().unwrap_or_default(),
         "stdin_open" => process.stdin_open = value.flag().unwrap_or_default(),
         "init" => process.init = value.flag(),
-        "stop_signal" => process.stop_signal = value.text(),
+        "stop_signal" => process.stop_signal = value.filled_text(),
         "stop_grace_period" => {
             let time = value.parsed(words::nanoseconds, "must be a time such as 30s or 1m30s");
             process.stop_grace_period = time.map(|nanoseconds| nanoseconds / 1_000_000_000);
@@ -161,22 +237,31 @@ fn wiring(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
         "networks" => service.wiring = networks::joined(value),
         "ports" => service.ports = ports::read(value),
         "expose" => service.expose = ports::exposed(value),
-        "links" => service.links = value.items().iter().filter_map(link).collect(),
+        "links" => service.links = links(value, value.names()),
+        "external_links" => service.external_links = links(value, value.distinct()),
         "depends_on" => service.depends_on = depends_on(value),
         _ => return false,
     }
     true
 }
 
-fn link(place: &Place<'_>) -> Option<(String, String)> {
-    let text = place.text()?;
-    let (service, alias) = text.split_once(':').unwrap_or((&text, &text));
-    Some((service.to_owned(), alias.to_owned()))
+/// `NAME:ALIAS`; a name may stand alone.
+fn links(place: &Place<'_>, texts: Vec<String>) -> Vec<(String, String)> {
+    let mut links = Vec::new();
+    for text in texts {
+        let (name, alias) = text.split_once(':').unwrap_or((&text, &text));
+        if name.is_empty() || alias.is_empty() {
+            place.refuse("must be NAME or NAME:ALIAS");
+            continue;
+        }
+        links.push((name.to_owned(), alias.to_owned()));
+    }
+    links
 }
 
 fn depends_on(place: &Place<'_>) -> Vec<Dependency> {
     if place.is_sequence() {
-        return place.list().into_iter().map(started).collect();
+        return place.distinct().into_iter().map(started).collect();
     }
     let entries = place.entries();
     entries.iter().map(|(name, value)| dependency(name, value)).collect()

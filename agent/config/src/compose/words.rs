@@ -1,42 +1,97 @@
-//! Small languages inside compose values: shell words, times, sizes, port ranges.
+//! Small languages inside compose values: shell words, times, sizes, numbers, port ranges.
 
-/// A command line as words, as a POSIX shell would split it: quotes and backslashes, nothing expanded. None: a quote is left open.
+use crate::node::Scalar;
+
+/// A command line as words, as compose splits it: quotes and backslashes, nothing expanded. At a bare `;`, `&`, `|`, `<` or `>` it ends, for no
+/// shell reads it. None: a quote, a back quote or a bracket is not closed.
 pub fn split(line: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\n' | '\r' => words.extend(word.take()),
-            '\'' => single(&mut chars, word.get_or_insert_default())?,
-            '"' => double(&mut chars, word.get_or_insert_default())?,
-            '\\' => word.get_or_insert_default().push(chars.next()?),
-            _ => word.get_or_insert_default().push(c),
+    let mut splitter = Splitter::default();
+    for c in line.chars() {
+        if !splitter.take(c)? {
+            break;
         }
     }
-    words.extend(word);
-    Some(words)
+    splitter.finish()
 }
 
-fn single(chars: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
-    loop {
-        match chars.next()? {
-            '\'' => return Some(()),
-            c => word.push(c),
+/// What the characters before have opened.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Inside {
+    #[default]
+    Nothing,
+    Single,
+    Double,
+    /// Between back quotes: kept as it stands.
+    Back,
+    /// In `$(`…`)`: kept as it stands.
+    Brackets,
+}
+
+#[derive(Default)]
+struct Splitter {
+    words: Vec<String>,
+    word: Option<String>,
+    inside: Inside,
+    escaped: bool,
+}
+
+impl Splitter {
+    /// Takes one character; false: the line ends here. None: it is none.
+    fn take(&mut self, c: char) -> Option<bool> {
+        if std::mem::take(&mut self.escaped) {
+            self.escape(c);
+            return Some(true);
+        }
+        match (c, self.inside) {
+            ('\\', Inside::Single) => self.push(c),
+            ('\\', _) => self.escaped = true,
+            (' ' | '\t' | '\r' | '\n', Inside::Nothing) => self.words.extend(self.word.take()),
+            ('`', Inside::Nothing) => self.open(c, Inside::Back),
+            ('`', Inside::Back) | (')', Inside::Brackets) => self.open(c, Inside::Nothing),
+            (')', Inside::Nothing) => self.open(c, Inside::Brackets),
+            ('(', Inside::Nothing) if self.word.as_ref().is_some_and(|word| word.ends_with('$')) => {
+                self.open(c, Inside::Brackets);
+            }
+            ('(', Inside::Nothing | Inside::Brackets) => return None,
+            ('"', Inside::Nothing) => self.inside = Inside::Double,
+            ('\'', Inside::Nothing) => self.inside = Inside::Single,
+            ('"', Inside::Double) | ('\'', Inside::Single) => {
+                self.inside = Inside::Nothing;
+                self.word.get_or_insert_default();
+            }
+            (';' | '&' | '|' | '<' | '>', Inside::Nothing) => {
+                // A number before it, as in `2>`, belongs to it.
+                if c == '>' && self.word.as_ref().is_some_and(|word| word.starts_with(|c: char| c.is_ascii_digit())) {
+                    self.word = None;
+                }
+                return Some(false);
+            }
+            _ => self.push(c),
+        }
+        Some(true)
+    }
+
+    fn push(&mut self, c: char) {
+        self.word.get_or_insert_default().push(c);
+    }
+
+    fn open(&mut self, c: char, inside: Inside) {
+        self.push(c);
+        self.inside = inside;
+    }
+
+    fn escape(&mut self, c: char) {
+        match (c, self.inside) {
+            (_, Inside::Back | Inside::Brackets) => self.word.get_or_insert_default().extend(['\\', c]),
+            ('t', _) => self.push('\t'),
+            ('n', _) => self.push('\n'),
+            _ => self.push(c),
         }
     }
-}
 
-fn double(chars: &mut std::str::Chars<'_>, word: &mut String) -> Option<()> {
-    loop {
-        match chars.next()? {
-            '"' => return Some(()),
-            '\\' => match chars.next()? {
-                c @ ('"' | '\\') => word.push(c),
-                c => word.extend(['\\', c]),
-            },
-            c => word.push(c),
-        }
+    fn finish(mut self) -> Option<Vec<String>> {
+        self.words.extend(self.word.take());
+        (self.inside == Inside::Nothing && !self.escaped).then_some(self.words)
     }
 }
 
@@ -91,6 +146,65 @@ pub fn bytes(text: &str) -> Option<i64> {
     (value < i64::MAX as f64).then_some(value as i64)
 }
 
+/// What compose, which reads YAML as Go does and knows texts only, makes of a scalar where it wants a text.
+pub fn meaning(scalar: &Scalar) -> String {
+    let text = scalar.text.as_str();
+    let number_like = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
+    match text {
+        _ if !scalar.plain => text.to_owned(),
+        "True" | "TRUE" => "true".to_owned(),
+        "False" | "FALSE" => "false".to_owned(),
+        _ if number_like => number(text).unwrap_or_else(|| text.to_owned()),
+        _ => text.to_owned(),
+    }
+}
+
+fn number(text: &str) -> Option<String> {
+    let bare = text.replace('_', "");
+    if let Some(whole) = whole(&bare) {
+        return Some(whole.to_string());
+    }
+    let digits = bare.strip_prefix(['+', '-']).unwrap_or(&bare);
+    let float = digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+    let value = bare.parse::<f64>().ok().filter(|value| float && value.is_finite())?;
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    if value == 0.0 || (-4..6).contains(&exponent) {
+        return Some(value.to_string());
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    Some(format!("{digits}e{sign}{:02}", exponent.abs()))
+}
+
+/// A whole number in any of the notations: `0b1`, `0o7`, `07`, `0x1F`.
+fn whole(text: &str) -> Option<i128> {
+    let negative = text.starts_with('-');
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let lower = digits.to_ascii_lowercase();
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2), ("0", 8)];
+    let (digits, radix) = radix
+        .iter()
+        .find_map(|(prefix, radix)| Some((lower.strip_prefix(prefix).filter(|rest| !rest.is_empty())?, *radix)))
+        .unwrap_or((lower.as_str(), 10));
+    let value = i128::from(u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?);
+    let value = if negative { -value } else { value };
+    (value >= i128::from(i64::MIN)).then_some(value)
+}
+
+/// An absolute path without `.`, `..` and doubled slashes.
+pub fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
 /// `80` or `80-90`, both ends included. Zero is no port.
 pub fn ports(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
@@ -107,20 +221,58 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_split_as_a_shell_does() {
+    fn lines_are_split_as_compose_does() {
         let words = |line: &str| split(line).map(|words| words.join("|"));
         for (line, expected) in [
             (r#"/bin/sh -c "kiwix-serve --port 80 /data/*.zim""#, Some("/bin/sh|-c|kiwix-serve --port 80 /data/*.zim")),
             ("a  b\tc\n", Some("a|b|c")),
             (r"a\ b 'c d'e", Some("a b|c de")),
-            (r#""a\"b\n" ''"#, Some(r#"a"b\n|"#)),
+            (r#""a\"b\n" ''"#, Some("a\"b\n|")),
             ("", Some("")),
+            ("echo a && b", Some("echo|a")),
+            ("echo 2>x", Some("echo")),
+            ("a;b", Some("a")),
+            ("echo $(date +%s) `x y`", Some("echo|$(date +%s)|`x y`")),
+            ("echo (a)", None),
             ("echo 'open", None),
             ("\"", None),
             ("\\", None),
         ] {
             assert_eq!(words(line).as_deref(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn numbers_are_what_they_mean() {
+        for (text, expected) in [
+            ("0755", "493"),
+            ("0x1F", "31"),
+            ("0b1", "1"),
+            ("1_000", "1000"),
+            ("+5", "5"),
+            ("-0", "0"),
+            ("1.10", "1.1"),
+            ("1.0", "1"),
+            ("1e3", "1000"),
+            ("1e5", "100000"),
+            ("1234567.0", "1.234567e+06"),
+            ("0o9", "0o9"),
+            ("1e400", "1e400"),
+            ("1000000.0", "1e+06"),
+            ("12345678.9", "1.23456789e+07"),
+            ("0.00001", "1e-05"),
+            ("0.0001", "0.0001"),
+            ("123456789012345678901", "1.2345678901234568e+20"),
+            ("True", "true"),
+            ("yes", "yes"),
+            ("22:22", "22:22"),
+            ("1.2.3", "1.2.3"),
+            ("0089", "89"),
+            ("-x", "-x"),
+        ] {
+            assert_eq!(meaning(&Scalar { text: text.to_owned(), plain: true }), expected, "{text}");
+        }
+        assert_eq!(meaning(&Scalar { text: "0755".to_owned(), plain: false }), "0755");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `containers`: a compose file. Here the outer rules; what stands inside a service is `compose`'s to judge.
 
+use std::collections::HashSet;
+
 use super::{require, text_of, wrong_shape};
 use crate::code;
 use crate::compose;
@@ -27,16 +29,19 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
         findings.error(&services_place, Some(services_node.at), wrong_shape("a mapping", services_node));
         return None;
     };
-    warn_without_web(services_key, services, &services_place, findings);
     let mut kept: Vec<(Node, Node)> = services
         .iter()
         .filter(|(name, service)| check_service(name, service, &services_place, findings))
         .cloned()
         .collect();
     let given = with_services(node, entries, &kept);
-    let refused = compose::check(&given, place, findings)?;
+    let (project, whole) = compose::check(&given, place, findings);
+    if !project.publishes(WEB) {
+        warn_without_web(services_key, services, &services_place, findings);
+    }
+    let refused: HashSet<&str> = project.refused.iter().map(|refused| refused.name.as_str()).collect();
     kept.retain(|(name, _)| !refused.contains(name.key_text()));
-    (!kept.is_empty()).then(|| with_services(node, entries, &kept))
+    (!whole && !kept.is_empty()).then(|| with_services(node, entries, &kept))
 }
 
 fn with_services(node: &Node, entries: &[(Node, Node)], kept: &[(Node, Node)]) -> Node {
@@ -53,7 +58,9 @@ fn check_service(name: &Node, service: &Node, place: &str, findings: &mut Findin
         findings.error(&here, Some(name.at), wrong_shape("a mapping", service));
         return false;
     }
-    if require(service, &here, &["image"], findings)
+    // It may have the image of another, or not be meant to run.
+    let elsewhere = ["extends", "profiles"].iter().any(|key| service.get(key).is_some_and(|value| !value.is_empty()));
+    if (elsewhere || require(service, &here, &["image"], findings))
         && let Some(image) = service.get("image")
     {
         let not_blank = |text: &str| {

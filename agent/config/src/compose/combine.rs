@@ -1,0 +1,192 @@
+//! A service on top of the one that it extends: two mappings as one, by the rules of the compose specification. Pure.
+
+use crate::Position;
+use crate::node::{Node, Value};
+
+/// Two values that cannot be one.
+#[derive(Debug)]
+pub(super) struct Conflict {
+    /// Where the upper one stands.
+    pub at: Position,
+    pub message: String,
+}
+
+/// How the two values of a key become one.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// The upper one stands, even if it says nothing.
+    Replace,
+    /// `a: b` or `a=b`: name by name.
+    Names,
+    /// One text or a list of them: the lower ones first.
+    Texts,
+    /// Hosts and addresses: the lower ones first, each once.
+    Hosts,
+    /// A list of keys, or a mapping of them.
+    Keys,
+    /// Options belong to their driver.
+    Driver,
+    /// A mapping whose values are numbers, or mappings.
+    Limits,
+    /// By what the values are: mappings key by key, lists one after the other, all else replaced.
+    Shape,
+}
+
+/// The rule of a key, which stands below the keys of `path`.
+fn rule(path: &[&str], key: &str) -> Rule {
+    match (path, key) {
+        ([], "command" | "entrypoint") | (["healthcheck"], "test") => Rule::Replace,
+        ([], "environment" | "labels" | "annotations" | "sysctls") | (["deploy"], "labels") => Rule::Names,
+        ([], "dns" | "dns_search" | "tmpfs" | "env_file" | "label_file") => Rule::Texts,
+        ([], "extra_hosts") => Rule::Hosts,
+        ([], "depends_on" | "networks") => Rule::Keys,
+        ([], "logging") => Rule::Driver,
+        ([], "ulimits") => Rule::Limits,
+        _ => Rule::Shape,
+    }
+}
+
+/// The service `upper` as it stands on `lower`.
+pub(super) fn service(lower: &Node, upper: &Node) -> Result<Node, Conflict> {
+    mappings(lower, upper, &[])
+}
+
+fn mappings(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict> {
+    let mut entries = lower.as_mapping().unwrap_or_default().to_vec();
+    for (key, value) in upper.as_mapping().unwrap_or_default() {
+        let name = key.key_text();
+        match entries.iter_mut().find(|(known, _)| known.key_text() == name) {
+            None => entries.push((key.clone(), value.clone())),
+            Some(entry) => *entry = (key.clone(), one(&entry.1, value, path, name)?),
+        }
+    }
+    Ok(Node { value: Value::Mapping(entries), at: upper.at })
+}
+
+fn one(lower: &Node, upper: &Node, path: &[&str], key: &str) -> Result<Node, Conflict> {
+    let rule = rule(path, key);
+    if matches!(rule, Rule::Replace) || key.starts_with("x-") {
+        return Ok(upper.clone());
+    }
+    // A key without value is an absent key, on either side.
+    if upper.is_null() || lower.is_null() {
+        return Ok(if upper.is_null() { lower.clone() } else { upper.clone() });
+    }
+    let inner: Vec<&str> = path.iter().copied().chain([key]).collect();
+    match rule {
+        Rule::Names => mappings(&named(lower), &named(upper), &inner),
+        Rule::Texts => Ok(joined(&listed(lower), &listed(upper))),
+        Rule::Hosts => Ok(joined(&hosts(lower), &hosts(upper))),
+        Rule::Keys => mappings(&keyed(lower, key), &keyed(upper, key), &inner),
+        Rule::Driver if driver(lower) != driver(upper) => Ok(upper.clone()),
+        Rule::Limits => limits(lower, upper, &inner),
+        _ => by_shape(lower, upper, &inner),
+    }
+}
+
+fn by_shape(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict> {
+    match (&lower.value, &upper.value) {
+        (Value::Mapping(_), Value::Mapping(_)) => mappings(lower, upper, path),
+        (Value::Sequence(_), Value::Sequence(_)) => Ok(joined(lower, upper)),
+        (Value::Scalar(_), _) => Ok(upper.clone()),
+        _ => {
+            let message = format!("it is {}, and {} where it extends", upper.shape(), lower.shape());
+            Err(Conflict { at: upper.at, message })
+        }
+    }
+}
+
+fn limits(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict> {
+    let mut entries = lower.as_mapping().unwrap_or_default().to_vec();
+    for (key, value) in upper.as_mapping().unwrap_or_default() {
+        match entries.iter_mut().find(|(known, _)| known.key_text() == key.key_text()) {
+            None => entries.push((key.clone(), value.clone())),
+            Some((_, known)) if known.as_mapping().is_some() && value.as_mapping().is_some() => {
+                *known = mappings(known, value, path)?;
+            }
+            Some((_, known)) => *known = value.clone(),
+        }
+    }
+    Ok(Node { value: Value::Mapping(entries), at: upper.at })
+}
+
+/// None where it is not said: then options belong together.
+fn driver(node: &Node) -> Option<&str> {
+    node.get("driver").and_then(Node::as_text)
+}
+
+fn joined(lower: &Node, upper: &Node) -> Node {
+    let items = |node: &Node| node.as_sequence().unwrap_or_default().to_vec();
+    Node { value: Value::Sequence([items(lower), items(upper)].concat()), at: upper.at }
+}
+
+fn listed(node: &Node) -> Node {
+    match node.value {
+        Value::Sequence(_) => node.clone(),
+        _ => Node { value: Value::Sequence(vec![node.clone()]), at: node.at },
+    }
+}
+
+fn text_at(text: &str, at: Position) -> Node {
+    Node { at, ..Node::text(text) }
+}
+
+/// `[a=b, c]` as `{a: b, c: }`.
+fn named(node: &Node) -> Node {
+    let Value::Sequence(items) = &node.value else {
+        return node.clone();
+    };
+    let entry = |item: &Node| {
+        let text = item.key_text();
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, text_at(value, item.at)),
+            None => (text, Node { at: item.at, ..Node::word("") }),
+        };
+        (text_at(name, item.at), value)
+    };
+    let mut entries: Vec<(Node, Node)> = Vec::with_capacity(items.len());
+    let mut places = std::collections::HashMap::new();
+    for (key, value) in items.iter().map(entry) {
+        match places.get(key.key_text()) {
+            Some(place) => {
+                let known: &mut (Node, Node) = &mut entries[*place];
+                known.1 = value;
+            }
+            None => {
+                places.insert(key.key_text().to_owned(), entries.len());
+                entries.push((key, value));
+            }
+        }
+    }
+    Node { value: Value::Mapping(entries), at: node.at }
+}
+
+/// `{a: b}` as `[a=b]`.
+fn hosts(node: &Node) -> Node {
+    let Value::Mapping(entries) = &node.value else {
+        return node.clone();
+    };
+    let mut items = Vec::new();
+    for (host, addresses) in entries {
+        let addresses = listed(addresses);
+        let one = |address: &Node| text_at(&format!("{}={}", host.key_text(), address.key_text()), address.at);
+        items.extend(addresses.as_sequence().unwrap_or_default().iter().map(one));
+    }
+    Node { value: Value::Sequence(items), at: node.at }
+}
+
+/// `[a]` as `{a: }`, or with what the list means in `depends_on`.
+fn keyed(node: &Node, key: &str) -> Node {
+    let Value::Sequence(items) = &node.value else {
+        return node.clone();
+    };
+    let plain = |at: Position| match key {
+        "depends_on" => {
+            let said = [("condition", "service_started"), ("required", "true")];
+            Node { at, ..Node::mapping(said.map(|(key, word)| (key, Node { at, ..Node::word(word) }))) }
+        }
+        _ => Node { at, ..Node::word("") },
+    };
+    let entries = items.iter().map(|item| (item.clone(), plain(item.at)));
+    Node { value: Value::Mapping(entries.collect()), at: node.at }
+}

@@ -1,0 +1,111 @@
+//! `configs` and `secrets`: files that are given into containers.
+
+use std::collections::HashMap;
+
+use super::model::{FileObject, FileSource, GivenFile};
+use super::mounts;
+use super::place::Place;
+use super::{keys, words};
+
+/// Which of the two, as they differ in a few words.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Config,
+    Secret,
+}
+
+impl Kind {
+    /// The key of the top level and of services.
+    pub fn key(self) -> &'static str {
+        match self {
+            Kind::Config => "configs",
+            Kind::Secret => "secrets",
+        }
+    }
+
+    /// Where it lies in a container when nothing else is said.
+    fn folder(self) -> &'static str {
+        match self {
+            Kind::Config => "",
+            Kind::Secret => "/run/secrets",
+        }
+    }
+}
+
+/// One entry of the top level; what is wrong is noted.
+pub(super) fn object(kind: Kind, key: &str, place: &Place<'_>) -> Option<FileObject> {
+    let mut sources = Vec::new();
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            _ if value.is_null() => {}
+            "file" => sources.extend(mounts::host_path(&value, &value.text()?).map(FileSource::File)),
+            "content" if kind == Kind::Config => sources.push(FileSource::Content(value.text()?)),
+            "environment" => value.refuse_known("nothing sets variables on a box: give its content, or a file"),
+            "external" if value.node.as_bool() == Some(false) => {}
+            "external" => value.refuse_known("nothing outside keeps it on a box: give its content, or a file"),
+            "driver" | "template_driver" | "driver_opts" => {
+                value.refuse_known(format!("{name} is for swarms"));
+            }
+            "name" | "labels" => {}
+            _ => keys::unknown(&name, &value),
+        }
+    }
+    match (sources.pop(), sources.is_empty()) {
+        (Some(from), true) => Some(FileObject { key: key.to_owned(), from }),
+        (Some(_), false) => {
+            place.refuse("file and content exclude each other");
+            None
+        }
+        (None, _) => {
+            place.refuse("its file or content is missing");
+            None
+        }
+    }
+}
+
+/// The entries of a service, the last one for a target.
+pub(super) fn given(kind: Kind, place: &Place<'_>) -> Vec<GivenFile> {
+    let mut files: Vec<GivenFile> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for item in place.items() {
+        let Some(file) = one(kind, &item) else { continue };
+        match places.get(&file.target) {
+            Some(place) => files[*place] = file,
+            None => {
+                places.insert(file.target.clone(), files.len());
+                files.push(file);
+            }
+        }
+    }
+    files
+}
+
+fn one(kind: Kind, place: &Place<'_>) -> Option<GivenFile> {
+    if !place.is_mapping() {
+        let source = place.text()?;
+        let target = format!("{}/{source}", kind.folder());
+        return Some(GivenFile { source, target, uid: None, gid: None, mode: None });
+    }
+    let (mut source, mut target, mut uid, mut gid, mut mode) = (None, None, None, None, None);
+    for (name, value) in place.entries() {
+        match name.as_str() {
+            _ if value.is_null() => {}
+            "source" => source = Some(value.text()?),
+            "target" => target = Some(value.text()?),
+            "uid" => uid = Some(value.text()?),
+            "gid" => gid = Some(value.text()?),
+            "mode" => mode = Some(value.mode_bits()?),
+            _ => keys::unknown(&name, &value),
+        }
+    }
+    let Some(source) = source else {
+        place.refuse("source is missing");
+        return None;
+    };
+    let target = match target.filter(|target| !target.is_empty()) {
+        Some(target) if target.starts_with('/') => words::normal(&target),
+        Some(target) => words::normal(&format!("{}/{target}", kind.folder())),
+        None => format!("{}/{source}", kind.folder()),
+    };
+    Some(GivenFile { source, target, uid, gid, mode })
+}

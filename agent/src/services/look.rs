@@ -1,0 +1,119 @@
+//! What the settings of a service only point at, looked up on the box: files of variables, configs and secrets.
+//!
+//! Configs and secrets reach a container as with compose: a file is bound read-only as it lies on the box, with its own owner and
+//! rights; content that stands in the settings is put into the container before its first start, with those that are asked for. Other
+//! than with compose, what is changed there is a reason to make the container anew.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use offspot_config::compose::{FileObject, FileSource, GivenFile, Project, Service};
+use sha2::{Digest, Sha256};
+
+use super::{digest, environment, sources};
+use crate::host::Host;
+
+/// Rights of content where none are asked for.
+const READABLE: u32 = 0o444;
+/// Of a file its length and this much of it are compared.
+const COMPARED: u64 = 1 << 20;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Looked<'a> {
+    /// `environment` over the files of variables.
+    pub environment: BTreeMap<String, Option<String>>,
+    /// `configs`, then `secrets`.
+    pub given: Vec<Given<'a>>,
+}
+
+/// A file that a container is given.
+#[derive(Debug)]
+pub(super) struct Given<'a> {
+    /// Where, and with which owner and rights.
+    pub file: &'a GivenFile,
+    /// Of its content.
+    pub digest: String,
+    pub from: Origin<'a>,
+}
+
+/// Where the content of a file comes from.
+#[derive(Debug)]
+pub(super) enum Origin<'a> {
+    /// The path for the engine.
+    Path(PathBuf),
+    Content(&'a str),
+}
+
+/// Looks everything up. Fails with words that name what is missing.
+pub(super) fn look<'a>(host: &Host, project: &'a Project, service: &'a Service) -> Result<Looked<'a>, String> {
+    let configs = service.configs.iter().map(|file| one(host, "config", &project.configs, file));
+    let secrets = service.secrets.iter().map(|file| one(host, "secret", &project.secrets, file));
+    let given: Vec<Given<'a>> = configs.chain(secrets).collect::<Result<_, _>>()?;
+    let content = |given: &&Given<'_>| matches!(given.from, Origin::Content(_));
+    match given.iter().find(content) {
+        // The engine takes nothing into such a container, and compose refuses it too.
+        Some(given) if service.isolation.read_only => {
+            Err(format!("{} cannot be put into a container that is read_only: give it as a file", given.file.source))
+        }
+        _ => Ok(Looked { environment: environment::read(host, service)?, given }),
+    }
+}
+
+fn one<'a>(host: &Host, what: &str, all: &'a [FileObject], file: &'a GivenFile) -> Result<Given<'a>, String> {
+    let name = &file.source;
+    let object = all.iter().find(|object| object.key == *name);
+    match &object.ok_or_else(|| format!("its {what} {name} is not defined"))?.from {
+        FileSource::Content(text) => {
+            let digest = digest::hex(&Sha256::digest(text));
+            Ok(Given { file, digest, from: Origin::Content(text) })
+        }
+        FileSource::File(path) => {
+            let said = |error: io::Error| format!("its {what} {name}, the file {path}: {error}");
+            let below = sources::below(host, path).map_err(said)?;
+            let digest = compared(&below).map_err(said)?;
+            Ok(Given { file, digest, from: Origin::Path(below) })
+        }
+    }
+}
+
+/// Digest of a file; of a folder it says only that it is there.
+fn compared(path: &Path) -> io::Result<String> {
+    let metadata = std::fs::metadata(path)?;
+    let mut digest = Sha256::new();
+    if metadata.is_file() {
+        digest.update(metadata.len().to_le_bytes());
+        let mut start = Vec::new();
+        File::open(path)?.take(COMPARED).read_to_end(&mut start)?;
+        digest.update(start);
+    }
+    Ok(digest::hex(&digest.finalize()))
+}
+
+impl Looked<'_> {
+    /// Whether something has to be put into the container.
+    pub fn has_content(&self) -> bool {
+        self.given.iter().any(|given| matches!(given.from, Origin::Content(_)))
+    }
+
+    /// What has to be put into the container, as a tar of its root.
+    pub fn tar(&self) -> io::Result<Vec<u8>> {
+        let mut tar = tar::Builder::new(Vec::new());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        for given in &self.given {
+            let Origin::Content(content) = given.from else { continue };
+            let id = |name: &Option<String>| name.as_deref().and_then(|id| id.parse().ok()).unwrap_or(0);
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(given.file.mode.unwrap_or(READABLE));
+            header.set_uid(id(&given.file.uid));
+            header.set_gid(id(&given.file.gid));
+            header.set_mtime(now);
+            tar.append_data(&mut header, given.file.target.trim_start_matches('/'), content.as_bytes())?;
+        }
+        tar.into_inner()
+    }
+}
