@@ -277,7 +277,7 @@ mod tests {
         let mut greedy = step("greedy", 1, 1, 0);
         greedy.cost.memory = 11;
         let plan = Plan::<(), ()>::new(vec![many, greedy], Vec::new(), Vec::new(), budget(100));
-        let codes: Vec<_> = plan.refused().map(|(_, problem)| problem.facts().code).collect();
+        let codes: Vec<&str> = plan.refused().map(|(_, problem)| problem.facts().code).collect();
         assert_eq!(codes, ["E-SPACE-INODES", "E-SPACE-MEMORY"]);
     }
 

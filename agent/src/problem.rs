@@ -1,6 +1,5 @@
 //! What can go wrong, one variant a way to fail. This folder alone knows code, sentence, advice, exit code and LED count.
 
-use std::borrow::Cow;
 use std::fmt;
 
 mod card;
@@ -89,7 +88,7 @@ pub enum Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Stable code, `E-…`.
-    pub code: Cow<'static, str>,
+    pub code: &'static str,
     /// Its subject.
     pub area: Area,
     /// The service that it is of.
@@ -102,7 +101,7 @@ pub struct Facts {
 
 impl Facts {
     fn new(code: &'static str, area: Area, sentence: String, advice: impl Into<String>) -> Self {
-        Facts { code: Cow::Borrowed(code), area, item: None, sentence, advice: advice.into() }
+        Facts { code, area, item: None, sentence, advice: advice.into() }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The live status read back: what a program of this boot told before, for one that comes after it.
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,12 +40,24 @@ pub fn read(run: &Path) -> Option<(Status, Context, u64)> {
 fn problem(told: &Value) -> Option<Problem> {
     let text = |name: &str| told[name].as_str().map(str::to_owned);
     Some(Problem::Told(Facts {
-        code: Cow::Owned(text("code")?),
+        code: code(told["code"].as_str()?),
         area: Area::deserialize(&told["area"]).ok()?,
         item: text("item"),
         sentence: text("sentence")?,
         advice: text("advice")?,
     }))
+}
+
+/// A code for as long as the program lives: there are few, and each is kept once.
+fn code(told: &str) -> &'static str {
+    static CODES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut codes = CODES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = codes.get(told) {
+        return known;
+    }
+    let new = Box::leak(told.to_owned().into_boxed_str());
+    codes.insert(new);
+    new
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ fn news(host: &Host, word: &Word) -> Option<(Status, crate::report::Context, u64
 /// Problems by code and service: a sentence that counts seconds is no news.
 fn keys(status: &Status) -> BTreeSet<(String, Option<String>)> {
     let facts = status.problems.iter().map(Problem::facts);
-    facts.map(|facts| (facts.code.into_owned(), facts.item)).collect()
+    facts.map(|facts| (facts.code.to_owned(), facts.item)).collect()
 }
 
 fn change(status: &mut Status, word: &Word) {
