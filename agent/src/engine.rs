@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::problem::EngineProblem;
 
 mod containers;
+mod events;
 mod images;
 
 pub use containers::Refusal;
