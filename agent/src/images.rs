@@ -6,6 +6,7 @@ pub mod archive;
 mod bring;
 mod claims;
 mod contents;
+mod deliver;
 mod durable;
 mod fault;
 mod fetch;
@@ -20,6 +21,7 @@ mod parcel;
 mod send;
 mod source;
 pub mod survey;
+pub(crate) mod thin;
 
 pub use load::load;
 pub use loaded::Loaded;

@@ -27,6 +27,9 @@ const FAREWELL: Duration = Duration::from_secs(15);
 /// An engine that keeps ending is started that often.
 const MOST_STARTS: u32 = 5;
 
+/// The environment file of the engine's unit, below the agent's root.
+const ENVIRONMENT: &str = "run/offspot/engine.env";
+
 /// What the activator is told on its command line.
 #[derive(Debug)]
 pub struct Activation {
@@ -123,9 +126,18 @@ fn start(activation: &Activation, listener: &UnixListener) -> io::Result<Pid> {
         .arg(store)
         .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--shutdown-timeout", "3"])
         .arg(format!("--cgroup-parent=/{}", activation.group))
+        .envs(environment(&activation.root.join(ENVIRONMENT)))
         .stdin(Stdio::from(socket))
         .spawn()?;
     Ok(Pid::from_raw(child.id().cast_signed()))
+}
+
+/// What the agent wrote for the engine before it knocked, as systemd reads an environment file.
+fn environment(file: &Path) -> Vec<(String, String)> {
+    let lines = fs::read_to_string(file).unwrap_or_default();
+    let pair =
+        |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()));
+    lines.lines().filter(|line| !line.starts_with('#')).filter_map(pair).collect()
 }
 
 async fn time_the_start(socket: PathBuf, took: PathBuf) -> io::Result<()> {

@@ -56,7 +56,11 @@ impl Board {
     /// Plugs the card in and mounts boot and root partition.
     pub fn power_on(&self) -> Outcome<Powered> {
         self.wait_for_the_card()?;
-        let device = card::attach(&self.card())?;
+        self.power_on_with(card::attach(&self.card())?)
+    }
+
+    /// The same with a card that is plugged in already, and that power off leaves there.
+    pub fn power_on_with(&self, device: String) -> Outcome<Powered> {
         let has_vfat = kernel_has("vfat");
         let (root, boot) = (self.root(), self.boot());
         fs::create_dir_all(&root).doing(root.display())?;

@@ -29,6 +29,9 @@ pub struct PrivateEngine {
     keep: bool,
     /// Another release's; none: the machine's own.
     programs: Option<Programs>,
+    /// Further arguments of dockerd, and variables of its environment.
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl PrivateEngine {
@@ -53,8 +56,10 @@ impl PrivateEngine {
             child: None,
             keep: false,
             programs,
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
         };
-        engine.spawn(arguments);
+        engine.spawn();
         engine.await_answer();
         engine
     }
@@ -71,6 +76,8 @@ impl PrivateEngine {
             child: None,
             keep: false,
             programs: None,
+            arguments: Vec::new(),
+            environment: Vec::new(),
         })
     }
 
@@ -120,15 +127,22 @@ impl PrivateEngine {
     /// Kills it with all its helpers and containers at once, as a power cut does, and starts it again on the same store.
     pub fn kill_and_restart(&mut self) {
         self.kill_all();
-        self.spawn(&[]);
+        self.spawn();
         self.await_answer();
+    }
+
+    /// The same with these variables in its environment from now on.
+    pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        let owned = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.environment = owned.collect();
+        self.kill_and_restart();
     }
 
     fn program(&self, name: &str) -> PathBuf {
         self.programs.as_ref().map_or_else(|| name.into(), |programs| programs.program(name))
     }
 
-    fn spawn(&mut self, arguments: &[&str]) {
+    fn spawn(&mut self) {
         for stale in ["docker.sock", "docker.pid", "exec/containerd/containerd.pid"] {
             let _ = fs::remove_file(self.folder.join(stale));
         }
@@ -150,7 +164,8 @@ impl PrivateEngine {
             ])
             .arg("--data-root")
             .arg(&self.data_root)
-            .args(arguments)
+            .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("dockerd.log"))
             .stderr(log)

@@ -1,7 +1,9 @@
 //! A card's folders with a real engine beside them, into which image tarballs are loaded as a boot does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
 
 use offspot_agent::engine::Engine;
@@ -13,6 +15,11 @@ use offspot_agent::report::{Reporter, Status};
 use offspot_config::settings::OciImage;
 
 use crate::engine::PrivateEngine;
+use crate::image_tarball::Sample;
+use crate::other_release::Programs;
+
+/// Where the process that is to be killed finds its card.
+const CHILD_ROOT: &str = "OFFSPOT_CHILD_ROOT";
 
 /// A card's root in a temporary folder, with an engine.
 #[derive(Debug)]
@@ -35,10 +42,15 @@ pub struct Outcome {
 impl Card {
     /// A fresh card with an engine of its own, in a folder of this name.
     pub fn new(name: &str) -> Card {
+        Card::of(name, None, &[])
+    }
+
+    /// The same with the engine of another release, and with further arguments of it.
+    pub fn of(name: &str, programs: Option<Programs>, arguments: &[&str]) -> Card {
         let root = std::env::temp_dir().join(format!("oi-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
-        let engine = Some(PrivateEngine::start(&root.join("run/e"), &root.join("data/docker")));
-        Card { root, engine }
+        let engine = PrivateEngine::start_of(programs, &root.join("run/e"), &root.join("data/docker"), arguments);
+        Card { root, engine: Some(engine) }
     }
 
     /// Its engine.
@@ -68,17 +80,44 @@ impl Card {
 
     /// The same with these entries of `oci_images` and with `keep_tarballs`.
     pub fn load_with(&self, wanted: &[OciImage], keep: bool) -> Outcome {
-        let (report, status) = Reporter::new();
-        let receipts = self.receipts();
-        let items = images::survey(&Host::new(&self.root), wanted, &receipts);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let loaded = runtime.block_on(async {
-            let socket = self.engine().socket();
-            let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
-            images::load(&engine, &self.root.join("data"), items, &receipts, &report, keep).await
-        });
-        let status = status.borrow().clone();
-        Outcome { loaded, status }
+        load(&self.root, &self.engine().socket(), wanted, keep)
+    }
+
+    /// The same through another socket, behind which the engine is.
+    pub fn load_through(&self, socket: &Path) -> Outcome {
+        load(&self.root, socket, &[], false)
+    }
+
+    /// Begins the same in a process of its own, to be killed: this test's program, whose ignored test `child` calls [`child`].
+    pub fn begin(&self) -> Child {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child", "--ignored", "-q"]).env(CHILD_ROOT, &self.root);
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    }
+
+    /// Kills engine and `running` load, as a power cut does, and starts the engine again.
+    pub fn cut(&mut self, mut running: Child) {
+        self.engine.as_mut().unwrap().kill_and_restart();
+        running.kill().unwrap();
+        running.wait().unwrap();
+    }
+
+    /// Folders of the layers that the engine has.
+    pub fn layers(&self) -> Vec<PathBuf> {
+        let folder = self.engine().data_root().join("image/overlay2/layerdb/sha256");
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    }
+
+    /// Makes empty what the engine unpacked, as a cut before the sync does, of all but the layers that these samples stand on.
+    pub fn tear_but(&self, whole: &[&Sample]) -> usize {
+        let kept: BTreeSet<String> = whole.iter().flat_map(|sample| sample.chain_ids()).collect();
+        let torn =
+            self.layers().into_iter().filter(|layer| !kept.contains(layer.file_name().unwrap().to_str().unwrap()));
+        torn.map(|layer| {
+            let id = fs::read_to_string(layer.join("cache-id")).unwrap();
+            tear_below(&self.engine().data_root().join("overlay2").join(id))
+        })
+        .sum()
     }
 
     /// What a container of this image prints: its name.
@@ -127,6 +166,26 @@ impl Outcome {
     }
 }
 
+/// One boot's survey and load on the card with this root.
+fn load(root: &Path, socket: &Path, wanted: &[OciImage], keep: bool) -> Outcome {
+    let (report, status) = Reporter::new();
+    let receipts = Receipts::open(&root.join("data/.offspot")).unwrap().0;
+    let items = images::survey(&Host::new(root), wanted, &receipts);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let loaded = runtime.block_on(async {
+        let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
+        images::load(&engine, &root.join("data"), items, &receipts, &report, keep).await
+    });
+    let status = status.borrow().clone();
+    Outcome { loaded, status }
+}
+
+/// What the process does that [`Card::begin`] starts.
+pub fn child() {
+    let root = PathBuf::from(std::env::var_os(CHILD_ROOT).unwrap());
+    load(&root, &root.join("run/e/docker.sock"), &[], false);
+}
+
 /// An entry of `oci_images`.
 pub fn entry(ident: &str, url: Option<&str>) -> OciImage {
     OciImage { ident: ident.to_owned(), url: url.map(str::to_owned), filesize: None, fullsize: None, checksum: None }
@@ -169,11 +228,12 @@ impl Drop for SmallDisk {
 
 /// Makes empty what the engine unpacked, as a cut before the sync does.
 pub fn tear(store: &Path) -> usize {
-    let find = std::process::Command::new("find")
-        .arg(store.join("overlay2"))
-        .args(["-type", "f", "-path", "*/diff/*"])
-        .output()
-        .unwrap();
+    tear_below(&store.join("overlay2"))
+}
+
+fn tear_below(folder: &Path) -> usize {
+    let find =
+        std::process::Command::new("find").arg(folder).args(["-type", "f", "-path", "*/diff/*"]).output().unwrap();
     let files = String::from_utf8(find.stdout).unwrap();
     files.lines().inspect(|file| fs::write(file, b"").unwrap()).count()
 }

@@ -76,6 +76,12 @@ impl Sample {
         format!("sha256:{}", hex(&self.config()))
     }
 
+    /// The engine's names (hex) for its layers, lowest first.
+    pub fn chain_ids(&self) -> Vec<String> {
+        let diff_ids: Vec<_> = self.layers.iter().map(|layer| format!("sha256:{}", hex(layer))).collect();
+        offspot_agent::images::archive::chain(&diff_ids)
+    }
+
     fn blobs(&self) -> &[Vec<u8>] {
         self.blobs.as_ref().unwrap_or(&self.layers)
     }

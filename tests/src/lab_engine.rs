@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::other_release::Programs;
 use crate::tool::{self, Doing, Failure, Outcome};
 
 /// The first word after the program's name by which `demo` becomes an activator.
@@ -24,6 +25,8 @@ pub struct LabEngine {
     root: PathBuf,
     program: PathBuf,
     name: String,
+    /// Another release's; none: the machine's own.
+    programs: Option<Programs>,
 }
 
 impl LabEngine {
@@ -38,7 +41,13 @@ impl LabEngine {
             root: root.to_owned(),
             program: program.to_owned(),
             name: format!("offspot{:06x}", (sum ^ (sum >> 24)) & 0xff_ffff),
+            programs: None,
         }
+    }
+
+    /// The same of another release.
+    pub fn of(self, programs: Programs) -> LabEngine {
+        LabEngine { programs: Some(programs), ..self }
     }
 
     /// The engine's socket.
@@ -97,6 +106,9 @@ impl LabEngine {
         command.arg(&self.program).arg(ACTIVATOR);
         command.args([self.socket(), self.root.clone(), self.took_file()]).arg(&self.name);
         command.stdin(Stdio::null()).stdout(log.try_clone().doing("engine.log")?).stderr(log);
+        if let Some(programs) = &self.programs {
+            command.env("PATH", programs.path());
+        }
         let child = command.process_group(0).spawn().doing("unshare")?;
         let pid_file = self.folder.join("engine.pid");
         fs::write(&pid_file, child.id().to_string()).doing(pid_file.display())?;

@@ -42,7 +42,8 @@ pub const SUITE: &[Package] = &[
 ];
 
 /// What `bench` needs beside [`DEMO`] and [`SUITE`].
-pub const BENCH: &[Package] = &[program("valgrind", "valgrind"), program("strace", "strace")];
+pub const BENCH: &[Package] =
+    &[program("valgrind", "valgrind"), program("strace", "strace"), program("qemu-utils", "qemu-storage-daemon")];
 
 /// What `boot` needs.
 pub const BOOT: &[Package] = &[

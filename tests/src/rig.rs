@@ -126,13 +126,8 @@ impl Rig {
 
     /// The same for a project that no file can say.
     pub fn bring(&self, project: compose::Project, seconds: u64, failed: &[&str]) -> Run {
-        runtime().block_on(async {
-            let (engine, images) = self.images(failed).await;
-            let (report, status) = Reporter::new();
-            let (host, limit, began) = (Host::new(self.root()), Duration::from_secs(seconds), Instant::now());
-            let running = services::up(&engine, &host, project, (&NOTHING, &images), limit, &report).await;
-            Run::of(running, &status.borrow(), began.elapsed())
-        })
+        let limit = Duration::from_secs(seconds);
+        bring_up(&self.engine().socket(), self.root(), project, limit, failed)
     }
 
     /// Once more in the same boot, within a minute.
@@ -163,25 +158,12 @@ impl Rig {
     /// Begins the same, and is cut off after some milliseconds.
     pub fn cut(&self, yaml: &str, millis: u64) {
         runtime().block_on(async {
-            let (engine, images) = self.images(&[]).await;
             let (report, _status) = Reporter::new();
             let (host, limit) = (Host::new(self.root()), Duration::from_secs(60));
+            let (engine, images) = images(&self.engine().socket(), &host, &[]).await;
             let whole = services::up(&engine, &host, project(yaml), (&NOTHING, &images), limit, &report);
             let _ = tokio::time::timeout(Duration::from_millis(millis), whole).await;
         });
-    }
-
-    /// The step before.
-    async fn images(&self, failed: &[&str]) -> (Engine, Loaded) {
-        let socket = self.engine().socket();
-        let ready = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30));
-        let (engine, host) = (ready.await.unwrap(), Host::new(self.root()));
-        let (receipts, _) = Receipts::open(&host.state()).unwrap();
-        let wanted: Vec<OciImage> = failed.iter().map(|name| wanted(name)).collect();
-        let (report, _status) = Reporter::new();
-        let items = images::survey(&host, &wanted, &receipts);
-        let loaded = images::load(&engine, &host.data(), items, &receipts, &report, true).await;
-        (engine, loaded)
     }
 
     /// `docker inspect` with a format.
@@ -213,6 +195,31 @@ impl Drop for Rig {
         drop(self.engine.take());
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Brings a project up with the engine behind `socket` on the box below `root`, within a limit; the tarballs of the images `failed`
+/// are missing.
+pub fn bring_up(socket: &Path, root: PathBuf, project: compose::Project, limit: Duration, failed: &[&str]) -> Run {
+    runtime().block_on(async {
+        let (report, status) = Reporter::new();
+        let host = Host::new(root);
+        let (engine, images) = images(socket, &host, failed).await;
+        let began = Instant::now();
+        let running = services::up(&engine, &host, project, (&NOTHING, &images), limit, &report).await;
+        Run::of(running, &status.borrow(), began.elapsed())
+    })
+}
+
+/// The step before.
+async fn images(socket: &Path, host: &Host, failed: &[&str]) -> (Engine, Loaded) {
+    let ready = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30));
+    let engine = ready.await.unwrap();
+    let (receipts, _) = Receipts::open(&host.state()).unwrap();
+    let wanted: Vec<OciImage> = failed.iter().map(|name| wanted(name)).collect();
+    let (report, _status) = Reporter::new();
+    let items = images::survey(host, &wanted, &receipts);
+    let loaded = images::load(&engine, &host.data(), items, &receipts, &report, true).await;
+    (engine, loaded)
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -1,15 +1,9 @@
 //! Loads that are cut: by a kill, by the loss of power, by an engine that forgets.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use offspot_agent::engine::Engine;
-use offspot_agent::host::Host;
-use offspot_agent::images;
-use offspot_agent::receipts::Receipts;
-use offspot_agent::report::Reporter;
-use offspot_tests::image_card::{Card, tear};
+use offspot_tests::image_card::{self, Card, tear};
 use offspot_tests::image_tarball::{Sample, docker, gnu, layer, put};
 
 #[test]
@@ -119,16 +113,7 @@ fn cuts_between_receipt_and_removal_and_engines_that_forget() {
 #[test]
 #[ignore = "a child of another test"]
 fn child() {
-    let root = PathBuf::from(std::env::var_os("OFFSPOT_CHILD_ROOT").unwrap());
-    let (report, _status) = Reporter::new();
-    let receipts = Receipts::open(&root.join("data/.offspot")).unwrap().0;
-    let items = images::survey(&Host::new(&root), &[], &receipts);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let socket = root.join("run/e/docker.sock");
-        let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
-        images::load(&engine, &root.join("data"), items, &receipts, &report, false).await;
-    });
+    image_card::child();
 }
 
 #[test]
@@ -136,14 +121,6 @@ fn killed_at_any_moment() {
     let mut card = Card::new("kill");
     let samples: Vec<_> = ["one:1", "two:1", "three:1"].map(Sample::busybox).into();
     let tarballs: Vec<_> = samples.iter().map(|sample| gnu(&docker(&[sample]))).collect();
-    let child = |root: &Path| {
-        std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--ignored", "-q"])
-            .env("OFFSPOT_CHILD_ROOT", root)
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap()
-    };
     let mut cuts = 0;
     for round in 0..12 {
         card.engine().docker(&["system", "prune", "-af"]);
@@ -151,7 +128,7 @@ fn killed_at_any_moment() {
         for (at, tarball) in tarballs.iter().enumerate() {
             put(&card.data(&format!("{at}.tar")), tarball);
         }
-        let mut running = child(&card.root);
+        let mut running = card.begin();
         std::thread::sleep(Duration::from_millis(20 + round * 130));
         cuts += usize::from(running.try_wait().unwrap().is_none());
         running.kill().unwrap();

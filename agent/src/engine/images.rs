@@ -12,6 +12,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
+use crate::images::thin::PART;
 use crate::services::labels::{MAKER, VERSION};
 
 use super::Engine;
@@ -23,6 +24,8 @@ pub struct HeldImage {
     pub id: String,
     /// Names by tag and by digest, as the engine spells them.
     pub names: Vec<String>,
+    /// Whether it is a part of an image, left behind by a load that was cut.
+    pub is_part: bool,
 }
 
 impl Engine {
@@ -31,6 +34,7 @@ impl Engine {
         let images = self.docker.list_images(Some(ListImagesOptionsBuilder::new().build())).await?;
         let held = images.into_iter().map(|image| HeldImage {
             id: image.id,
+            is_part: image.labels.contains_key(PART),
             names: image.repo_tags.into_iter().chain(image.repo_digests).collect(),
         });
         Ok(held.collect())

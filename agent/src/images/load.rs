@@ -1,4 +1,5 @@
-//! Brings tarballs into the engine. An image is *present* when the engine has it and a receipt lists it; every other one is loaded in full.
+//! Brings tarballs into the engine. An image is *present* when the engine has it and a receipt lists it; every other one is loaded, on the
+//! layers of those that are present.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,6 +12,7 @@ use super::claims::Claims;
 use super::loaded::{self, Loaded};
 use super::name::ImageName;
 use super::survey::{Tarball, TarballState};
+use super::thin;
 use crate::engine::{Engine, HeldImage};
 use crate::ground::blocking;
 use crate::problem::{EngineProblem, Problem};
@@ -54,7 +56,7 @@ pub(super) struct Loading<'a> {
     pub(super) keep_tarballs: bool,
     /// What the engine has.
     pub(super) held: Vec<HeldImage>,
-    /// Chain ids of the layers that a receipted image stands on.
+    /// Chain ids of the layers that a receipted image stands on, or one that this run loaded and looked at.
     pub(super) trusted: BTreeSet<String>,
     failed: BTreeMap<ImageName, Problem>,
 }
@@ -80,13 +82,17 @@ impl<P: Into<Problem>> From<P> for Stop {
 impl Loading<'_> {
     async fn run(&mut self, mut items: Vec<Tarball>) -> Result<(), Error> {
         self.held = self.engine.images().await?;
+        self.clear_parts().await?;
         for item in &mut items {
             self.reopen(item).await;
         }
         let claims = Claims::of(&items, &loaded::names(&self.held));
-        self.announce(&items, &claims);
-        if items.iter().any(|item| !self.missing(item, &claims).is_empty()) {
+        let ahead = items.iter().any(|item| !self.missing(item, &claims).is_empty());
+        if ahead {
             self.trust().await?;
+        }
+        self.announce(&items, &claims);
+        if ahead {
             self.clear(&mut items, &claims).await?;
         }
         for item in &items {
@@ -147,9 +153,14 @@ impl Loading<'_> {
     }
 
     fn announce(&self, items: &[Tarball], claims: &Claims) {
-        let ahead = |item| self.missing(item, claims).into_iter().flat_map(|image| &image.layers);
-        let total = items.iter().flat_map(ahead).map(|layer| layer.size).sum();
-        self.report.phase(Phase::Images, total);
+        let mut standing = self.trusted.clone();
+        let ahead = |item| {
+            let images = self.missing(item, claims);
+            let sent: u64 = thin::lacking(&images, &standing).iter().map(|layer| layer.size).sum();
+            standing.extend(images.iter().flat_map(|image| &image.layers).map(|layer| layer.chain_id.clone()));
+            sent
+        };
+        self.report.phase(Phase::Images, items.iter().map(ahead).sum());
         for item in items {
             for title in self.present(item) {
                 self.report.item(Kind::Image, &title, State::Done, "there already");
@@ -176,6 +187,16 @@ impl Loading<'_> {
             }
             TarballState::Bad(_) => Vec::new(),
         }
+    }
+
+    /// Removes the parts that a load left behind which was cut, before anything is taken for what stands.
+    async fn clear_parts(&mut self) -> Result<(), Error> {
+        let parts: Vec<_> = self.held.iter().filter(|image| image.is_part).map(|part| part.id.clone()).collect();
+        for part in &parts {
+            self.engine.clear_image(part).await?;
+        }
+        self.held.retain(|image| !parts.contains(&image.id));
+        Ok(())
     }
 
     /// Learns on which layers the receipted images stand.
@@ -210,11 +231,6 @@ impl Loading<'_> {
         }
         self.held = self.engine.images().await?;
         Ok(())
-    }
-
-    async fn prove(&self, item: &Tarball, images: &[&Image]) -> Result<(), Problem> {
-        let parcel = self.pack(item, images).await?;
-        blocking(move || parcel.send(&mut std::io::sink())).await.map_err(|fault| fault.of(&item.path))
     }
 
     async fn item(&mut self, item: &Tarball, claims: &Claims) -> Result<(), Stop> {

@@ -21,6 +21,13 @@ const AHEAD: usize = 64 << 10;
 /// Unit of a tar.
 const BLOCK: u64 = 512;
 
+/// The layers of a tarball that the engine is to be sent, with the lengths that they will have.
+#[derive(Debug)]
+pub struct Freight {
+    path: PathBuf,
+    pieces: Vec<Piece>,
+}
+
 /// Some images of one tarball, ready to be sent.
 #[derive(Debug)]
 pub struct Parcel {
@@ -30,7 +37,7 @@ pub struct Parcel {
 }
 
 /// A layer on its way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Piece {
     layer: Layer,
     /// Length after unpacking, where the engine would not take it as it lies.
@@ -41,26 +48,41 @@ struct Piece {
 #[serde(rename_all = "PascalCase")]
 struct Saved<'a> {
     config: String,
-    repo_tags: Vec<&'a str>,
+    repo_tags: &'a [String],
     layers: Vec<String>,
 }
 
-impl Parcel {
-    /// Packs these images of the tarball at `path`, each with what the engine is to call it. `zstd`: whether the engine takes layers packed so.
+impl Freight {
+    /// Weighs these layers of the tarball at `path`. `zstd`: whether the engine takes layers packed so.
     ///
     /// Layers that must be unpacked on the way are read once here, for a tar says a length before the bytes; none may be longer than `most`.
-    pub fn pack(path: &Path, images: &[(&Image, Vec<String>)], zstd: bool, most: u64) -> Result<Parcel, Fault> {
-        let mut seen = BTreeSet::new();
-        let layers = images.iter().flat_map(|(image, _)| &image.layers);
-        let mut pieces: Vec<Piece> = layers
-            .filter(|layer| seen.insert(&layer.diff_id))
-            .map(|layer| Piece { layer: layer.clone(), unpacked: None })
-            .collect();
+    pub fn weigh<'l>(
+        path: &Path,
+        layers: impl IntoIterator<Item = &'l Layer>,
+        zstd: bool,
+        most: u64,
+    ) -> Result<Freight, Fault> {
+        let pieces = layers.into_iter().map(|layer| Piece { layer: layer.clone(), unpacked: None });
+        let mut pieces: Vec<Piece> = pieces.collect();
         pieces.sort_by_key(|piece| piece.layer.at);
         measure(path, &mut pieces, zstd, most)?;
-        Ok(Parcel { path: path.to_owned(), pieces, tail: tail(images)? })
+        Ok(Freight { path: path.to_owned(), pieces })
     }
 
+    /// Bytes of this layer in the archive.
+    pub fn length(&self, layer: &Layer) -> u64 {
+        let own = self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id);
+        own.map_or(layer.size, Piece::length)
+    }
+
+    /// Packs these images, each with what the engine is to call it, and the `sent` ones (by digest) of the layers.
+    pub fn pack(&self, images: &[(Image, Vec<String>)], sent: &BTreeSet<String>) -> Result<Parcel, Fault> {
+        let pieces = self.pieces.iter().filter(|piece| sent.contains(&piece.layer.diff_id));
+        Ok(Parcel { path: self.path.clone(), pieces: pieces.cloned().collect(), tail: tail(images)? })
+    }
+}
+
+impl Parcel {
     /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
     pub fn send(&self, out: &mut impl Write) -> Result<(), Fault> {
         let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
@@ -197,13 +219,13 @@ fn pad(out: &mut impl Write, length: u64) -> Result<(), Fault> {
 }
 
 /// Configurations and manifest.
-fn tail(images: &[(&Image, Vec<String>)]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+fn tail(images: &[(Image, Vec<String>)]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let config_of = |image: &Image| format!("{}.json", image.id.trim_start_matches("sha256:"));
     let saved: Vec<_> = images
         .iter()
         .map(|(image, names)| Saved {
             config: config_of(image),
-            repo_tags: names.iter().map(String::as_str).collect(),
+            repo_tags: names,
             layers: image.layers.iter().map(|layer| format!("{}.tar", layer.diff_id)).collect(),
         })
         .collect();
