@@ -22,7 +22,7 @@ services:
     ports: ['8080:80']
     volumes:
       - {type: bind, source: /data/www, target: /www, read_only: true}
-      - {type: bind, source: /data/made, target: /made}
+      - {type: bind, source: /data/made, target: /made, bind: {create_host_path: true}}
       - {type: bind, source: /var/run/internet, target: /var/run/internet, read_only: true}
   front:
     image: docker.io/library/tiny:1
@@ -84,7 +84,8 @@ services:
   named: {image: tiny:1, container_name: taken}
   nobind: {image: tiny:1, volumes: ["/data/x.yaml:/y.yaml"]}
   nocmd: {image: tiny:1, command: /no/such/program}
-  refused: {image: tiny:1, env_file: x}
+  refused: {image: tiny:1, init: perhaps}
+  noenv: {image: tiny:1, env_file: /data/x.env}
 "#;
     let run = this.up_with(yaml, 12, &["ghcr.io/a/broken:1"]);
     let mut found: Vec<String> = run
@@ -106,6 +107,7 @@ services:
         "named E-SERVICE-NAME",
         "nobind E-SERVICE-START",
         "nocmd E-SERVICE-START",
+        "noenv E-SERVICE-START",
         "refused E-SERVICE-REFUSED",
         "sick E-SERVICE-UNHEALTHY",
         "waits E-SERVICE-WAITS",

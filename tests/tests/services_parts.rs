@@ -237,3 +237,35 @@ services:
         ]
     );
 }
+
+#[test]
+fn variables_come_from_files_of_the_box() {
+    let rig = Rig::of(Some(Release::Trixie), "variables");
+    std::fs::create_dir_all(rig.root().join("data")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(rig.root().join("data").join(name), text).unwrap();
+    write("one.env", "A=1\nB=\"two $A\"\nC=one\n");
+    write("two.env", "C=two\nD='$A'\nE=${A}${C}\n");
+    let yaml = "
+services:
+  a:
+    image: tiny:1
+    environment: {B: own}
+    env_file: [/data/one.env, /data/two.env, {path: /data/none.env, required: false}]
+  b: {image: tiny:1, env_file: /data/none.env}
+";
+    let run = rig.up(yaml);
+    assert_eq!(run.sentences(), ["b could not be started: its env_file /data/none.env does not exist"]);
+    let variables = || {
+        let text = rig.inspect("docker-a-1", "{{range .Config.Env}}{{println .}}{{end}}");
+        let mut all: Vec<String> = text.lines().map(str::to_owned).filter(|line| !line.starts_with("PATH")).collect();
+        all.sort();
+        all.join(" ")
+    };
+    assert_eq!(variables(), "A=1 B=own C=two D=$A E=1two");
+    let first = rig.id("docker-a-1");
+    rig.up(yaml);
+    assert_eq!(rig.id("docker-a-1"), first);
+    write("two.env", "C=three\n");
+    rig.up(yaml);
+    assert_eq!(variables(), "A=1 B=own C=three");
+}
