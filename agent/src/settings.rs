@@ -125,7 +125,7 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 pub(crate) fn bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(16 << 10);
     File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -53,7 +53,8 @@ pub fn sealed(object: &Value) -> String {
 
 /// The object of a sealed text, with white space behind it allowed; `None` where it is torn or damaged.
 pub fn unseal(text: &str) -> Option<Value> {
-    let text = text.trim_end();
+    // By bytes: most of a slot is blanks, and going back through it letter by letter takes longer than all the rest.
+    let text = &text[..text.as_bytes().trim_ascii_end().len()];
     let (body, seal) = text.rsplit_once(",\"crc32\":\"")?;
     let crc = u32::from_str_radix(seal.strip_suffix("\"}")?, 16).ok()?;
     if crc != crc32fast::hash(body.as_bytes()) {
