@@ -15,7 +15,7 @@ mod containers;
 mod images;
 
 pub use containers::Refusal;
-pub use images::HeldImage;
+pub use images::{HeldImage, Store};
 
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;
