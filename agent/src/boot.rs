@@ -103,7 +103,8 @@ async fn story(
     report.phase(Phase::Content, files.iter().map(|step| step.cost.bytes).sum());
     let placed = ground.place(host, files, &arguments.replace, report).await;
 
-    // 7. Load the images. The first call on the socket starts the engine.
+    // 7. Load the images. The first call on the socket starts the engine, which is told before where to unpack.
+    images::prepare(host, &tarballs, &ground.receipts, report);
     let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
     let engine = match project.is_some() || !tarballs.is_empty() {
         true => reach(host, arguments, &tarballs, project.as_ref(), report).await,

@@ -16,7 +16,7 @@ mod events;
 mod images;
 
 pub use containers::Refusal;
-pub use images::HeldImage;
+pub use images::{HeldImage, Store};
 
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;
