@@ -67,6 +67,8 @@ pub struct Told {
     pub peak: u64,
     /// From start to end.
     pub wall: Duration,
+    /// Its log.
+    pub said: String,
 }
 
 impl Told {
@@ -262,7 +264,7 @@ impl Session<'_> {
         if !status.success() {
             return Err(Failure::new(format!("the agent ended with {status}:\n{said}")));
         }
-        Ok(looks.end(self.card.traffic()?, &status_file(&self.root())))
+        Ok(Told { said, ..looks.end(self.card.traffic()?, &status_file(&self.root())) })
     }
 }
 
@@ -332,6 +334,6 @@ impl Looks {
             let began = late + time(&step["start_ms"]);
             Step { name, began, lasted: end.saturating_sub(began), went: self.by(end) - self.by(began) }
         });
-        Told { phases: phases.collect(), peak: self.peak, wall }
+        Told { phases: phases.collect(), peak: self.peak, wall, said: String::new() }
     }
 }
