@@ -193,7 +193,7 @@ services:
     assert_eq!(names.map(|name| this.inspect(name, "{{.State.Running}}")), ["true"; 3]);
     // The network is gone: the stopped container cannot start, and is made anew.
     this.engine().docker(&["rm", "-f", "docker-a-1", "docker-c-1"]);
-    this.engine().docker(&["stop", "-t", "0", "docker-b-1"]);
+    this.stop("docker-b-1");
     this.engine().docker(&["network", "rm", "docker_default"]);
     this.up(yaml).all_well();
     assert_eq!(this.names(), names);
