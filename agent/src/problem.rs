@@ -80,7 +80,7 @@ pub enum Problem {
     Image(ImageProblem),
     Content(ContentProblem),
     Service(ServiceProblem),
-    /// As an earlier program of this boot told it.
+    /// As it was told before in this boot, or came after its verdict.
     Told(Facts),
 }
 
@@ -93,6 +93,8 @@ pub struct Facts {
     pub area: Area,
     /// The service that it is of.
     pub item: Option<String>,
+    /// Came after the boot's verdict: it goes again when it is over.
+    pub later: bool,
     /// What happened, one sentence without full stop.
     pub sentence: String,
     /// What to do, one sentence without full stop.
@@ -101,7 +103,7 @@ pub struct Facts {
 
 impl Facts {
     fn new(code: &'static str, area: Area, sentence: String, advice: impl Into<String>) -> Self {
-        Facts { code, area, item: None, sentence, advice: advice.into() }
+        Facts { code, area, item: None, later: false, sentence, advice: advice.into() }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::engine::{Engine, Refusal};
 use crate::host::Host;
 use crate::lock::{self, Busy, Lock};
 use crate::problem::EngineProblem;
+use crate::report::live;
 use crate::services::labels;
 use crate::settings;
 use memory::{Memory, Rest};
@@ -108,7 +109,9 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Follows the engine until it goes away.
     async fn follow(&mut self, engine: &Engine) -> Refusal {
-        let mut events = engine.events();
+        // What was stopped before the verdict was stopped by the run.
+        let told = std::fs::metadata(live::path(&self.host.run())).and_then(|file| file.modified());
+        let mut events = engine.events(seconds(told.unwrap_or_else(|_| SystemTime::now())) + 1);
         self.memory.connected(nanos());
         // The engine starts what its policies say: it is given the time.
         let (mut first, mut next) = (None, Instant::now() + SETTLE);
@@ -236,6 +239,10 @@ impl Watch<'_> {
         let label = format!("{}={}", labels::PROJECT, project.name);
         Ok(engine.labelled_networks(&label).await?.is_empty())
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Nanoseconds since 1970: the clock of the engine's events.

@@ -28,15 +28,15 @@ impl Engine {
         }
     }
 
-    /// What happens to containers and networks: first what the engine remembers of its own life (the last 256 events of all kinds), then
-    /// each as it comes, for as long as the engine lives. Those of networks carry no label, so that one filter cannot be for both.
-    pub fn events(&self) -> impl Stream<Item = Result<EventMessage, Refusal>> + Unpin + use<> {
+    /// What happens to containers and networks: first what the engine remembers of the time since (the last 256 events of all kinds in its
+    /// own life, seconds since 1970), then each as it comes, for as long as the engine lives. Those of networks carry no label, so that one filter cannot be for both.
+    pub fn events(&self, since: u64) -> impl Stream<Item = Result<EventMessage, Refusal>> + Unpin + use<> {
         let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
         let filters = HashMap::from([
             ("type".to_owned(), words(&["container", "network"])),
             ("event".to_owned(), words(&ACTIONS)),
         ]);
-        let options = EventsOptions { since: Some("1".to_owned()), until: None, filters: Some(filters) };
+        let options = EventsOptions { since: Some(since.to_string()), until: None, filters: Some(filters) };
         let docker = self.docker.clone();
         Box::pin(docker.events(Some(options)).map(|event| event.map_err(Refusal::from)))
     }

@@ -11,8 +11,8 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         .problems
         .iter()
         .map(|problem| {
-            let Facts { code, area, item, sentence, advice } = problem.facts();
-            json!({ "code": code, "area": area, "item": item, "sentence": sentence, "advice": advice })
+            let Facts { code, area, item, later, sentence, advice } = problem.facts();
+            json!({ "code": code, "area": area, "item": item, "later": later, "sentence": sentence, "advice": advice })
         })
         .collect();
     let foremost = status.foremost();

@@ -43,6 +43,7 @@ fn problem(told: &Value) -> Option<Problem> {
         code: code(told["code"].as_str()?),
         area: Area::deserialize(&told["area"]).ok()?,
         item: text("item"),
+        later: told["later"].as_bool()?,
         sentence: text("sentence")?,
         advice: text("advice")?,
     }))

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::host::Host;
 use crate::lock::Lock;
-use crate::problem::{EngineProblem, Problem, ServiceProblem};
+use crate::problem::{EngineProblem, Facts, Problem, ServiceProblem};
 use crate::report::files::Files;
 use crate::report::{Kind, State, Status, Verdict, led, live, told};
 use crate::settings;
@@ -17,12 +17,15 @@ use crate::settings;
 /// Least time between two writes.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// What a run says of a service that needs more time.
+const OVER_BY_ITSELF: [&str; 2] = ["E-SERVICE-UNHEALTHY", "E-SERVICE-LOOPING"];
+
 /// What is to be said now.
 #[derive(Debug, Default)]
 pub struct Word {
     /// Services that fail for good.
     pub troubles: Vec<ServiceProblem>,
-    /// Services that are well again, or were stopped by hand: what was said of them no longer holds.
+    /// Services that are well for a while, or were stopped by hand.
     pub settled: BTreeSet<String>,
     /// The engine stays away; `None`: it answers.
     pub engine: Option<EngineProblem>,
@@ -89,17 +92,22 @@ fn keys(status: &Status) -> BTreeSet<(String, Option<String>)> {
 }
 
 fn change(status: &mut Status, word: &Word) {
-    let troubled: BTreeSet<&str> = word.troubles.iter().map(ServiceProblem::item).collect();
-    let silence = Problem::from(EngineProblem::Silent { why: String::new() }).facts().code;
+    let engine = word.engine.clone().map(Problem::from);
+    let now: Vec<Facts> =
+        word.troubles.iter().cloned().map(Problem::from).chain(engine).map(|new| new.facts()).collect();
+    let same = |one: &Facts, other: &Facts| one.code == other.code && one.item == other.item;
     status.problems.retain(|problem| {
         let facts = problem.facts();
-        let item = facts.item.as_deref();
-        let over = item.is_some_and(|item| word.settled.contains(item) || troubled.contains(item));
-        !over && (facts.code != silence || word.engine.is_some())
+        let settled = facts.item.as_ref().is_some_and(|item| word.settled.contains(item));
+        let over = facts.later && !now.iter().any(|new| same(new, &facts));
+        // Of what the run said, only that may be over: the rest is wrong with what it was to bring up, whatever runs in its place.
+        !(over || settled && OVER_BY_ITSELF.contains(&facts.code))
     });
-    let silent = status.problems.iter().any(|problem| problem.facts().code == silence);
-    status.problems.extend(word.engine.clone().filter(|_| !silent).map(Problem::from));
-    status.problems.extend(word.troubles.iter().cloned().map(Problem::from));
+    for new in now {
+        if !status.problems.iter().any(|problem| same(&problem.facts(), &new)) {
+            status.problems.push(Problem::Told(Facts { later: true, ..new }));
+        }
+    }
     for item in status.items.iter_mut().filter(|item| item.kind == Kind::Service) {
         match word.troubles.iter().find(|trouble| trouble.item() == item.name) {
             Some(trouble) => (item.state, item.detail) = (State::Failed, trouble.facts().sentence),
@@ -182,13 +190,16 @@ mod tests {
         let (host, report) = told_by(Verdict::Degraded, "others");
         drop(report);
         let mut status = told::read(&host.run()).unwrap().0;
-        status.problems = vec![CardProblem::NoBoot { why: "gone".into() }.into(), trouble("other").into()];
+        let unhealthy = ServiceProblem::Unhealthy { item: "other".into(), seconds: 9 };
+        status.problems = vec![unhealthy.into(), trouble("other").into()];
         change(&mut status, &word);
         assert_eq!(status.problems.len(), 3);
         change(&mut status, &word);
         assert_eq!(status.problems.len(), 3, "once");
-        change(&mut status, &Word { settled: ["other".to_owned()].into(), ..Word::default() });
-        assert_eq!((status.problems.len(), status.verdict), (1, Verdict::Degraded));
+        let settled = Word { settled: ["other".to_owned()].into(), ..Word::default() };
+        change(&mut status, &settled);
+        let codes: Vec<_> = status.problems.iter().map(|problem| problem.facts().code).collect();
+        assert_eq!((codes, status.verdict), (vec!["E-SERVICE-START"], Verdict::Degraded), "it runs as it was before");
         std::fs::remove_dir_all(host.root()).unwrap();
     }
 }
