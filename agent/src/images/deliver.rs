@@ -8,6 +8,7 @@ use bollard::errors::Error;
 use super::archive::Image;
 use super::bring::{not_recorded, refused, title};
 use super::durable;
+use super::layout::Blob;
 use super::load::{Loading, Stop};
 use super::name::ImageName;
 use super::parcel::{Form, Freight, Parcel};
@@ -34,9 +35,8 @@ impl Loading<'_> {
         }
         self.verify(item).await?;
         let all = thin::lacking(images, &BTreeSet::new()).len();
-        let thin = thin::lacking(images, &self.trusted).len() < all;
-        let mut standing = self.trusted.clone();
-        let (mut thin, mut whole) = (thin, true);
+        let mut standing = self.standing(images);
+        let (mut thin, mut whole) = (thin::lacking(images, &standing).len() < all, true);
         loop {
             match self.ship(item, images, standing.clone(), whole).await {
                 Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin => {
@@ -55,6 +55,17 @@ impl Loading<'_> {
                 shipped => return shipped,
             }
         }
+    }
+
+    /// The layers of these images that need not be sent. Containerd would take an image too whose layers it has unpacked from other blobs, and
+    /// then not be able to give it away whole: there it is by blobs, and those of this run.
+    pub(super) fn standing(&self, images: &[&Image]) -> BTreeSet<String> {
+        if !self.store.is_containerd {
+            return self.trusted.clone();
+        }
+        let layers = images.iter().flat_map(|image| &image.layers);
+        let there = layers.filter(|layer| self.blobs.contains(&Blob::as_it_lies(layer).digest));
+        there.map(|layer| layer.chain_id.clone()).collect()
     }
 
     /// What earlier receipts say of these images no longer holds.
@@ -120,6 +131,7 @@ impl Loading<'_> {
         }
         shipped?;
         self.trusted.extend(standing);
+        self.blobs.extend(freight.blobs());
         self.held = self.engine.images().await?;
         Ok(())
     }

@@ -48,6 +48,7 @@ pub async fn load(
         ids: BTreeMap::new(),
         held: Vec::new(),
         trusted: BTreeSet::new(),
+        blobs: BTreeSet::new(),
         foreign: BTreeSet::new(),
         ahead: Vec::new(),
         failed: BTreeMap::new(),
@@ -76,6 +77,8 @@ pub(super) struct Loading<'a> {
     pub(super) held: Vec<HeldImage>,
     /// Chain ids of the layers that a receipted image stands on, or one that this run loaded and looked at.
     pub(super) trusted: BTreeSet<String>,
+    /// Digests of the layers that this run sent, as they were packed.
+    pub(super) blobs: BTreeSet<String>,
     /// Those that images of another hand stand on, or a doubtful one.
     pub(super) foreign: BTreeSet<String>,
     /// The images that this run is to bring, each with the chain id of its topmost layer.

@@ -110,6 +110,11 @@ impl Freight {
         }
     }
 
+    /// Digests of the layers as they are sent.
+    pub fn blobs(&self) -> impl Iterator<Item = String> {
+        self.pieces.iter().map(|piece| piece.blob().digest)
+    }
+
     fn blob(&self, layer: &Layer) -> Blob {
         let own = self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id);
         own.map_or_else(|| Blob::as_it_lies(layer), Piece::blob)
