@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use offspot_agent::engine::Engine;
 use offspot_agent::host::Host;
+use offspot_agent::images::staging::Need;
 use offspot_agent::images::{self, Loaded};
 use offspot_agent::problem::Problem;
 use offspot_agent::receipts::Receipts;
@@ -100,6 +101,17 @@ impl Card {
         self.engine.as_mut().unwrap().kill_and_restart();
         running.kill().unwrap();
         running.wait().unwrap();
+    }
+
+    /// Gives its engine so many MiB of memory to unpack in, and starts it anew.
+    pub fn with_memory(&mut self, mib: u64) -> SmallMemory {
+        let (host, need) = (Host::new(&self.root), Need { load: 1, layer: 1 });
+        let memory = SmallMemory::mount(&host.engine_folder(), mib);
+        images::staging::prepare(&host, need).unwrap();
+        let told = fs::read_to_string(host.engine_environment()).unwrap();
+        let (name, value) = told.lines().last().unwrap().split_once('=').unwrap();
+        self.engine.as_mut().unwrap().restart_with(&[(name, value)]);
+        memory
     }
 
     /// Folders of the layers that the engine has.
@@ -223,6 +235,30 @@ impl Drop for SmallDisk {
         let _ = std::process::Command::new("umount").arg(&self.folder).status();
         let _ = std::process::Command::new("losetup").args(["-d", &self.device]).status();
         let _ = fs::remove_dir_all(self.folder.parent().unwrap());
+    }
+}
+
+/// A folder in memory, of some MiB.
+#[derive(Debug)]
+pub struct SmallMemory {
+    folder: PathBuf,
+}
+
+impl SmallMemory {
+    /// Mounts one at `folder`.
+    pub fn mount(folder: &Path, mib: u64) -> SmallMemory {
+        fs::create_dir_all(folder).unwrap();
+        let size = format!("size={mib}m");
+        let status =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
+        assert!(status.unwrap().success(), "mounting a tmpfs");
+        SmallMemory { folder: folder.to_owned() }
+    }
+}
+
+impl Drop for SmallMemory {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.folder).status();
     }
 }
 

@@ -176,6 +176,14 @@ impl Rig {
         self.inspect(name, "{{.Id}} {{.State.StartedAt}}")
     }
 
+    /// Stops a container by hand, and waits until the engine knows that it has ended.
+    pub fn stop(&self, name: &str) {
+        self.engine().docker(&["stop", "-t", "0", name]);
+        while self.inspect(name, "{{.State.Running}}") == "true" {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// What a command in a container prints.
     pub fn exec(&self, arguments: &[&str]) -> String {
         self.engine().docker(&[&["exec"], arguments].concat()).trim().to_owned()

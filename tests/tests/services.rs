@@ -22,7 +22,7 @@ services:
     ports: ['8080:80']
     volumes:
       - {type: bind, source: /data/www, target: /www, read_only: true}
-      - {type: bind, source: /data/made, target: /made}
+      - {type: bind, source: /data/made, target: /made, bind: {create_host_path: true}}
       - {type: bind, source: /var/run/internet, target: /var/run/internet, read_only: true}
   front:
     image: docker.io/library/tiny:1
@@ -84,7 +84,8 @@ services:
   named: {image: tiny:1, container_name: taken}
   nobind: {image: tiny:1, volumes: ["/data/x.yaml:/y.yaml"]}
   nocmd: {image: tiny:1, command: /no/such/program}
-  refused: {image: tiny:1, env_file: x}
+  refused: {image: tiny:1, init: perhaps}
+  noenv: {image: tiny:1, env_file: /data/x.env}
 "#;
     let run = this.up_with(yaml, 12, &["ghcr.io/a/broken:1"]);
     let mut found: Vec<String> = run
@@ -106,6 +107,7 @@ services:
         "named E-SERVICE-NAME",
         "nobind E-SERVICE-START",
         "nocmd E-SERVICE-START",
+        "noenv E-SERVICE-START",
         "refused E-SERVICE-REFUSED",
         "sick E-SERVICE-UNHEALTHY",
         "waits E-SERVICE-WAITS",
@@ -191,7 +193,7 @@ services:
     assert_eq!(names.map(|name| this.inspect(name, "{{.State.Running}}")), ["true"; 3]);
     // The network is gone: the stopped container cannot start, and is made anew.
     this.engine().docker(&["rm", "-f", "docker-a-1", "docker-c-1"]);
-    this.engine().docker(&["stop", "-t", "0", "docker-b-1"]);
+    this.stop("docker-b-1");
     this.engine().docker(&["network", "rm", "docker_default"]);
     this.up(yaml).all_well();
     assert_eq!(this.names(), names);

@@ -50,7 +50,7 @@ fn a_second_run_changes_nothing_and_what_another_hand_did_is_put_right() {
     let name = |index: usize| before[index].split(' ').next().unwrap();
     assert_eq!([0, 1, 2, 3].map(name), ["offspot-a-1", "offspot-b-1", "offspot-c-1", "offspot-job-1"]);
     // Stopped by hand: started. Removed: made. Renamed: named. Taken out of a network: made anew. Paused: made anew.
-    rig.engine().docker(&["stop", "-t", "0", "offspot-a-1"]);
+    rig.stop("offspot-a-1");
     rig.again(FILE).all_well();
     assert_eq!(rig.id("offspot-a-1")[..64], before[0][12..76]);
     rig.engine().docker(&["rm", "-f", "offspot-a-1"]);
@@ -110,15 +110,15 @@ fn what_has_changed_is_made_anew_and_no_more() {
     // Another image under the same name.
     let last = containers(&rig);
     rig.image("tiny:2", &[]);
-    rig.up(&with_service.replace("b: {image: tiny:1", "b: {image: tiny:2")).all_well();
+    rig.up(&with_service.replace("\n  b: {image: tiny:1", "\n  b: {image: tiny:2")).all_well();
     let other = containers(&rig);
     assert_ne!(ids(&other)[1], ids(&last)[1]);
     rig.image("tiny:2", &["LABEL x=y"]);
-    rig.up(&with_service.replace("b: {image: tiny:1", "b: {image: tiny:2")).all_well();
+    rig.up(&with_service.replace("\n  b: {image: tiny:1", "\n  b: {image: tiny:2")).all_well();
     assert_ne!(ids(&containers(&rig))[1], ids(&other)[1]);
 
     // Removed, refused, and in no profile.
-    let mut fewer = with_service.replace("b: {image: tiny:1", "b: {image: tiny:1, init: perhaps");
+    let mut fewer = with_service.replace("\n  b: {image: tiny:1", "\n  b: {image: tiny:1, init: perhaps");
     fewer = fewer.replace("  job: {image: tiny:1, command: 'true'}\n", "");
     let run = rig.up(&fewer);
     assert_eq!(run.problems.len(), 1, "{:?}", run.problems);

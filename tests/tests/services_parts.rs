@@ -1,26 +1,15 @@
 //! What services are given and what they share: configs, secrets, numbers of containers, the network of another; with the card's engine.
 
 use offspot_agent::services::ServiceState;
-use offspot_config::compose::{
-    FileObject, FileSource, GivenFile, Project, Replicas, Service, VolumesFrom, VolumesSource, Wiring,
-};
 use offspot_tests::other_release::Release;
-use offspot_tests::rig::{self, Rig};
-
-fn service<'a>(project: &'a mut Project, name: &str) -> &'a mut Service {
-    project.services.iter_mut().find(|service| service.name == name).expect("a service")
-}
-
-fn given(source: &str, target: &str) -> GivenFile {
-    GivenFile { source: source.to_owned(), target: target.to_owned(), uid: None, gid: None, mode: None }
-}
+use offspot_tests::rig::Rig;
 
 /// `docker inspect` of one label.
 fn label(rig: &Rig, container: &str, name: &str) -> String {
     rig.inspect(container, &format!("{{{{index .Config.Labels \"com.docker.compose.{name}\"}}}}"))
 }
 
-/// Id and state of each container, by name.
+/// Name, id and state of each container, by name.
 fn listed(rig: &Rig) -> Vec<String> {
     let listed = rig.engine().docker(&["ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}} {{.State}}"]);
     let mut all: Vec<String> = listed.lines().map(str::to_owned).collect();
@@ -33,32 +22,32 @@ fn configs_and_secrets_reach_containers_as_with_compose() {
     let rig = Rig::of(Some(Release::Trixie), "given");
     std::fs::create_dir_all(rig.root().join("data")).unwrap();
     std::fs::write(rig.root().join("data/conf"), "from a file").unwrap();
-    let yaml = "
+    let file = |content: &str| {
+        let yaml = "
 services:
-  a: {image: tiny:1, user: '33:34', volumes: ['kept:/kept']}
-  ro: {image: tiny:1, read_only: true}
-  lost: {image: tiny:1}
+  a:
+    image: tiny:1
+    user: '33:34'
+    volumes: ['kept:/kept']
+    configs:
+      - text
+      - file
+      - {source: text, target: /etc/owned, uid: '7', gid: '8', mode: 0640}
+      - {source: text, target: /kept/text}
+    secrets: [word]
+  ro: {image: tiny:1, read_only: true, configs: [text]}
+  lost: {image: tiny:1, configs: [gone]}
+configs:
+  text: {content: CONTENT}
+  file: {file: /data/conf}
+  gone: {file: /data/gone}
+secrets:
+  word: {file: /data/conf}
 volumes: {kept: }
 ";
-    let build = |content: &str| {
-        let mut project = rig::project(yaml);
-        let object = |key: &str, from: FileSource| FileObject { key: key.to_owned(), from };
-        project.configs = vec![
-            object("text", FileSource::Content(content.to_owned())),
-            object("file", FileSource::File("/data/conf".to_owned())),
-            object("gone", FileSource::File("/data/gone".to_owned())),
-        ];
-        project.secrets = vec![object("word", FileSource::File("/data/conf".to_owned()))];
-        let mut owned = given("text", "/etc/owned");
-        (owned.uid, owned.gid, owned.mode) = (Some("7".to_owned()), Some("8".to_owned()), Some(0o640));
-        let a = service(&mut project, "a");
-        a.configs = vec![given("text", "/text"), owned, given("text", "/kept/text"), given("file", "/file")];
-        a.secrets = vec![given("word", "/run/secrets/word")];
-        service(&mut project, "ro").configs = vec![given("text", "/text")];
-        service(&mut project, "lost").configs = vec![given("gone", "/gone")];
-        project
+        yaml.replace("CONTENT", content)
     };
-    let run = rig.bring(build("one"), 60, &[]);
+    let run = rig.up(&file("one"));
     assert_eq!(
         run.sentences(),
         [
@@ -80,15 +69,15 @@ volumes: {kept: }
     assert_eq!(mounts, ["bind /file false", "bind /run/secrets/word false", "volume /kept true"]);
     // Nothing changed: nothing is done. Then the content changed, then the file.
     let first = rig.id("docker-a-1");
-    rig.bring(build("one"), 60, &[]);
+    rig.up(&file("one"));
     assert_eq!(rig.id("docker-a-1"), first);
-    rig.bring(build("two"), 60, &[]);
+    rig.up(&file("two"));
     assert_eq!(rig.exec(&["docker-a-1", "cat", "/text"]), "two");
     let second = rig.id("docker-a-1");
     assert_ne!(second, first);
     std::fs::write(rig.root().join("data/conf.new"), "from another file").unwrap();
     std::fs::rename(rig.root().join("data/conf.new"), rig.root().join("data/conf")).unwrap();
-    rig.bring(build("two"), 60, &[]);
+    rig.up(&file("two"));
     assert_eq!(rig.exec(&["docker-a-1", "cat", "/file"]), "from another file");
     assert_ne!(rig.id("docker-a-1"), second);
 }
@@ -96,23 +85,21 @@ volumes: {kept: }
 #[test]
 fn a_cut_between_making_and_giving_is_made_good() {
     let rig = Rig::of(Some(Release::Trixie), "giving");
-    let yaml = "
+    let file = |command: &str| {
+        let yaml = "
 services:
-  db: {image: tiny:1, command: 'false'}
-  a: {image: tiny:1, networks: [one, two], depends_on: {db: {condition: service_completed_successfully}}}
+  db: {image: tiny:1, command: COMMAND}
+  a:
+    image: tiny:1
+    networks: [one, two]
+    configs: [text]
+    depends_on: {db: {condition: service_completed_successfully}}
+configs: {text: {content: text}}
 networks: {one: , two: }
 ";
-    let build = |healthy: bool| {
-        let mut project = rig::project(yaml);
-        let from = FileSource::Content("text".to_owned());
-        project.configs = vec![FileObject { key: "text".to_owned(), from }];
-        service(&mut project, "a").configs = vec![given("text", "/text")];
-        if healthy {
-            service(&mut project, "db").process.command = Some(vec!["true".to_owned()]);
-        }
-        project
+        yaml.replace("COMMAND", command)
     };
-    let run = rig.bring(build(false), 60, &[]);
+    let run = rig.up(&file("'false'"));
     let sentence = "a waits for db, which ended with exit code 1";
     assert_eq!(run.sentences(), [sentence, "db ended with exit code 1"]);
     let made = rig.inspect("docker-a-1", "{{.Id}} {{.State.Status}}");
@@ -123,9 +110,9 @@ networks: {one: , two: }
     std::fs::write(&empty, "").unwrap();
     rig.engine().docker(&["cp", empty.to_str().unwrap(), "docker-a-1:/text"]);
     // While it waits for nothing, nothing is made anew.
-    rig.bring(build(false), 60, &[]);
+    rig.up(&file("'false'"));
     assert_eq!(rig.inspect("docker-a-1", "{{.Id}} {{.State.Status}}"), made);
-    rig.bring(build(true), 60, &[]).all_well();
+    rig.up(&file("'true'")).all_well();
     assert_eq!(rig.inspect("docker-a-1", "{{.Id}}"), made.split(' ').next().unwrap());
     assert_eq!(rig.exec(&["docker-a-1", "cat", "/text"]), "text");
     assert_eq!(rig.inspect("docker-a-1", "{{len .NetworkSettings.Networks}}"), "2");
@@ -134,40 +121,37 @@ networks: {one: , two: }
 #[test]
 fn more_and_fewer_containers_of_a_service() {
     let rig = Rig::of(Some(Release::Trixie), "scale");
-    let yaml = "
+    let file = |number: u32, host: &str| {
+        format!(
+            "
 services:
-  a: {image: tiny:1, restart: unless-stopped}
-  b: {image: tiny:1, links: [a], depends_on: {a: {condition: service_started}}}
-";
-    let build = |number: u32, host: &str| {
-        let mut project = rig::project(yaml);
-        let a = service(&mut project, "a");
-        a.replicas = Replicas(number);
-        a.isolation.hostname = Some(host.to_owned());
-        project
+  a: {{image: tiny:1, restart: unless-stopped, hostname: {host}, scale: {number}}}
+  b: {{image: tiny:1, links: [a]}}
+"
+        )
     };
-    rig.bring(build(3, "one"), 60, &[]).all_well();
+    rig.up(&file(3, "one")).all_well();
     assert_eq!(rig.names(), ["docker-a-1", "docker-a-2", "docker-a-3", "docker-b-1"]);
     assert_eq!(label(&rig, "docker-a-3", "container-number"), "3");
     for name in ["docker-a-1", "docker-a-3", "a"] {
         rig.exec(&["docker-b-1", "ping", "-c1", name]);
     }
     let three = listed(&rig);
-    rig.bring(build(3, "one"), 60, &[]).all_well();
+    rig.up(&file(3, "one")).all_well();
     assert_eq!(listed(&rig), three);
-    rig.bring(build(2, "one"), 60, &[]).all_well();
+    rig.up(&file(2, "one")).all_well();
     assert_eq!(listed(&rig), [&three[0..2], &three[3..]].concat());
     // A gap is not filled, as with compose.
     rig.engine().docker(&["rm", "-f", "docker-a-1"]);
-    rig.bring(build(2, "one"), 60, &[]).all_well();
+    rig.up(&file(2, "one")).all_well();
     assert_eq!(rig.names(), ["docker-a-2", "docker-a-3", "docker-b-1"]);
     assert!(listed(&rig).contains(&three[1]));
     // Changed, all are made anew under their numbers.
-    rig.bring(build(2, "two"), 60, &[]).all_well();
+    rig.up(&file(2, "two")).all_well();
     assert_eq!(rig.names(), ["docker-a-2", "docker-a-3", "docker-b-1"]);
     assert!(!listed(&rig).contains(&three[1]));
     assert_eq!(label(&rig, "docker-a-2", "replace"), three[1].split(' ').nth(1).unwrap());
-    let run = rig.bring(build(0, "two"), 60, &[]).all_well();
+    let run = rig.up(&file(0, "two")).all_well();
     assert_eq!(rig.names(), ["docker-b-1"]);
     assert_eq!(run.state("b"), ServiceState::Running);
 }
@@ -176,28 +160,16 @@ services:
 fn what_is_made_upon_another_container_follows_it() {
     let rig = Rig::of(Some(Release::Trixie), "shared");
     rig.engine().docker(&["run", "-d", "--name", "foreign", "--network", "bridge", "tiny:1"]);
-    let yaml = "
+    let file = |host: &str| {
+        let yaml = "
 services:
-  net: {image: tiny:1, restart: unless-stopped}
-  vols: {image: tiny:1, restart: unless-stopped}
-  x: {image: tiny:1, restart: unless-stopped, ipc: shareable, volumes: ['/shared']}
+  net: {image: tiny:1, restart: unless-stopped, network_mode: 'service:x', pid: 'service:x', ipc: 'service:x'}
+  vols: {image: tiny:1, restart: unless-stopped, volumes_from: ['x:ro', 'container:foreign']}
+  x: {image: tiny:1, restart: unless-stopped, ipc: shareable, volumes: ['/shared'], hostname: HOST}
 ";
-    let build = |host: &str| {
-        let mut project = rig::project(yaml);
-        service(&mut project, "x").isolation.hostname = Some(host.to_owned());
-        let net = service(&mut project, "net");
-        net.wiring = Wiring::Service("x".to_owned());
-        net.isolation.pid = Some("service:x".to_owned());
-        net.isolation.ipc = Some("service:x".to_owned());
-        let vols = service(&mut project, "vols");
-        let from = |source, read_only| VolumesFrom { source, read_only };
-        vols.volumes_from = vec![
-            from(VolumesSource::Service("x".to_owned()), true),
-            from(VolumesSource::Container("foreign".to_owned()), false),
-        ];
-        project
+        yaml.replace("HOST", host)
     };
-    rig.bring(build("one"), 60, &[]).all_well();
+    rig.up(&file("one")).all_well();
     let x = |rig: &Rig| rig.inspect("docker-x-1", "{{.Id}}");
     let modes = |rig: &Rig| {
         let of = "{{.HostConfig.NetworkMode}} {{.HostConfig.PidMode}} {{.HostConfig.IpcMode}}";
@@ -208,10 +180,10 @@ services:
     rig.exec(&["docker-x-1", "touch", "/shared/here"]);
     rig.exec(&["docker-vols-1", "ls", "/shared/here"]);
     let before = (listed(&rig), x(&rig));
-    rig.bring(build("one"), 60, &[]).all_well();
+    rig.up(&file("one")).all_well();
     assert_eq!(listed(&rig), before.0);
     // It is made anew, and so are those.
-    rig.bring(build("two"), 60, &[]).all_well();
+    rig.up(&file("two")).all_well();
     assert_ne!(x(&rig), before.1);
     assert_eq!(modes(&rig), expected(&x(&rig)));
     rig.exec(&["docker-vols-1", "ls", "/shared/here"]);
@@ -219,15 +191,13 @@ services:
     // It ended and is started again: who shares its network is started after it.
     let started = |rig: &Rig| rig.inspect("docker-net-1", "{{.State.StartedAt}}");
     let earlier = started(&rig);
-    rig.engine().docker(&["stop", "-t", "0", "docker-x-1"]);
-    rig.bring(build("two"), 60, &[]).all_well();
+    rig.stop("docker-x-1");
+    rig.up(&file("two")).all_well();
     assert_ne!(started(&rig), earlier);
     let net = |rig: &Rig, name: &str| rig.exec(&[name, "ls", "/sys/class/net"]);
     assert_eq!(net(&rig, "docker-net-1"), net(&rig, "docker-x-1"));
     // Without it, it is named.
-    let mut without = build("two");
-    service(&mut without, "x").image = "no/such:1".to_owned();
-    let run = rig.bring(without, 60, &[]);
+    let run = rig.up(&file("two").replace("x: {image: tiny:1", "x: {image: 'no/such:1'"));
     assert_eq!(
         run.sentences(),
         [
@@ -236,4 +206,36 @@ services:
             "x was not started: its image no/such:1 is not on the card",
         ]
     );
+}
+
+#[test]
+fn variables_come_from_files_of_the_box() {
+    let rig = Rig::of(Some(Release::Trixie), "variables");
+    std::fs::create_dir_all(rig.root().join("data")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(rig.root().join("data").join(name), text).unwrap();
+    write("one.env", "A=1\nB=\"two $A\"\nC=one\n");
+    write("two.env", "C=two\nD='$A'\nE=${A}${C}\n");
+    let yaml = "
+services:
+  a:
+    image: tiny:1
+    environment: {B: own}
+    env_file: [/data/one.env, /data/two.env, {path: /data/none.env, required: false}]
+  b: {image: tiny:1, env_file: /data/none.env}
+";
+    let run = rig.up(yaml);
+    assert_eq!(run.sentences(), ["b could not be started: its env_file /data/none.env does not exist"]);
+    let variables = || {
+        let text = rig.inspect("docker-a-1", "{{range .Config.Env}}{{println .}}{{end}}");
+        let mut all: Vec<String> = text.lines().map(str::to_owned).filter(|line| !line.starts_with("PATH")).collect();
+        all.sort();
+        all.join(" ")
+    };
+    assert_eq!(variables(), "A=1 B=own C=two D=$A E=1two");
+    let first = rig.id("docker-a-1");
+    rig.up(yaml);
+    assert_eq!(rig.id("docker-a-1"), first);
+    write("two.env", "C=three\n");
+    rig.up(yaml);
+    assert_eq!(variables(), "A=1 B=own C=three");
 }

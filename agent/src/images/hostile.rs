@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::archive::{Index, sha256};
 use super::fault::Fault;
-use super::parcel::Freight;
+use super::parcel::{Form, Freight};
 use super::source::Bytes;
 use super::thin;
 
@@ -61,7 +61,9 @@ fn read(bytes: &[u8]) -> Result<Index, Fault> {
         let layers = thin::lacking(&images, &BTreeSet::new());
         let sent = layers.iter().map(|layer| layer.diff_id.clone()).collect();
         let images: Vec<_> = images.into_iter().map(|image| (image.clone(), Vec::new())).collect();
-        Freight::weigh(&path, layers, false, 1 << 20)?.pack(&images, &sent)?.send(&mut std::io::sink())?;
+        Freight::weigh(&path, layers, false, 1 << 20)?
+            .pack(Form::Archive, &images, &sent)?
+            .send(&mut std::io::sink())?;
         Ok(index)
     });
     fs::remove_file(path).unwrap();

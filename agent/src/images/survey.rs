@@ -8,7 +8,6 @@ use std::time::UNIX_EPOCH;
 use offspot_config::settings::OciImage;
 
 use super::archive::{Image, Index};
-use super::contents::Cost;
 use super::fault::Fault;
 use super::fetch;
 use super::name::ImageName;
@@ -43,12 +42,6 @@ pub struct Tarball {
     pub state: TarballState,
     /// Entries of `oci_images` that mean it.
     pub wanted: Vec<OciImage>,
-    /// Bytes on the data partition once loaded.
-    pub cost: u64,
-    /// Most bytes at any moment while it is loaded: the engine unpacks the whole tarball beside its store first.
-    pub peak: u64,
-    /// Files and folders once loaded.
-    pub inodes: u64,
 }
 
 /// How a tarball stands.
@@ -86,8 +79,8 @@ impl Tarball {
         meant.chain(image.names.iter().cloned()).collect()
     }
 
-    /// Opens it, whatever receipts say, and reckons what is still to be loaded.
-    pub(super) fn open(&mut self, receipts: &Receipts) {
+    /// Opens it, whatever receipts say.
+    pub(super) fn open(&mut self) {
         self.state = match Bytes::open(&self.file, AHEAD)
             .map_err(Fault::from)
             .and_then(|(packing, source)| self.read(packing, source))
@@ -95,7 +88,6 @@ impl Tarball {
             Ok(index) => TarballState::Archive(index),
             Err(fault) => TarballState::Bad(fault.of(&self.path)),
         };
-        self.reckon(receipts);
     }
 
     fn read(&self, packing: Packing, mut source: Bytes) -> Result<Index, Fault> {
@@ -105,22 +97,6 @@ impl Tarball {
             _ => {}
         }
         Index::read(&mut source, arch())
-    }
-
-    fn reckon(&mut self, receipts: &Receipts) {
-        let TarballState::Archive(index) = &self.state else {
-            return;
-        };
-        let ahead = index.images.iter().filter(|image| !receipts.has_image(&image.id));
-        let mut seen = BTreeSet::new();
-        let layers = ahead.flat_map(|image| &image.layers).filter(|layer| seen.insert(layer.chain_id.as_str()));
-        let (mut cost, mut sent) = (Cost::default(), 0_u64);
-        for layer in layers {
-            cost.bytes = cost.bytes.saturating_add(layer.cost.bytes);
-            cost.inodes = cost.inodes.saturating_add(layer.cost.inodes);
-            sent = sent.saturating_add(layer.size);
-        }
-        (self.cost, self.inodes, self.peak) = (cost.bytes, cost.inodes, cost.bytes.saturating_add(sent));
     }
 
     fn of(file: PathBuf, host: &Host, receipts: &Receipts) -> Tarball {
@@ -138,13 +114,10 @@ impl Tarball {
             remote: false,
             state: TarballState::Known(Vec::new()),
             wanted: Vec::new(),
-            cost: 0,
-            peak: 0,
-            inodes: 0,
         };
         match receipts.tarball(&tarball.stamp) {
             Some(ids) => tarball.state = TarballState::Known(ids),
-            None => tarball.open(receipts),
+            None => tarball.open(),
         }
         tarball
     }
@@ -155,7 +128,6 @@ impl Tarball {
         let stem = ImageName::parse(&entry.ident).map(|name| name.file_stem()).filter(|_| remote);
         let file = stem.map(|stem| host.images().join(format!("{stem}.tar")));
         let problem = ImageProblem::Missing { name: entry.ident.clone() };
-        let (file_size, cost) = (entry.filesize.unwrap_or(0), entry.fullsize.unwrap_or(0));
         Tarball {
             stamp: Stamp { path: entry.ident.clone(), size: 0, mtime: 0 },
             path: entry.ident.clone(),
@@ -165,10 +137,6 @@ impl Tarball {
             host: host.clone(),
             state: TarballState::Bad(problem.into()),
             wanted: vec![entry.clone()],
-            cost,
-            // The tarball itself, its copy in the engine, and what it unpacks to.
-            peak: if remote { file_size.saturating_mul(2).saturating_add(cost) } else { 0 },
-            inodes: 0,
         }
     }
 

@@ -1,1 +1,30 @@
-//! What YAML and compose do to a file before its keys are read, and where the corpus uses it.
+//! What YAML and compose do to a file before its keys are read, and how it looks in a file of the corpus.
+
+/// Name and text of each.
+pub const FEATURES: &[(&str, &str)] = &[
+    ("an anchor", ": &"),
+    ("an alias", ": *"),
+    ("an alias in a merge", "<<: *"),
+    ("several merged at once", "<<: [*"),
+    ("an anchor of a list", "environment: &env\n"),
+    ("an extension at the top", "\nx-"),
+    ("an extension in a service", "    x-"),
+    ("an escaped dollar", "$$"),
+    ("a plain variable", ": $UNSET"),
+    ("a variable in braces", "${UNSET}"),
+    ("a default where unset or empty", "${UNSET:-"),
+    ("a default where unset", "${UNSET-"),
+    ("a value where set and not empty", "${UNSET:+"),
+    ("a value where set", "${UNSET+"),
+    ("a variable within a default", ":-${"),
+    ("a variable in a number", "published: \"18700\""),
+    ("extends by a mapping", "extends: {service:"),
+    ("extends by a name", "extends: child"),
+    ("a reset", "!reset"),
+    ("an override", "!override"),
+    ("a folded text", ": >"),
+    ("a folded text without its last line break", ": >-"),
+    ("a block text", ": |"),
+    ("a project without a name", "# From the documentation of image-creator: a project without a name."),
+    ("the old version key", "version:"),
+];

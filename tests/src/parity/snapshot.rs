@@ -7,13 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::pair::POOL;
 use crate::engine::PrivateEngine;
 
 /// Longest wait for health checks and programs on their way.
-const SETTLE: Duration = Duration::from_secs(15);
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// The holdings of an engine.
 #[derive(Debug)]
@@ -78,7 +78,31 @@ impl Snapshot {
 
 fn containers(engine: &PrivateEngine) -> Vec<Value> {
     let listed = ask(engine, "/containers/json?all=1");
-    list(&listed).map(|one| ask(engine, &format!("/containers/{}/json", text(one, "Id")))).collect()
+    let inspected = list(&listed).map(|one| {
+        let path = format!("/containers/{}", text(one, "Id"));
+        let mut container = ask(engine, &format!("{path}/json"));
+        let changes = ask(engine, &format!("{path}/changes"));
+        container["Files"] = list(&changes).filter_map(|change| file(engine, &path, change)).collect();
+        container["Changes"] = changes;
+        container
+    });
+    inspected.collect()
+}
+
+/// A file that was put into a container: its path, what the archive says of it, and what is in it.
+fn file(engine: &PrivateEngine, container: &str, change: &Value) -> Option<Value> {
+    let path = text(change, "Path");
+    let body = get(engine, &format!("{container}/archive?path={path}")).ok()?;
+    let mut archive = tar::Archive::new(&body[..]);
+    let mut entry = archive.entries().ok()?.next()?.ok()?;
+    let header = entry.header().clone();
+    if change["Kind"] != 1 || !header.entry_type().is_file() {
+        return None;
+    }
+    let mut content = String::new();
+    entry.read_to_string(&mut content).ok()?;
+    let (mode, uid, gid) = (header.mode().ok()?, header.uid().ok()?, header.gid().ok()?);
+    Some(json!({"path": path, "mode": format!("{mode:o}"), "uid": uid, "gid": gid, "content": content}))
 }
 
 fn is_on_its_way(container: &Value) -> bool {
@@ -165,12 +189,20 @@ fn replaced(value: &Value, words: &[(String, String)]) -> Value {
 
 /// The engine's answer, whole: what `docker inspect` prints.
 fn ask(engine: &PrivateEngine, path: &str) -> Value {
+    let body = get(engine, path).unwrap_or_else(|answer| panic!("{path}: {answer}"));
+    serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The body of an answer, or the whole answer where it is none.
+fn get(engine: &PrivateEngine, path: &str) -> Result<Vec<u8>, String> {
     let mut stream = UnixStream::connect(engine.socket()).expect("the engine's socket");
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-    assert!(head.contains(" 200 "), "{path}: {head} {body}");
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}"))
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let head = String::from_utf8_lossy(&answer[..end.unwrap_or(answer.len())]).into_owned();
+    match end {
+        Some(end) if head.contains(" 200 ") => Ok(answer.split_off(end + 4)),
+        _ => Err(String::from_utf8_lossy(&answer).into_owned()),
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::model::{Joined, Network, Subnet, Volume, Wiring};
 use super::place::Place;
 use super::{keys, limits};
+use crate::code;
 
 /// A network that nothing is said about.
 pub(super) fn named(project: &str, key: &str) -> Network {
@@ -61,7 +62,11 @@ fn ipam(place: &Place<'_>, network: &mut Network) {
             _ if value.is_null() => {}
             "driver" => network.ipam_driver = value.text(),
             "config" => network.subnets = value.items().iter().map(subnet).collect(),
-            "options" => network.ipam_options = value.filled(),
+            "options" => value.warn(
+                code::COMPOSE_IGNORED,
+                "options of ipam are ignored, as compose ignores them",
+                "leave them out",
+            ),
             _ => unhonoured(&value, &name, "ipam", &[]),
         }
     }
