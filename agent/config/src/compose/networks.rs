@@ -20,7 +20,11 @@ pub(super) fn network(project: &str, key: &str, place: &Place<'_>) -> Network {
             _ if value.is_null() => {}
             "external" => {
                 if let Some(name) = external(key, &value) {
-                    (network.external, network.name) = (true, name);
+                    network.external = true;
+                    // `name` says it wherever it stands.
+                    if !place.entries().iter().any(|(key, value)| key == "name" && !value.is_null()) {
+                        network.name = name;
+                    }
                 }
             }
             "name" => network.name = value.text().unwrap_or_default(),
@@ -94,7 +98,11 @@ pub(super) fn volume(project: &str, key: &str, place: &Place<'_>) -> Volume {
             _ if value.is_null() => {}
             "external" => {
                 if let Some(name) = external(key, &value) {
-                    (volume.external, volume.name) = (true, name);
+                    volume.external = true;
+                    // `name` says it wherever it stands.
+                    if !place.entries().iter().any(|(key, value)| key == "name" && !value.is_null()) {
+                        volume.name = name;
+                    }
                 }
             }
             "name" => volume.name = value.text().unwrap_or_default(),
