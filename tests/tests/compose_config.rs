@@ -1,74 +1,31 @@
 //! Our reader of compose files against the real one: the same text through `docker-compose config` and through us, compared field by field.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use offspot_config::compose::{self, Condition, Project, Restart, Service, dotenv};
 use offspot_config::{Severity, yaml};
-use offspot_tests::other_release::{Programs, Release};
+use offspot_tests::other_release::Release;
 use serde_json::{Value, json};
 
 mod compose_config {
-    pub mod corpus;
+    pub mod bad_keys;
+    pub mod differences;
+    pub mod files;
+    pub mod keys;
+    pub mod real;
+    pub mod texts;
     pub mod theirs;
 }
-use compose_config::corpus::{self, BAD, DIFFERENCES, FILES, SERVICES};
+use compose_config::bad_keys::BAD;
+use compose_config::differences::DIFFERENCES;
+use compose_config::files::FILES;
+use compose_config::keys::{AROUND, SERVICES};
+use compose_config::real::{RELEASES, Real};
+use compose_config::texts::{COMMANDS, ENV_FILES, SEVERAL_FILES, TEMPLATES};
 use compose_config::theirs;
 
 type Outcome<T> = Result<T, String>;
-
-/// The releases whose compose is asked: the card's, and what comes.
-const RELEASES: [Release; 2] = [Release::Trixie, Release::Sid];
-
-/// One compose of the real ones, and a folder of its own.
-struct Real {
-    release: Release,
-    program: PathBuf,
-    folder: PathBuf,
-}
-
-impl Real {
-    fn of(release: Release, test: &str) -> Real {
-        let program = Programs::of(release).expect("programs").program("docker-compose");
-        let folder = std::env::temp_dir().join(format!("compose-config-{test}-{release:?}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        Real { release, program, folder }
-    }
-
-    /// What compose makes of a file, or its last word.
-    fn config(&self, text: &str) -> Outcome<Value> {
-        let file = self.folder.join("compose.yml");
-        std::fs::write(&file, text).map_err(|error| error.to_string())?;
-        let mut command = Command::new(&self.program);
-        command.env_clear().args(["-p", "offspot", "-f"]).arg(&file).args(["config", "--format", "json"]);
-        let output = command.output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().to_owned();
-            return Err(said);
-        }
-        let printed = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
-        Ok(unescaped(printed))
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// What is printed is a compose file again: its dollar signs are doubled.
-fn unescaped(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace("$$", "$")),
-        Value::Array(items) => items.into_iter().map(unescaped).collect(),
-        Value::Object(entries) => {
-            entries.into_iter().map(|(key, value)| (key.replace("$$", "$"), unescaped(value))).collect()
-        }
-        other => other,
-    }
-}
 
 /// Without what says nothing: null, false, nothing in it; and without order where there is none.
 fn pruned(value: Value) -> Value {
@@ -254,7 +211,7 @@ fn judge_services(real: &Real, cases: &[&str], seen: &mut Vec<usize>, wrong: &mu
     let mut groups: Vec<&[&str]> = cases.chunks(50).collect();
     while let Some(group) = groups.pop() {
         let lines = group.iter().enumerate().map(|(index, keys)| format!("case{index}: {{{keys}}}"));
-        let text = corpus::AROUND.replace("a: {@}", &lines.collect::<Vec<_>>().join("\n  "));
+        let text = AROUND.replace("a: {@}", &lines.collect::<Vec<_>>().join("\n  "));
         let theirs = match real.config(&text) {
             Err(_) if group.len() > 1 => {
                 let (one, two) = group.split_at(group.len() / 2);
@@ -304,7 +261,7 @@ fn report(wrong: &[String]) {
 
 /// A whole file around the keys of one service.
 fn around(keys: &str) -> String {
-    corpus::AROUND.replace("@", keys)
+    AROUND.replace("@", keys)
 }
 
 #[test]
@@ -342,7 +299,7 @@ fn unused(seen: &[usize], mine: impl Fn(&str) -> bool) {
     }
     for (case, ..) in DIFFERENCES {
         let known = SERVICES.contains(case) || BAD.contains(case) || FILES.iter().any(|(name, _)| name == case);
-        let of_files = corpus::ENV_FILES.contains(case) || corpus::SEVERAL_FILES.contains(case);
+        let of_files = ENV_FILES.contains(case) || SEVERAL_FILES.contains(case);
         assert!(known || of_files, "the table names {case}, which is no case");
     }
 }
@@ -350,7 +307,7 @@ fn unused(seen: &[usize], mine: impl Fn(&str) -> bool) {
 /// Every text as a label of a service of its own; those that compose refuses one by one.
 #[test]
 fn variables_are_replaced_as_compose_does() {
-    texts(&[corpus::TEMPLATES, &random_texts()].concat(), "labels", |service| {
+    texts(&[TEMPLATES, &random_texts()].concat(), "labels", |service| {
         service.labels.get("x").map(|text| json!({ "x": text }))
     });
 }
@@ -380,7 +337,7 @@ fn command_lines_are_split_as_compose_does() {
     const PIECES: [&str; 20] =
         ["a", "b", "1", " ", "\t", "\n", "\\", "\"", "'", "`", "(", ")", "$(", ";", ">", "2>", "t", "n", "{", "é"];
     let lines: Vec<String> =
-        [corpus::COMMANDS, &random(PIECES, 5)].concat().iter().map(|line| line.replace('$', "$$")).collect();
+        [COMMANDS, &random(PIECES, 5)].concat().iter().map(|line| line.replace('$', "$$")).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     texts(&lines, "command", |service| service.process.command.as_ref().map(|words| json!(words)));
 }
@@ -441,14 +398,14 @@ fn files_of_variables_are_read_as_compose_does() {
             std::fs::write(&path, text).expect("a file of variables");
             path.display().to_string()
         };
-        for text in corpus::ENV_FILES {
+        for text in ENV_FILES {
             let yaml = format!("name: offspot\nservices: {{a: {{image: a, env_file: {}}}}}\n", file("one.env", text));
             judge(&real, text, &yaml, &mut seen, &mut wrong);
         }
         several_files(&real, &file, &mut seen, &mut wrong);
     }
     report(&wrong);
-    unused(&seen, |case| corpus::ENV_FILES.contains(&case) || corpus::SEVERAL_FILES.contains(&case));
+    unused(&seen, |case| ENV_FILES.contains(&case) || SEVERAL_FILES.contains(&case));
 }
 
 fn several_files(real: &Real, file: &dyn Fn(&str, &str) -> String, seen: &mut Vec<usize>, wrong: &mut Vec<String>) {
@@ -466,7 +423,7 @@ fn several_files(real: &Real, file: &dyn Fn(&str, &str) -> String, seen: &mut Ve
         format!("env_file: {first}, environment: {{X: $A}}"),
         format!("env_file: [{first}, {third}]"),
     ];
-    for (name, keys) in corpus::SEVERAL_FILES.iter().zip(several) {
+    for (name, keys) in SEVERAL_FILES.iter().zip(several) {
         let yaml = format!("name: offspot\nservices: {{a: {{image: a, {keys}}}}}\n");
         judge(real, name, &yaml, seen, wrong);
     }
