@@ -212,7 +212,7 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Makes and mounts one of so many MiB; its root is the folder `r` in `folder`.
+    /// Makes and mounts one of so many MiB, with nothing kept back for root; its root is the folder `r` in `folder`.
     pub fn mount(folder: &Path, mib: u64) -> SmallDisk {
         let run = |program: &str, arguments: &[&str]| {
             let output =
@@ -223,10 +223,36 @@ impl SmallDisk {
         let (file, root) = (folder.join("disk"), folder.join("r"));
         fs::create_dir_all(&root).unwrap();
         fs::File::create(&file).unwrap().set_len(mib << 20).unwrap();
-        run("mkfs.ext4", &["-q", file.to_str().unwrap()]);
+        run("mkfs.ext4", &["-q", "-m", "0", file.to_str().unwrap()]);
         let device = run("losetup", &["-f", "--show", file.to_str().unwrap()]);
         run("mount", &[&device, root.to_str().unwrap()]);
         SmallDisk { folder: root, device }
+    }
+}
+
+impl SmallDisk {
+    /// Bytes free.
+    pub fn free(&self) -> u64 {
+        let about = nix::sys::statvfs::statvfs(&self.folder).unwrap();
+        about.blocks_available() * about.fragment_size()
+    }
+
+    /// Fills it up to so many bytes, and no more than a block less.
+    pub fn leave(&self, bytes: u64) {
+        let file = self.folder.join("filler");
+        let _ = fs::remove_file(&file);
+        let file = fs::File::create(&file).unwrap();
+        // Metadata of the file itself counts too: some tries come to the block.
+        for _ in 0..20 {
+            let over = self.free() as i64 - bytes.next_multiple_of(4096) as i64;
+            if over == 0 {
+                return;
+            }
+            let length = file.metadata().unwrap().len() as i64 + over;
+            nix::fcntl::fallocate(&file, nix::fcntl::FallocateFlags::empty(), 0, length.max(4096)).unwrap();
+            file.set_len(length.max(4096) as u64).unwrap();
+        }
+        panic!("{} bytes are free instead of {bytes}", self.free());
     }
 }
 

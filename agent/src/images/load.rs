@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bollard::errors::Error;
 
-use super::archive::Image;
+use super::archive::{Counted, Image};
 use super::bring::{refused, title};
 use super::claims::Claims;
 use super::layout::{self, Blob};
@@ -159,7 +159,7 @@ impl Loading<'_> {
                 if opened.remote {
                     return opened.bring_here(&receipts, &report);
                 }
-                opened.open();
+                opened.open(&receipts, &mut Counted::new());
                 opened
             })
             .await;

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use offspot_config::settings::OciImage;
 
-use super::archive::{Image, Index};
+use super::archive::{Counted, HEADERS, Image, Index};
 use super::fault::Fault;
 use super::fetch;
 use super::name::ImageName;
@@ -19,8 +19,6 @@ use crate::report::Reporter;
 use crate::stream::decode::Packing;
 use crate::stream::fetch::is_remote;
 
-/// Bytes read from the card at a time where only headers are wanted.
-const AHEAD: usize = 4 << 10;
 /// Suffixes that say tarball without saying `.tar`.
 const SHORT: [&str; 5] = [".tgz", ".txz", ".tbz", ".tbz2", ".tzst"];
 
@@ -79,27 +77,29 @@ impl Tarball {
         meant.chain(image.names.iter().cloned()).collect()
     }
 
-    /// Opens it, whatever receipts say.
-    pub(super) fn open(&mut self) {
-        self.state = match Bytes::open(&self.file, AHEAD)
-            .map_err(Fault::from)
-            .and_then(|(packing, source)| self.read(packing, source))
-        {
+    /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.
+    pub(super) fn open(&mut self, receipts: &Receipts, counted: &mut Counted) {
+        self.state = match self.read(receipts, counted) {
             Ok(index) => TarballState::Archive(index),
             Err(fault) => TarballState::Bad(fault.of(&self.path)),
         };
     }
 
-    fn read(&self, packing: Packing, mut source: Bytes) -> Result<Index, Fault> {
+    fn read(&self, receipts: &Receipts, counted: &mut Counted) -> Result<Index, Fault> {
+        let (packing, mut source) = Bytes::open(&self.file, HEADERS)?;
         match self.stamp.size {
             0 => return Err(Fault::Empty),
             ..512 if packing == Packing::Plain => return Err(Fault::not_archive("it is shorter than any tar")),
             _ => {}
         }
-        Index::read(&mut source, arch())
+        let mut index = Index::read(&mut source, arch())?;
+        if packing == Packing::Plain {
+            index.count(&self.file, counted, |id| !receipts.has_image(id))?;
+        }
+        Ok(index)
     }
 
-    fn of(file: PathBuf, host: &Host, receipts: &Receipts) -> Tarball {
+    fn of(file: PathBuf, host: &Host, receipts: &Receipts, counted: &mut Counted) -> Tarball {
         let path = match file.strip_prefix(host.root()) {
             Ok(below) => Path::new("/").join(below),
             Err(_) => file.clone(),
@@ -117,7 +117,7 @@ impl Tarball {
         };
         match receipts.tarball(&tarball.stamp) {
             Some(ids) => tarball.state = TarballState::Known(ids),
-            None => tarball.open(),
+            None => tarball.open(receipts, counted),
         }
         tarball
     }
@@ -148,7 +148,7 @@ impl Tarball {
         }
         let host = self.host.clone();
         let wanted = self.wanted;
-        Tarball { wanted, ..Tarball::of(self.file, &host, receipts) }
+        Tarball { wanted, ..Tarball::of(self.file, &host, receipts, &mut Counted::new()) }
     }
 
     /// Whether this entry of `oci_images` means this tarball.
@@ -187,7 +187,9 @@ pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarb
             files.push(file);
         }
     }
-    let mut tarballs: Vec<_> = files.into_iter().map(|file| Tarball::of(file, host, receipts)).collect();
+    let mut counted = Counted::new();
+    let tarballs = files.into_iter().map(|file| Tarball::of(file, host, receipts, &mut counted));
+    let mut tarballs: Vec<_> = tarballs.collect();
     for entry in wanted {
         claim(&mut tarballs, entry, host);
     }
