@@ -77,7 +77,7 @@ fn many(count: u64, out: impl Write) -> std::io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, format!("shelf-{:02}/book-{number}.txt", number % 50), text.as_slice())?;
+        tar.append_data(&mut header, format!("shelf-{:03}/book-{number}.txt", number / 50), text.as_slice())?;
     }
     tar.finish()
 }
