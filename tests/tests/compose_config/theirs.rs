@@ -56,7 +56,7 @@ fn entries<'v>(given: &'v Value, key: &str) -> impl Iterator<Item = (&'v String,
     given[key].as_object().into_iter().flatten()
 }
 
-fn split<'t>(text: &'t str, sign: char) -> (&'t str, &'t str) {
+fn split(text: &str, sign: char) -> (&str, &str) {
     text.split_once(sign).unwrap_or((text, text))
 }
 
