@@ -94,6 +94,12 @@ fn our_service(service: &Service) -> Outcome<Value> {
     variables.extend(service.process.environment.clone());
     all["process"]["environment"] = json!(variables);
     all["process"]["env_file"] = Value::Null;
+    // Not told apart in what they print: one release leaves out yes, the other no.
+    for mount in all["mounts"].as_array_mut().into_iter().flatten() {
+        if let Some(create) = mount.pointer_mut("/kind/Bind/create") {
+            create.take();
+        }
+    }
     all["replicas"] = json!(service.replicas.0);
     all["restart"] = match service.restart {
         Restart::OnFailure(count) => json!({ "OnFailure": count }),

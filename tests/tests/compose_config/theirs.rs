@@ -109,7 +109,6 @@ fn mount(given: &Value) -> Value {
     let kind = match given["type"].as_str() {
         Some("bind") => json!({"Bind": {
             "source": normal(source),
-            "create": given["bind"]["create_host_path"],
             "propagation": given["bind"]["propagation"],
         }}),
         Some("tmpfs") => {
