@@ -158,7 +158,12 @@ impl Walk<'_> {
 
 fn sorted(list: &[Value]) -> Vec<Value> {
     let mut list = list.to_vec();
-    list.sort_by_key(Value::to_string);
+    // Where they go names them best: another field may differ.
+    let name = |item: &Value| {
+        let names = ["Target", "Destination", "Path", "path", "Name"];
+        names.iter().find_map(|key| item.get(key)).unwrap_or(item).to_string()
+    };
+    list.sort_by_key(name);
     list
 }
 

@@ -66,6 +66,7 @@ const ENGINES: &str = "the engine makes it up";
 const LISTED: &str = "the engine lists them in a random order";
 const MAKER: &str = "who made it";
 const CHANGED: &str = "by it we see later that it was changed";
+const NOTHING: &str = "an empty one says what none says";
 const LOST_MAC: &str = "compose 2.26 loses mac_address of a service";
 const DEPENDENT: &str =
     "compose 2.26 makes all dependents anew; later ones start again those that ask for restart, as we do";
@@ -110,6 +111,28 @@ pub const TABLE: &[Entry] = &[
     differs("network/Labels/com.docker.compose.config-hash", "", "*", CHANGED),
     differs("volume/Labels/com.docker.compose.version", "\"2.26.1\"", "\"offspot-0.1.0\"", MAKER),
     differs("volume/Labels/com.docker.compose.config-hash", "", "*", CHANGED),
+    differs(
+        "container/HostConfig/Binds",
+        "*",
+        "null",
+        "we give them as Mounts, with which the engine makes no folder where a file is missing; compared there",
+    ),
+    differs(
+        "container/Mounts/[]/Mode",
+        "*",
+        "\"\"",
+        "the options of a bind as compose wrote them; compared in HostConfig",
+    ),
+    differs("container/HostConfig/Mounts/[]/BindOptions", "{}", "", NOTHING),
+    differs("container/HostConfig/Mounts/[]/VolumeOptions", "{}", "", NOTHING),
+    differs("container/NetworkSettings/Networks/*/IPAMConfig", "{}", "null", NOTHING),
+    differs("container/HostConfig/CapAdd", "[]", "null", NOTHING),
+    only(
+        "key-external",
+        "container/HostConfig/NetworkMode",
+        ("\"{id of outside}\"", "\"outside\""),
+        "by its name it is found again when another hand makes it anew",
+    ),
     differs("container/Config/MacAddress", "", "*", LOST_MAC),
     only(
         "key-mac",
