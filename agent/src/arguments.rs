@@ -8,6 +8,7 @@ use lexopt::prelude::*;
 /// How to call the agent.
 pub const USAGE: &str = "\
 offspot-agent run            set the card up from its offspot.yaml (safe at any time)
+offspot-agent watch          keep what the last run brought up: what vanishes or falls is brought back
 offspot-agent plan           print what a run would do; changes nothing
 offspot-agent status         print the status of the last or running boot
 offspot-agent check FILE     validate an offspot.yaml or image.yaml
@@ -34,6 +35,8 @@ const LONGEST_HOLD: u64 = 86_400;
 pub enum Command {
     /// The story.
     Run,
+    /// Keep the services up after the story.
+    Watch,
     /// What a run would do.
     Plan,
     /// How the last boot went.
@@ -110,6 +113,7 @@ impl Arguments {
         }
         read.command = match (word.as_deref(), file) {
             (Some("run"), None) => Command::Run,
+            (Some("watch"), None) => Command::Watch,
             (Some("plan"), None) => Command::Plan,
             (Some("status"), None) => Command::Status,
             (Some("schema"), None) => Command::Schema,

@@ -14,6 +14,7 @@ use crate::engine::{self, Engine};
 use crate::ground::{Ground, blocking};
 use crate::host::Host;
 use crate::images::Tarball;
+use crate::interrupt::Interrupt;
 use crate::lock::{Busy, Lock};
 use crate::problem::{CardProblem, Problem};
 use crate::report::followers::Followers;
@@ -23,8 +24,8 @@ use crate::{images, services, settings};
 /// Longest wait for the engine's first answer: on a Pi 3 a cold start takes most of a minute, and it looks at every container first.
 const ENGINE_LIMIT: Duration = Duration::from_secs(300);
 
-/// Tells the whole story once; the exit code says how it went.
-pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
+/// Tells the whole story once; the exit code says how it went. A signal ends it: whatever was cut off, the next run completes.
+pub async fn run(host: &Host, arguments: &Arguments, interrupt: &mut Interrupt) -> Result<u8, Busy> {
     host.contained().map_err(Busy::Failed)?;
     let _lock = Lock::take(&host.run())?;
     let (report, status) = Reporter::new();
@@ -33,10 +34,13 @@ pub async fn run(host: &Host, arguments: &Arguments) -> Result<u8, Busy> {
     // 1. Say you are alive, before any work: a boot that dies leaves no yesterday's READY behind.
     let mut followers = say_alive(host, arguments, &report, &status, &context).await;
 
-    let verdict = story(host, arguments, &context, &report, &mut followers).await;
+    let verdict = tokio::select! {
+        verdict = story(host, arguments, &context, &report, &mut followers) => verdict,
+        () = interrupt.comes() => Verdict::Interrupted,
+    };
     report.verdict(verdict);
     // The files on the card come last: what they say is then true for whoever pulls the plug.
-    let written = followers.finish().await;
+    let written = followers.finish(interrupt).await;
     let code = status.borrow().exit_code().unwrap_or(1);
     let Err(error) = written else { return Ok(code) };
     // Nobody can read on the card how it went: that is a problem of its own, told by log and exit code alone.
@@ -99,7 +103,8 @@ async fn story(
     report.phase(Phase::Content, files.iter().map(|step| step.cost.bytes).sum());
     let placed = ground.place(host, files, &arguments.replace, report).await;
 
-    // 7. Load the images. The first call on the socket starts the engine.
+    // 7. Load the images. The first call on the socket starts the engine, which is told before where to unpack.
+    images::prepare(host, &tarballs, &ground.receipts, report);
     let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
     let engine = match project.is_some() || !tarballs.is_empty() {
         true => reach(host, arguments, &tarballs, project.as_ref(), report).await,

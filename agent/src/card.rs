@@ -17,7 +17,7 @@ mod find;
 mod gpt;
 mod grow;
 mod ioctl;
-mod mounted;
+pub(crate) mod mounted;
 mod superblock;
 mod table;
 #[cfg(test)]

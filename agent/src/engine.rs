@@ -12,10 +12,11 @@ use crate::host::Host;
 use crate::problem::EngineProblem;
 
 mod containers;
+mod events;
 mod images;
 
 pub use containers::Refusal;
-pub use images::HeldImage;
+pub use images::{HeldImage, Store};
 
 /// Longest wait for an ordinary answer.
 const ANSWER: u64 = 60;

@@ -95,6 +95,16 @@ impl Host {
         self.path("/run/offspot")
     }
 
+    /// Where the engine unpacks what it is sent, if it is told to.
+    pub fn engine_folder(&self) -> PathBuf {
+        self.run().join("tmp")
+    }
+
+    /// What the engine's unit reads its environment from.
+    pub fn engine_environment(&self) -> PathBuf {
+        self.run().join("engine.env")
+    }
+
     /// LEDs of the kernel.
     pub fn leds(&self) -> PathBuf {
         self.path("/sys/class/leds")

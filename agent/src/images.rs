@@ -12,23 +12,50 @@ mod fault;
 mod fetch;
 #[cfg(test)]
 mod hostile;
+mod layout;
 pub mod load;
 pub mod loaded;
 mod members;
 pub mod name;
 mod oci;
+mod orphans;
 mod parcel;
+pub mod price;
 mod send;
 mod source;
+pub mod staging;
 pub mod survey;
 pub(crate) mod thin;
 
 pub use load::load;
 pub use loaded::Loaded;
 pub use name::ImageName;
+pub use price::Standing;
 pub use survey::{Tarball, TarballState, survey};
 
+use crate::host::Host;
+use crate::receipts::Receipts;
 use crate::report::{Kind, Reporter, State};
+use staging::Need;
+
+/// What the loads of these tarballs need where the engine unpacks what it is sent.
+pub fn need<'t>(tarballs: impl IntoIterator<Item = &'t Tarball>, receipts: &Receipts) -> Need {
+    let mut standing = Standing::new();
+    let needs = tarballs.into_iter().map(|tarball| tarball.price(&mut standing, receipts).need);
+    needs.fold(Need::default(), |all, one| Need { load: all.load.max(one.load), layer: all.layer.max(one.layer) })
+}
+
+/// Readies what the engine is to be told before it starts. What cannot be had costs time on the card, no more.
+pub fn prepare(host: &Host, tarballs: &[Tarball], receipts: &Receipts, report: &Reporter) {
+    let need = need(tarballs, receipts);
+    match staging::prepare(host, need) {
+        Ok(None) => {}
+        Ok(Some(bytes)) => {
+            tracing::info!("the engine unpacks in {bytes} bytes of memory, of which {need:?} are needed")
+        }
+        Err(error) => report.note(format!("the engine could not be given memory to unpack in: {error}")),
+    }
+}
 
 /// Says what a card without an engine cannot have, and which tarballs would have been of no use anyway.
 pub fn give_up(tarballs: &[Tarball], report: &Reporter) {

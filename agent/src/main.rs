@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use offspot_agent::arguments::{Arguments, Command, USAGE};
 use offspot_agent::host::Host;
+use offspot_agent::interrupt::Interrupt;
 use offspot_agent::lock::Busy;
 use offspot_agent::{boot, commands, report};
 
@@ -39,6 +40,7 @@ async fn obey(arguments: &Arguments) -> u8 {
     let host = Host::new(&arguments.root);
     match &arguments.command {
         Command::Run => run(&host, arguments).await,
+        Command::Watch => watch(&host, arguments).await,
         Command::Plan => commands::plan(&host, arguments).await,
         Command::Status => commands::status(&host, arguments).await,
         Command::Check(file) => commands::check(file, arguments.json),
@@ -56,11 +58,7 @@ async fn obey(arguments: &Arguments) -> u8 {
 
 async fn run(host: &Host, arguments: &Arguments) -> u8 {
     report::journal::start();
-    let told = tokio::select! {
-        told = boot::run(host, arguments) => told,
-        code = interrupted() => Ok(code),
-    };
-    match told {
+    match boot::run(host, arguments, &mut Interrupt::new()).await {
         Ok(code) => code,
         Err(Busy::Held(pid)) => {
             eprintln!("another run is at work, pid {pid}");
@@ -73,17 +71,12 @@ async fn run(host: &Host, arguments: &Arguments) -> u8 {
     }
 }
 
-/// Waits for SIGINT or SIGTERM: 130. Nothing is to be undone: whatever was cut off, the next run completes.
-async fn interrupted() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
+/// Ends at once on a signal: a repair that was cut off is completed by the next one, or by the next run.
+async fn watch(host: &Host, arguments: &Arguments) -> u8 {
+    report::journal::start();
+    let mut interrupt = Interrupt::new();
     tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        code = offspot_agent::watch::run(host, arguments) => code,
+        () = interrupt.comes() => 0,
     }
-    tracing::warn!("interrupted; the next run goes on from here");
-    130
 }

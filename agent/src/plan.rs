@@ -2,7 +2,7 @@
 //!
 //! Items are admitted in order (images that services need, files as listed, other images); one that cannot fit is refused here, by
 //! name, before anything of it is touched. They are carried out in another order (files, then images), so an item is admitted only
-//! if carrying out all that is admitted with it never runs out on the way.
+//! if carrying out all that is admitted with it never runs out on the way. What images share is paid for by the first that is admitted.
 
 use serde_json::{Value, json};
 
@@ -64,8 +64,14 @@ pub struct Plan<F, I> {
 }
 
 impl<F: Clone, I: Clone> Plan<F, I> {
-    /// Admits what fits. `needed` images go before files, `others` after.
-    pub fn new(needed: Vec<Step<I>>, files: Vec<Step<F>>, others: Vec<Step<I>>, budget: Budget) -> Plan<F, I> {
+    /// Admits what fits. `needed` images go before files, `others` after; `price` makes the step of an image, given those admitted before it.
+    pub fn new(
+        needed: Vec<I>,
+        files: Vec<Step<F>>,
+        others: Vec<I>,
+        budget: Budget,
+        price: impl Fn(I, &[Step<I>]) -> Step<I>,
+    ) -> Plan<F, I> {
         let mut plan = Plan {
             files: Vec::new(),
             images: Vec::new(),
@@ -73,14 +79,14 @@ impl<F: Clone, I: Clone> Plan<F, I> {
             refused_images: Vec::new(),
             budget,
         };
-        for step in needed {
-            plan.admit_image(step);
+        for image in needed {
+            plan.admit_image(price(image, &plan.images));
         }
         for step in files {
             plan.admit_file(step);
         }
-        for step in others {
-            plan.admit_image(step);
+        for image in others {
+            plan.admit_image(price(image, &plan.images));
         }
         plan
     }
@@ -238,6 +244,13 @@ mod tests {
         Step { name: name.into(), cost: Cost { bytes, frees, peak, inodes: 1, memory: 0 }, work: () }
     }
 
+    /// A plan of images that share nothing.
+    fn plan(needed: Vec<Step<()>>, files: Vec<Step<()>>, others: Vec<Step<()>>, budget: Budget) -> Plan<(), Step<()>> {
+        let alone =
+            |image: Step<()>, _: &[Step<Step<()>>]| Step { name: image.name.clone(), cost: image.cost, work: image };
+        Plan::new(needed, files, others, budget, alone)
+    }
+
     fn names<T>(steps: &[Step<T>]) -> Vec<&str> {
         steps.iter().map(|step| step.name.as_str()).collect()
     }
@@ -249,7 +262,7 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_refused_by_name_and_the_rest_goes_on() {
         let files = vec![step("big.zim", 60, 60, 0), step("small.zim", 20, 20, 0)];
-        let plan = Plan::new(vec![step("kiwix", 40, 50, 0)], files, vec![step("extra", 30, 30, 0)], budget(90));
+        let plan = plan(vec![step("kiwix", 40, 50, 0)], files, vec![step("extra", 30, 30, 0)], budget(90));
         assert_eq!((names(&plan.images), names(&plan.files)), (vec!["kiwix", "extra"], vec!["small.zim"]));
         assert_eq!(plan.refused().count(), 1);
         assert_eq!(plan.refused_files[0].1.facts().code, "E-SPACE-BYTES");
@@ -260,14 +273,29 @@ mod tests {
     #[test]
     fn a_tarball_that_is_removed_makes_room_for_the_next() {
         let images = vec![step("a", 11, 21, 10), step("b", 11, 21, 10)];
-        let plan = Plan::<(), ()>::new(images, Vec::new(), Vec::new(), budget(22));
+        let plan = plan(images, Vec::new(), Vec::new(), budget(22));
         assert_eq!((plan.images.len(), plan.total().peak), (2, 22));
     }
 
     #[test]
     fn an_image_admitted_first_still_fits_when_files_are_placed_before_it() {
-        let plan = Plan::new(vec![step("a", 10, 30, 0)], vec![step("f", 75, 75, 0)], Vec::new(), budget(100));
+        let plan = plan(vec![step("a", 10, 30, 0)], vec![step("f", 75, 75, 0)], Vec::new(), budget(100));
         assert_eq!((names(&plan.images), plan.files.len()), (vec!["a"], 0), "75 + 30 would run out while loading");
+    }
+
+    #[test]
+    fn what_images_share_is_paid_once_and_by_the_next_where_the_first_is_refused() {
+        // An image is its name; the base costs 50 and each one 10 of its own, `big` 60.
+        let price = |image: &str, admitted: &[Step<&'static str>]| {
+            let own = if image == "big" { 60 } else { 10 };
+            let bytes = own + if admitted.is_empty() { 50 } else { 0 };
+            let image = ["big", "a", "b"].into_iter().find(|known| *known == image).unwrap();
+            Step { name: image.into(), cost: Cost { bytes, frees: 0, peak: bytes, inodes: 1, memory: 0 }, work: image }
+        };
+        let plan = Plan::<(), _>::new(vec!["big", "a", "b"], Vec::new(), Vec::new(), budget(70), price);
+        assert_eq!((names(&plan.images), plan.total().bytes), (vec!["a", "b"], 70));
+        let plan = Plan::<(), _>::new(vec!["a", "b"], Vec::new(), Vec::new(), budget(69), price);
+        assert_eq!((names(&plan.images), plan.refused().count()), (vec!["a"], 1));
     }
 
     #[test]
@@ -276,7 +304,7 @@ mod tests {
         many.cost.inodes = 11;
         let mut greedy = step("greedy", 1, 1, 0);
         greedy.cost.memory = 11;
-        let plan = Plan::<(), ()>::new(vec![many, greedy], Vec::new(), Vec::new(), budget(100));
+        let plan = plan(vec![many, greedy], Vec::new(), Vec::new(), budget(100));
         let codes: Vec<&str> = plan.refused().map(|(_, problem)| problem.facts().code).collect();
         assert_eq!(codes, ["E-SPACE-INODES", "E-SPACE-MEMORY"]);
     }

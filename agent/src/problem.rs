@@ -19,7 +19,8 @@ pub use settings::SettingsProblem;
 pub use space::SpaceProblem;
 
 /// The subject of a problem, in the order in which exit code and LED name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Area {
     /// The card itself, its table or a filesystem on it.
     Card,
@@ -79,6 +80,8 @@ pub enum Problem {
     Image(ImageProblem),
     Content(ContentProblem),
     Service(ServiceProblem),
+    /// As it was told before in this boot, or came after its verdict.
+    Told(Facts),
 }
 
 /// What a report says of a problem.
@@ -88,6 +91,10 @@ pub struct Facts {
     pub code: &'static str,
     /// Its subject.
     pub area: Area,
+    /// The service that it is of.
+    pub item: Option<String>,
+    /// Came after the boot's verdict: it goes again when it is over.
+    pub later: bool,
     /// What happened, one sentence without full stop.
     pub sentence: String,
     /// What to do, one sentence without full stop.
@@ -96,7 +103,7 @@ pub struct Facts {
 
 impl Facts {
     fn new(code: &'static str, area: Area, sentence: String, advice: impl Into<String>) -> Self {
-        Facts { code, area, sentence, advice: advice.into() }
+        Facts { code, area, item: None, later: false, sentence, advice: advice.into() }
     }
 }
 
@@ -111,6 +118,7 @@ impl Problem {
             Problem::Image(problem) => problem.facts(),
             Problem::Content(problem) => problem.facts(),
             Problem::Service(problem) => problem.facts(),
+            Problem::Told(facts) => facts.clone(),
         }
     }
 }

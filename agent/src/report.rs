@@ -16,10 +16,11 @@ pub mod led;
 pub mod live;
 pub mod notify;
 pub mod timeline;
+pub mod told;
 pub mod words;
 
 /// How far the story is; for people to look at, never to branch on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the steps of DESIGN.md's story, by name")]
 pub enum Phase {
@@ -36,7 +37,7 @@ pub enum Phase {
 }
 
 /// How a boot went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// Still at it.
@@ -47,10 +48,12 @@ pub enum Verdict {
     Degraded,
     /// No data partition.
     Stopped,
+    /// A signal ended it before its end.
+    Interrupted,
 }
 
 /// What an item of the report is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "DESIGN.md's words")]
 pub enum Kind {
@@ -60,7 +63,7 @@ pub enum Kind {
 }
 
 /// How far an item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Not begun.
@@ -74,7 +77,7 @@ pub enum State {
 }
 
 /// One image, file or service and how it stands.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Item {
     /// What it is.
     pub kind: Kind,
@@ -127,6 +130,7 @@ impl Status {
         match self.verdict {
             Verdict::Working => None,
             Verdict::Ready => Some(0),
+            Verdict::Interrupted => Some(130),
             Verdict::Degraded | Verdict::Stopped => Some(self.foremost().map_or(1, |facts| facts.area.exit_code())),
         }
     }

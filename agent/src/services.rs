@@ -3,6 +3,7 @@
 //! Unchanged services are left alone, changed ones made anew, vanished ones removed. One service that fails costs itself, and those
 //! that cannot do without it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use offspot_config::compose::Project;
@@ -17,13 +18,13 @@ use crate::report::{Kind, Reporter, State};
 mod create;
 mod digest;
 mod environment;
-mod found;
+pub(crate) mod found;
 mod health;
 pub mod labels;
 mod look;
 mod networks;
 mod progress;
-mod references;
+pub(crate) mod references;
 mod replace;
 mod run;
 mod slots;
@@ -63,20 +64,36 @@ pub async fn up(
     limit: Duration,
     report: &Reporter,
 ) -> Running {
-    bring(engine, host, &project, images, (limit, false), report).await
+    bring(engine, host, &project, (images, &Volumes::new()), (limit, false), report).await
 }
 
 /// The same once more in this boot: what differs is put right, and a service that has done its work and ended is left alone. Where
 /// nothing differs the engine is only asked.
 pub async fn up_again(engine: &Engine, host: &Host, project: &Project, limit: Duration, report: &Reporter) -> Running {
-    bring(engine, host, project, &Loaded::default(), (limit, true), report).await
+    bring(engine, host, project, (&Loaded::default(), &Volumes::new()), (limit, true), report).await
+}
+
+/// Nameless volumes, as (target, name), of the containers there were: by service and number.
+pub type Volumes = BTreeMap<(String, u32), Vec<(String, String)>>;
+
+/// The same for a project of which a part has fallen: dormant services are not touched, and a container that has vanished gets its
+/// nameless volumes back where the engine still has them.
+pub async fn bring_back(
+    engine: &Engine,
+    host: &Host,
+    project: &Project,
+    volumes: &Volumes,
+    limit: Duration,
+    report: &Reporter,
+) -> Running {
+    bring(engine, host, project, (&Loaded::held(engine).await, volumes), (limit, true), report).await
 }
 
 async fn bring(
     engine: &Engine,
     host: &Host,
     project: &Project,
-    images: &Loaded,
+    (images, volumes): (&Loaded, &Volumes),
     (limit, again): (Duration, bool),
     report: &Reporter,
 ) -> Running {
@@ -87,7 +104,7 @@ async fn bring(
         running.services.push((refused.name.clone(), ServiceState::Failed));
     }
     let deadline = tokio::time::Instant::now() + limit;
-    let up = up::Up { engine, host, project, images, report, deadline, limit, again };
+    let up = up::Up { engine, host, project, images, volumes, report, deadline, limit, again };
     match up.all().await {
         Ok(services) => running.services.extend(services),
         Err(problem) => {

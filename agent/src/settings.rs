@@ -42,6 +42,11 @@ pub fn peek(host: &Host, report: &Reporter) -> InForce {
     offspot_config::in_force(last_good(host).text.as_deref(), given.as_ref().map(|(_, bytes)| bytes.as_slice()))
 }
 
+/// The settings that the last `run` put in force, for what lives on after it: what the user has changed since is not in them.
+pub fn kept(host: &Host) -> Settings {
+    offspot_config::in_force(last_good(host).text.as_deref(), None).settings
+}
+
 /// Keys whose effect on the host is a later version's: they are checked and kept, and that is said.
 pub fn tell_what_waits(settings: &Settings, report: &Reporter) {
     let waiting = waiting(settings);
@@ -120,7 +125,7 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 pub(crate) fn bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(16 << 10);
     File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

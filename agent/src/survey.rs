@@ -7,14 +7,12 @@ use offspot_config::Settings;
 use crate::card::Space;
 use crate::content::{self, Found, Placement};
 use crate::host::Host;
-use crate::images::{self, ImageName, Tarball, TarballState};
+use crate::images::{self, ImageName, Standing, Tarball, TarballState};
 use crate::plan::{Budget, Cost, Plan, Step};
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::Receipts;
 use crate::report::{Kind, Reporter, State};
 
-/// Memory the engine takes at its worst while it loads (seen: about 100 MB), ours included.
-const LOAD_MEMORY: u64 = 128 << 20;
 /// Memory to place a file: a few buffers, whatever its size.
 const PLACE_MEMORY: u64 = 8 << 20;
 /// Left free on the data partition: the services write there too.
@@ -62,11 +60,14 @@ pub fn take(host: &Host, settings: &Settings, receipts: &Receipts, space: Space,
     for tarball in images::survey(host, &settings.oci_images, receipts) {
         match &tarball.state {
             TarballState::Known(_) | TarballState::Bad(_) => tarballs.push(tarball),
-            TarballState::Archive(_) if tarball.names().is_disjoint(&wanted) => others.push(step(tarball, settings)),
-            TarballState::Archive(_) => needed.push(step(tarball, settings)),
+            TarballState::Archive(_) if tarball.names().is_disjoint(&wanted) => others.push(tarball),
+            TarballState::Archive(_) => needed.push(tarball),
         }
     }
-    Survey { plan: Plan::new(needed, files, others, budget), placed, tarballs, bad }
+    let need = images::need(needed.iter().chain(&others), receipts);
+    let room = images::staging::foresee(host).filter(|room| need.layer <= *room);
+    let price = |tarball, admitted: &[Step<Tarball>]| step(tarball, admitted, receipts, settings, room);
+    Survey { plan: Plan::new(needed, files, others, budget, price), placed, tarballs, bad }
 }
 
 impl Survey {
@@ -106,15 +107,21 @@ impl Survey {
     }
 }
 
-fn step(tarball: Tarball, settings: &Settings) -> Step<Tarball> {
+/// `room`: bytes in memory for what the engine unpacks on the way; none where it does so on the card.
+fn step(
+    tarball: Tarball,
+    admitted: &[Step<Tarball>],
+    receipts: &Receipts,
+    settings: &Settings,
+    room: Option<u64>,
+) -> Step<Tarball> {
     let removed = tarball.removable && !settings.status.keep_tarballs;
-    let cost = Cost {
-        bytes: tarball.cost,
-        frees: if removed { tarball.stamp.size } else { 0 },
-        peak: tarball.peak,
-        inodes: tarball.inodes,
-        memory: LOAD_MEMORY,
-    };
+    let mut standing = Standing::new();
+    for before in admitted {
+        let _paid = before.work.price(&mut standing, receipts);
+    }
+    let price = tarball.price(&mut standing, receipts);
+    let cost = price.cost(if removed { tarball.stamp.size } else { 0 }, room);
     Step { name: tarball.path.clone(), cost, work: tarball }
 }
 

@@ -89,8 +89,10 @@ fn the_overlay_and_skel_toml_make_a_system() {
     assert_eq!(target(&tree, "/var/run"), "/run");
     assert_eq!(target(&tree, "/usr/sbin/iptables"), "iptables-nft");
     assert_eq!(target(&tree, "/etc/systemd/system/emergency.service"), "/dev/null");
-    let wanted = "/etc/systemd/system/multi-user.target.wants/offspot-agent.service";
-    assert_eq!(target(&tree, wanted), "/etc/systemd/system/offspot-agent.service");
+    for unit in ["offspot-agent.service", "offspot-watch.service"] {
+        let wanted = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
+        assert_eq!(target(&tree, &wanted), format!("/etc/systemd/system/{unit}"));
+    }
     assert!(tree.get("/boot/firmware/config.txt").is_none(), "the boot partition's files are not the root's");
     let passwd = String::from_utf8(tree.read("/etc/shadow").unwrap()).unwrap();
     assert!(passwd.lines().all(|line| line.contains(":*:")), "{passwd}");

@@ -4,6 +4,7 @@
 //! card ([`bed`]). [`images`] brings sets of images in ([`sets`], [`made`]); [`results`] prints the lines and keeps them.
 
 pub mod bed;
+pub mod content;
 pub mod images;
 pub mod interrupt;
 pub mod made;
@@ -51,6 +52,7 @@ pub fn run(options: &Options) -> Outcome<i32> {
     fs::create_dir_all(&bench.folder).doing(bench.folder.display())?;
     bench.images()?;
     bench.services()?;
+    bench.content()?;
     if options.wants(&[10, 11, 14]) {
         bench.keep("second boot", &second_boot::measure(&demo, &bench.agent, options)?)?;
     }
@@ -85,6 +87,14 @@ impl Bench {
         }
         let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
         self.keep("services", &services::measure(&bed, self.options.rounds, self.options.quick)?)
+    }
+
+    fn content(&self) -> Outcome<()> {
+        if !self.options.wants(&[12, 13, 15]) {
+            return Ok(());
+        }
+        let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
+        self.keep("content", &content::measure(&bed)?)
     }
 
     fn packings(&self) -> Vec<Packing> {

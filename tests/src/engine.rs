@@ -124,6 +124,13 @@ impl PrivateEngine {
         said(&output.stdout)
     }
 
+    /// Whether the docker command line succeeds against it.
+    pub fn try_docker(&self, arguments: &[&str]) -> bool {
+        let mut docker = Command::new(self.program("docker"));
+        let docker = docker.arg(format!("-Hunix://{}", self.socket().display())).args(arguments);
+        docker.output().expect("docker: apt-get install docker.io").status.success()
+    }
+
     /// Kills it with all its helpers and containers at once, as a power cut does, and starts it again on the same store.
     pub fn kill_and_restart(&mut self) {
         self.kill_all();

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::agent_run::high_water;
+use crate::other_release::Programs;
 use crate::tool::{self, Doing, Failure, Outcome, text};
 
 /// What a run cost.
@@ -24,8 +25,10 @@ pub fn strace(out: &Path) -> Outcome<Vec<String>> {
 
 /// Words that put callgrind before a program; what it says goes to `out`.
 pub fn callgrind(out: &Path) -> Outcome<Vec<String>> {
-    let log = format!("--log-file={}", text(out)?);
-    let words = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", &log];
+    let programs = Programs::valgrind()?;
+    let library = format!("VALGRIND_LIB={}", text(&programs.root().join("usr/libexec/valgrind"))?);
+    let (valgrind, log) = (programs.program("valgrind.bin"), format!("--log-file={}", text(out)?));
+    let words = ["env", &library, text(&valgrind)?, "--tool=callgrind", "--callgrind-out-file=/dev/null", &log];
     Ok(words.map(String::from).to_vec())
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use offspot_agent::engine::Engine;
 use offspot_agent::host::Host;
+use offspot_agent::images::staging::Need;
 use offspot_agent::images::{self, Loaded};
 use offspot_agent::problem::Problem;
 use offspot_agent::receipts::Receipts;
@@ -100,6 +101,17 @@ impl Card {
         self.engine.as_mut().unwrap().kill_and_restart();
         running.kill().unwrap();
         running.wait().unwrap();
+    }
+
+    /// Gives its engine so many MiB of memory to unpack in, and starts it anew.
+    pub fn with_memory(&mut self, mib: u64) -> SmallMemory {
+        let (host, need) = (Host::new(&self.root), Need { load: 1, layer: 1 });
+        let memory = SmallMemory::mount(&host.engine_folder(), mib);
+        images::staging::prepare(&host, need).unwrap();
+        let told = fs::read_to_string(host.engine_environment()).unwrap();
+        let (name, value) = told.lines().last().unwrap().split_once('=').unwrap();
+        self.engine.as_mut().unwrap().restart_with(&[(name, value)]);
+        memory
     }
 
     /// Folders of the layers that the engine has.
@@ -200,7 +212,7 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Makes and mounts one of so many MiB; its root is the folder `r` in `folder`.
+    /// Makes and mounts one of so many MiB, with nothing kept back for root; its root is the folder `r` in `folder`.
     pub fn mount(folder: &Path, mib: u64) -> SmallDisk {
         let run = |program: &str, arguments: &[&str]| {
             let output =
@@ -211,10 +223,36 @@ impl SmallDisk {
         let (file, root) = (folder.join("disk"), folder.join("r"));
         fs::create_dir_all(&root).unwrap();
         fs::File::create(&file).unwrap().set_len(mib << 20).unwrap();
-        run("mkfs.ext4", &["-q", file.to_str().unwrap()]);
+        run("mkfs.ext4", &["-q", "-m", "0", file.to_str().unwrap()]);
         let device = run("losetup", &["-f", "--show", file.to_str().unwrap()]);
         run("mount", &[&device, root.to_str().unwrap()]);
         SmallDisk { folder: root, device }
+    }
+}
+
+impl SmallDisk {
+    /// Bytes free.
+    pub fn free(&self) -> u64 {
+        let about = nix::sys::statvfs::statvfs(&self.folder).unwrap();
+        about.blocks_available() * about.fragment_size()
+    }
+
+    /// Fills it up to so many bytes, and no more than a block less.
+    pub fn leave(&self, bytes: u64) {
+        let file = self.folder.join("filler");
+        let _ = fs::remove_file(&file);
+        let file = fs::File::create(&file).unwrap();
+        // Metadata of the file itself counts too: some tries come to the block.
+        for _ in 0..20 {
+            let over = self.free() as i64 - bytes.next_multiple_of(4096) as i64;
+            if over == 0 {
+                return;
+            }
+            let length = file.metadata().unwrap().len() as i64 + over;
+            nix::fcntl::fallocate(&file, nix::fcntl::FallocateFlags::empty(), 0, length.max(4096)).unwrap();
+            file.set_len(length.max(4096) as u64).unwrap();
+        }
+        panic!("{} bytes are free instead of {bytes}", self.free());
     }
 }
 
@@ -223,6 +261,30 @@ impl Drop for SmallDisk {
         let _ = std::process::Command::new("umount").arg(&self.folder).status();
         let _ = std::process::Command::new("losetup").args(["-d", &self.device]).status();
         let _ = fs::remove_dir_all(self.folder.parent().unwrap());
+    }
+}
+
+/// A folder in memory, of some MiB.
+#[derive(Debug)]
+pub struct SmallMemory {
+    folder: PathBuf,
+}
+
+impl SmallMemory {
+    /// Mounts one at `folder`.
+    pub fn mount(folder: &Path, mib: u64) -> SmallMemory {
+        fs::create_dir_all(folder).unwrap();
+        let size = format!("size={mib}m");
+        let status =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
+        assert!(status.unwrap().success(), "mounting a tmpfs");
+        SmallMemory { folder: folder.to_owned() }
+    }
+}
+
+impl Drop for SmallMemory {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.folder).status();
     }
 }
 

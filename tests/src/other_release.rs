@@ -42,7 +42,21 @@ pub struct Programs {
 impl Programs {
     /// Those of `release`; fetched at the first call, once for all processes.
     pub fn of(release: Release) -> Outcome<Programs> {
-        let folder = target_folder()?.join("other-release").join(release.name());
+        Programs::from(release, release.name(), &PACKAGES)
+    }
+
+    /// Trixie's valgrind: Debian 12's knows no `openat2`, without which the agent places nothing.
+    pub fn valgrind() -> Outcome<Programs> {
+        Programs::from(Release::Trixie, "valgrind", &["valgrind"])
+    }
+
+    /// Where they are unpacked.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn from(release: Release, name: &str, packages: &[&str]) -> Outcome<Programs> {
+        let folder = target_folder()?.join("other-release").join(name);
         fs::create_dir_all(&folder).doing(folder.display())?;
         let lock = fs::File::create(folder.join("lock")).doing("the lock of the programs")?;
         let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error).doing("locking")?;
@@ -50,7 +64,7 @@ impl Programs {
         if !root.is_dir() {
             let fresh = folder.join("root.part");
             let _ = fs::remove_dir_all(&fresh);
-            fetch(&folder, release)?;
+            fetch(&folder, release, packages)?;
             unpack(&folder, &fresh)?;
             fs::rename(&fresh, &root).doing("the unpacked programs")?;
         }
@@ -76,7 +90,7 @@ impl Programs {
     }
 }
 
-fn fetch(folder: &Path, release: Release) -> Outcome<()> {
+fn fetch(folder: &Path, release: Release, packages: &[&str]) -> Outcome<()> {
     for below in ["state/lists/partial", "cache/archives/partial", "debs"] {
         fs::create_dir_all(folder.join(below)).doing(below)?;
     }
@@ -92,9 +106,9 @@ fn fetch(folder: &Path, release: Release) -> Outcome<()> {
         release.name()
     );
     fs::write(folder.join("sources.list"), source).doing("sources.list")?;
-    println!("fetching Docker and Compose of Debian {} for the tests", release.name());
+    println!("fetching {} of Debian {} for the tests", packages.join(", "), release.name());
     apt(folder, &["update"])?;
-    apt(folder, &[&["download"], PACKAGES.as_slice()].concat())
+    apt(folder, &[&["download"], packages].concat())
 }
 
 /// Debian's keys that the image trusts.

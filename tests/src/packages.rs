@@ -43,7 +43,7 @@ pub const SUITE: &[Package] = &[
 
 /// What `bench` needs beside [`DEMO`] and [`SUITE`].
 pub const BENCH: &[Package] =
-    &[program("valgrind", "valgrind"), program("strace", "strace"), program("qemu-utils", "qemu-storage-daemon")];
+    &[program("strace", "strace"), program("qemu-utils", "qemu-storage-daemon"), program("dpkg", "dpkg-deb")];
 
 /// What `boot` needs.
 pub const BOOT: &[Package] = &[

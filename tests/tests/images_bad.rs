@@ -138,11 +138,16 @@ fn a_full_card_is_said_and_costs_only_what_does_not_fit() {
     large.layers.push(layer(&[("large", &vec![7; 40 << 20])]));
     // As a laptop's tarball, packed so small that it lies on the card with ease.
     put(&card.data("a-large.tar"), &pack(&gnu(&docker(&[&large])), "zstd"));
+    // A layer that goes to the engine as it lies, and unpacks to more than anything tells.
+    let mut dense = Sample::small("dense:1");
+    dense.layers.push(layer(&[("dense", &vec![7; 60 << 20])]));
+    put(&card.data("a-dense.tar"), &gnu(&oci("dense:1", &[&dense.packed("gzip")])));
     let fits = Sample::busybox("fits:1");
     put(&card.data("b-fits.tar"), &gnu(&docker(&[&fits])));
     let outcome = card.load();
-    outcome.expect_problem("E-SPACE-FULL", "/data/images/a-large.tar");
-    assert_eq!((outcome.problems().len(), card.ids()), (1, vec![fits.id()]), "{:#?}", outcome.problems());
+    outcome.expect_problem("E-SPACE-BYTES", "/data/images/a-large.tar");
+    outcome.expect_problem("E-SPACE-FULL", "/data/images/a-dense.tar");
+    assert_eq!((outcome.problems().len(), card.ids()), (2, vec![fits.id()]), "{:#?}", outcome.problems());
     assert_eq!(card.says("fits:1"), "fits:1");
     drop(card);
     drop(small);

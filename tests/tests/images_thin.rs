@@ -1,11 +1,12 @@
 //! Thin loads into real engines of three releases: what the engine has is not sent again, and never believed where it was cut.
 
+use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use offspot_tests::image_card::{self, Card, Outcome};
 use offspot_tests::image_proxy;
-use offspot_tests::image_tarball::{Sample, docker, gnu, layer, oci, put};
+use offspot_tests::image_tarball::{Sample, docker, gnu, hex, layer, oci, put};
 use offspot_tests::other_release::{Programs, Release};
 
 /// The engines: this machine's own (20.10), the card's (26), the next (28 or newer).
@@ -150,5 +151,86 @@ fn a_thin_load_that_was_cut_is_not_believed() {
         let own =
             card.engine().docker(&["run", "--rm", "--net=none", "two:1", "/bin/busybox", "wc", "-c", "own", "big"]);
         assert!(own.contains("300000 own") && own.contains("50331648 big"), "{own}");
+    }
+}
+
+#[test]
+fn layers_of_a_load_that_was_cut_are_not_used_by_another_image() {
+    for (name, release) in RELEASES {
+        let mut card = Card::of(&format!("ocut{name}"), programs(release), &[]);
+        let mut samples = family(&["one:1", "two:1"], 300_000);
+        samples[0].layers.push(layer(&[("big", &vec![7; 32 << 20])]));
+        put(&card.data("1.tar"), &gnu(&docker(&[&samples[0]])));
+        let running = wait_for(card.begin(), || card.layers().len() >= 3);
+        card.cut(running);
+        assert!(card.ids().is_empty() && card.tear_but(&[]) >= 2);
+        // The user has given up on that image; the other one shares the base, and the torn layer on top of it is none of its own.
+        fs::remove_file(card.data("1.tar")).unwrap();
+        put(&card.data("2.tar"), &gnu(&docker(&[&samples[1]])));
+        all_well(&card.load());
+        assert_eq!(card.says("two:1"), "two:1");
+        assert_eq!(card.layers().len(), samples[1].layers.len(), "what no image stands on is gone");
+    }
+}
+
+/// An image of several layers of so many bytes each, on a busybox.
+fn tall(name: &str, layers: usize, bytes: usize) -> Sample {
+    let mut sample = Sample::busybox(name);
+    sample.layers.extend((0..layers).map(|at| layer(&[(&format!("own{at}"), &vec![at as u8 + 1; bytes])])));
+    sample
+}
+
+#[test]
+fn an_image_comes_in_parts_through_little_memory() {
+    for (name, release) in RELEASES {
+        let mut card = Card::of(&format!("part{name}"), programs(release), &[]);
+        let memory = card.with_memory(8);
+        let (tall_, mut large) = (tall("tall:1", 4, 3 << 20), tall("large:1", 1, 3 << 20));
+        large.layers.push(layer(&[("large", &noise(9 << 20, "large"))]));
+        put(&card.data("a-large.tar"), &gnu(&docker(&[&large])));
+        put(&card.data("b-tall.tar"), &gnu(&docker(&[&tall_])));
+        put(&card.data("c-zst.tar"), &gnu(&docker(&[&tall("zst:1", 3, 3 << 20).packed("zstd")])));
+        let outcome = card.load();
+        outcome.expect_problem("E-IMAGE-MEMORY", "/data/images/a-large.tar");
+        assert_eq!(outcome.problems().len(), 1, "{name}: {:#?}", outcome.problems());
+        assert_eq!(outcome.status.notes, Vec::<String>::new());
+        for image in ["tall:1", "zst:1"] {
+            assert_eq!(card.says(image), image);
+            let said = card.engine().docker(&["run", "--rm", "--net=none", image, "/bin/busybox", "wc", "-c", "own2"]);
+            assert_eq!(said, "3145728 own2\n");
+        }
+        assert_eq!(card.ids().len(), 2, "no part is left");
+        drop(card);
+        drop(memory);
+    }
+}
+
+#[test]
+fn a_load_in_parts_that_was_cut_leaves_nothing_that_is_believed() {
+    for (name, release) in RELEASES {
+        let mut card = Card::of(&format!("pcut{name}"), programs(release), &[]);
+        let memory = card.with_memory(28);
+        let sample = tall("tall:1", 4, 16 << 20);
+        put(&card.data("tall.tar"), &gnu(&docker(&[&sample])));
+        let parts = |card: &Card| {
+            fs::read_dir(card.engine().data_root().join("image/overlay2/imagedb/content/sha256")).unwrap().count()
+        };
+        let running = wait_for(card.begin(), || parts(&card) >= 2);
+        card.cut(running);
+        assert!(!card.ids().contains(&sample.id()) && parts(&card) >= 2, "it was cut among the parts");
+        assert!(card.tear_but(&[]) >= 3);
+        let outcome = card.load();
+        all_well(&outcome);
+        assert_eq!(card.says("tall:1"), "tall:1");
+        for at in 0..4 {
+            let own = format!("own{at}");
+            let said =
+                card.engine().docker(&["run", "--rm", "--net=none", "tall:1", "/bin/busybox", "sha256sum", &own]);
+            let right = hex(&vec![at as u8 + 1; 16 << 20]);
+            assert!(said.starts_with(&right), "{name}: {own}");
+        }
+        assert_eq!((card.ids(), parts(&card)), (vec![sample.id()], 1), "no part is left");
+        drop(card);
+        drop(memory);
     }
 }

@@ -194,3 +194,23 @@ fn compose_by_hand_works_on_what_we_made() {
         assert!(rig.engine().docker(&["volume", "ls", "-q"]).contains("offspot_kept"), "{release:?}");
     }
 }
+
+#[test]
+fn what_cannot_start_is_not_made_anew_each_time() {
+    let rig = Rig::of(Some(Release::Trixie), "cannot");
+    rig.engine().docker(&["network", "create", "outside"]);
+    let yaml = "
+services:
+  a: {image: tiny:1, command: /no/such/program, networks: [outer]}
+networks: {outer: {name: outside, external: true}}
+";
+    let first = rig.up(yaml);
+    assert!(first.sentences()[0].starts_with("a could not be started: "), "{:?}", first.sentences());
+    let id = rig.inspect("docker-a-1", "{{.Id}}");
+    let second = rig.again(yaml);
+    assert_eq!(second.sentences(), first.sentences());
+    assert_eq!(rig.inspect("docker-a-1", "{{.Id}}"), id);
+    // What was in its way is gone.
+    rig.image("tiny:1", &["LABEL x=y"]);
+    rig.again(&yaml.replace("/no/such/program", "sleep 1000")).all_well();
+}

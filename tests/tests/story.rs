@@ -261,3 +261,34 @@ fn the_status_says_where_the_time_went() {
     assert_eq!(names, ["alive", "settings", "card", "plan", "host", "content", "engine", "done"]);
     assert!(timeline["started_ms"].as_u64().unwrap() > 0 && steps[6]["ms"].as_u64().unwrap() >= 5000, "{timeline}");
 }
+
+#[test]
+fn a_run_that_is_terminated_says_so_on_the_card_and_the_next_one_goes_on() {
+    let this = Box::new("term", "containers: {services: {web: {image: w}}}\n");
+    // Somebody holds the socket and never answers, as systemd does while the engine starts.
+    let socket = this.root.join("held.sock");
+    let _held = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut agent = Command::new(agent_run::built().expect("the agent"));
+    agent.arg("run").arg("--root").arg(&this.root);
+    let mut agent = agent.arg("--docker-host").arg(format!("unix://{}", socket.display())).spawn().unwrap();
+    let phase = || {
+        let live = fs::read_to_string(this.root.join("run/offspot/status.json")).unwrap_or_default();
+        serde_json::from_str::<Value>(&live).unwrap_or_default()["phase"].as_str().map(str::to_owned)
+    };
+    let begun = std::time::Instant::now();
+    while phase().as_deref() != Some("engine") {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", phase());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("WORKING"));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(agent.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+    assert_eq!(agent.wait().unwrap().code(), Some(130));
+    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("INTERRUPTED"));
+    assert_eq!(
+        (this.status_on_card()["verdict"].as_str(), this.status()["exit_code"].as_u64()),
+        (Some("INTERRUPTED"), Some(130))
+    );
+    assert_eq!(this.read("sys/class/leds/ACT/trigger"), "mmc0");
+    assert_eq!(this.run(), 5);
+    assert!(this.read("boot/firmware/OFFSPOT-STATUS.txt").starts_with("DEGRADED"));
+}

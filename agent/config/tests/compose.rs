@@ -216,6 +216,60 @@ fn services_come_after_those_they_need() {
 }
 
 #[test]
+fn services_stand_on_others_and_fall_with_them() {
+    let refused = |text: &str| {
+        let (project, findings) = read(text);
+        let mut names: Vec<String> = project.refused.iter().map(|refused| refused.name.clone()).collect();
+        names.sort();
+        assert!(project.refused.iter().all(|refused| findings.contains(&refused.finding)));
+        (names.join(" "), project)
+    };
+    let (names, project) =
+        refused("services: {a: {extends: {service: b}, labels: {x: 1}}, b: {image: i, labels: {x: 0, y: 0}}}");
+    let labels: Vec<&str> = project.services[0].labels.values().map(String::as_str).collect();
+    assert_eq!((names.as_str(), project.services[0].image.as_str(), labels), ("", "i", vec!["1", "0"]));
+    for (text, expected) in [
+        ("services: {a: {extends: c, ports: x}, c: {image: c, ports: [80]}}", "a"),
+        ("services: {a: {extends: b}, b: {image: i, labels: ['${']}, c: {image: c}}", "a b"),
+        ("services: {a: {extends: b}, b: {extends: c}, c: {image: i, gpus: all}, d: {image: c}}", "a b c"),
+        ("services: {a: {extends: b, image: x}, b: {labels: {x: 1}}, c: {image: c}}", "a b"),
+        ("services: {a: {extends: b}, b: {image: i, extends: a}, c: {image: c}}", "a b"),
+    ] {
+        let (names, project) = refused(text);
+        assert_eq!((names.as_str(), project.services.len()), (expected, 1), "{text}");
+    }
+}
+
+#[test]
+fn what_sleeps_is_neither_run_nor_refused() {
+    let (project, findings) = read(
+        "services: {a: {image: a}, b: {profiles: [dev], build: ., gpus: all, networks: [absent]}, c: {image: c, profiles: ['']}}",
+    );
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!((project.services.len(), project.dormant), (2, vec!["b".to_owned()]));
+    let (project, _) = read("services: {a: {image: a, depends_on: [b]}, b: {profiles: [x], image: b}, c: {image: c}}");
+    assert_eq!((project.services.len(), project.refused.len(), project.dormant.len()), (1, 1, 1));
+}
+
+#[test]
+fn the_settings_keep_what_has_its_image_elsewhere() {
+    let checked = offspot_config::check(
+        b"containers: {services: {a: {extends: b, ports: ['${P:-80}:80']}, b: {image: b}, c: {profiles: [x], build: .}, d: {extends: e}}}",
+    );
+    let findings: Vec<&str> = checked.findings.iter().map(|finding| finding.key.as_str()).collect();
+    assert_eq!(findings, ["containers.services.d.extends"], "{:?}", checked.findings);
+    let kept = checked.settings.containers.expect("containers").given;
+    let names: Vec<&str> = kept
+        .get("services")
+        .and_then(|all| all.as_mapping())
+        .unwrap()
+        .iter()
+        .map(|(name, _)| name.key_text())
+        .collect();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
 fn merge_keys_and_anchors() {
     let (project, findings) =
         read("x-base: &base {restart: always, image: a}\nservices: {a: {<<: *base, image: b}, c: *base}");

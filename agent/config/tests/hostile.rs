@@ -126,6 +126,92 @@ fn hostile_files_cost_neither_time_nor_memory() {
     }
 }
 
+/// Compose files that ask for more than they say.
+fn hostile_services() -> Vec<(&'static str, String)> {
+    let list = |item: &str, count: usize| vec![item; count].join(",");
+    let numbered = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
+    let named = |item: &dyn Fn(usize) -> String| {
+        (0..195).map(|i| format!("s{i}: {{{}}}", item(i))).collect::<Vec<_>>().join(",")
+    };
+    let filled = |text: String| format!("a: {{image: a, labels: [\"{text}\"]}}");
+    vec![
+        ("a circle of extends", named(&|i| format!("image: a, extends: s{}", (i + 1) % 195))),
+        (
+            "a long chain of extends",
+            named(&|i| if i < 194 { format!("extends: s{}", i + 1) } else { "image: a".into() }),
+        ),
+        (
+            "a chain that grows",
+            named(&|i| match i {
+                0 => format!("image: a, cap_add: [{}]", list("X", 500)),
+                _ => format!("extends: s{}, cap_add: [{}]", i - 1, list("X", 500)),
+            }),
+        ),
+        (
+            "much for many",
+            format!("b: {{image: a, cap_add: [{}]}},{}", list("X", 150_000), named(&|_| "extends: b".into())),
+        ),
+        (
+            "names on names",
+            format!(
+                "b: {{image: a, environment: {{{0}}}}}, c: {{extends: b, environment: {{{0}}}}}",
+                numbered(40_000, &|i| format!("k{i}: 1"))
+            ),
+        ),
+        (
+            "hosts on hosts",
+            format!(
+                "b: {{image: a, extra_hosts: [{0}]}}, c: {{extends: b, extra_hosts: [{0}]}}",
+                numbered(60_000, &|i| format!("'h{i}:1.1.1.1'"))
+            ),
+        ),
+        ("nested defaults", filled("${A:-".repeat(300_000) + &"}".repeat(300_000))),
+        ("open defaults", filled("${A:-".repeat(700_000))),
+        ("many variables", filled("$A${B}".repeat(500_000))),
+        ("many defaults", filled("${A-}".repeat(700_000))),
+        ("many braces", filled("${A-{".repeat(400_000) + &"}".repeat(400_000))),
+        ("many dollar signs", filled("$".repeat(3_000_000))),
+        ("bad templates", format!("a: {{image: a, labels: [{}]}}", list("'${'", 150_000))),
+        ("unset variables", format!("a: {{image: a, labels: [{}]}}", list("$A", 150_000))),
+        ("backslashes", format!("a: {{image: a, command: '{}'}}", "\\".repeat(3_000_000))),
+        ("quotes", format!("a: {{image: a, command: \"{}\"}}", "'a' ".repeat(700_000))),
+        (
+            "the same target",
+            format!("a: {{image: a, volumes: [{}], devices: [{}]}}", list("'/a:/b'", 60_000), list("/dev/a", 60_000)),
+        ),
+        (
+            "the same of everything",
+            format!(
+                "a: {{image: a, group_add: [{0}], security_opt: [{0}], dns: [{0}], tmpfs: [{0}], links: [{0}], networks: [{0}], env_file: [{0}]}}",
+                list("x", 20_000)
+            ),
+        ),
+        ("many ports", format!("a: {{image: a, ports: [{}]}}", list("'1-999:1-999'", 150_000))),
+        ("many replicas", "a: {image: a, scale: 4000000000, deploy: {replicas: 4000000000}}".to_owned()),
+        ("many configs", format!("a: {{image: a, configs: [{}]}}", numbered(100_000, &|i| format!("c{i}")))),
+    ]
+}
+
+#[test]
+fn hostile_services_cost_neither_time_nor_memory() {
+    for (name, services) in hostile_services() {
+        let file = format!("containers: {{services: {{{services}}}}}\n");
+        on_a_small_stack(name.to_owned(), move || judge(file.as_bytes()));
+    }
+    for text in [
+        "A=".repeat(700_000),
+        "A=${B:-".repeat(300_000),
+        "A=\"\\".repeat(600_000),
+        "#\n".repeat(900_000),
+        "A\n".repeat(900_000),
+    ] {
+        on_a_small_stack(text.chars().take(8).collect(), move || {
+            let read = offspot_config::compose::dotenv::read(&text);
+            assert!(read.is_err() || read.is_ok_and(|list| list.len() <= 1));
+        });
+    }
+}
+
 #[test]
 fn mutated_files_never_panic() {
     let seed = include_bytes!(

@@ -70,6 +70,12 @@ impl Disk {
 
     /// The partition of this number, as the kernel sees it now.
     pub fn partition(&self, number: u32) -> io::Result<Option<Partition>> {
+        // The kernel's own rule (`block/partitions/core.c`): a name that ends with a digit gets a `p` before the number.
+        let between = if self.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+        let usual = self.sys.join(format!("{}{between}{number}", self.name.replace('/', "!")));
+        if value(&usual, "partition").is_ok_and(|found| found == u64::from(number)) {
+            return Ok(Some(Partition::at(&usual)?));
+        }
         for entry in fs::read_dir(&self.sys)? {
             let sys = entry?.path();
             if value(&sys, "partition").is_ok_and(|found| found == u64::from(number)) {

@@ -1,7 +1,7 @@
 //! What is mounted where, as the kernel says it.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,9 @@ impl Mounted {
 
 /// All mounts, oldest first.
 pub(crate) fn all() -> io::Result<Vec<Mounted>> {
-    Ok(parse(&std::fs::read("/proc/self/mountinfo")?))
+    let mut text = Vec::with_capacity(16 << 10);
+    std::fs::File::open("/proc/self/mountinfo")?.read_to_end(&mut text)?;
+    Ok(parse(&text))
 }
 
 /// The mount that is seen at this folder, if one is made just there.

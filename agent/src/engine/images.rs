@@ -1,6 +1,7 @@
 //! The verbs that concern images.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use bollard::Docker;
 use bollard::body_try_stream;
@@ -28,6 +29,18 @@ pub struct HeldImage {
     pub is_part: bool,
 }
 
+/// How the engine keeps images.
+#[derive(Debug, Clone, Default)]
+pub struct Store {
+    /// Its folder on the host (`data-root`).
+    pub folder: PathBuf,
+    /// Whether images are kept by containerd, and not by the engine itself.
+    pub is_containerd: bool,
+}
+
+/// What the engine says of its driver where containerd keeps the images.
+const CONTAINERD: &str = "io.containerd.snapshotter.v1";
+
 impl Engine {
     /// Every image it has; those that no tag names too.
     pub(crate) async fn images(&self) -> Result<Vec<HeldImage>, Error> {
@@ -38,6 +51,16 @@ impl Engine {
             names: image.repo_tags.into_iter().chain(image.repo_digests).collect(),
         });
         Ok(held.collect())
+    }
+
+    /// Where it keeps everything, as it says itself.
+    pub(crate) async fn store(&self) -> Result<Store, Error> {
+        let about = self.docker.info().await?;
+        let status = about.driver_status.unwrap_or_default();
+        Ok(Store {
+            folder: about.docker_root_dir.unwrap_or_default().into(),
+            is_containerd: status.iter().flatten().any(|word| word == CONTAINERD),
+        })
     }
 
     /// The digests of an image's layers (`sha256:…`, lowest first); `None` where it has no such image.

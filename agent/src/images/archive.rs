@@ -1,9 +1,13 @@
 //! What images a tarball holds: docker-archive (`manifest.json`), else OCI layout (`index.json`). Nothing here touches a disk.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::contents::{Contents, Cost, Data, short};
+use super::contents::{Contents, Cost, Data, count_at, short};
 use super::fault::Fault;
 use super::name::{ImageName, is_digest, is_hex};
 use super::oci;
@@ -13,6 +17,12 @@ use crate::stream::decode::Packing;
 /// Most images of one tarball, and most layers of one image.
 pub(super) const IMAGES: usize = 256;
 pub(super) const LAYERS: usize = 256;
+
+/// Bytes read at a time where only headers are wanted.
+pub(super) const HEADERS: usize = 4 << 10;
+
+/// What layers cost, by digest (hex).
+pub type Counted = BTreeMap<String, Cost>;
 
 /// The images of a tarball.
 #[derive(Debug, Clone)]
@@ -106,6 +116,25 @@ impl Index {
             _ if index.images.is_empty() => Err(Fault::not_archive("its manifest lists no image")),
             foreign => Ok(Index { foreign, ..index }),
         }
+    }
+
+    /// Counts the layers of the images that are `ahead` in the plain tarball that this was read from: each once, and none that is `counted`
+    /// already, by digest. Until then their costs are estimates.
+    pub fn count(&mut self, path: &Path, counted: &mut Counted, ahead: impl Fn(&str) -> bool) -> io::Result<()> {
+        let images = self.images.iter().filter(|image| ahead(&image.id));
+        let layers = images.flat_map(|image| &image.layers).filter(|layer| layer.packing == Packing::Plain);
+        let unknown = layers.filter(|layer| !counted.contains_key(&layer.diff_id));
+        let mut unknown: Vec<_> = unknown.map(|layer| (layer.at, layer.size, layer.diff_id.clone())).collect();
+        unknown.sort();
+        unknown.dedup();
+        let (_, mut source) = Bytes::open(path, HEADERS)?;
+        for (at, size, diff_id) in unknown {
+            counted.insert(diff_id, count_at(&mut source, at, size)?);
+        }
+        for layer in self.images.iter_mut().flat_map(|image| &mut image.layers) {
+            layer.cost = counted.get(&layer.diff_id).copied().unwrap_or(layer.cost);
+        }
+        Ok(())
     }
 
     fn docker(&mut self, contents: &Contents, arch: &str) -> Result<(), Fault> {

@@ -20,8 +20,8 @@ use crate::report::{Kind, State};
 impl Loading<'_> {
     /// Gives every image of the tarball the names it lacks.
     pub(super) async fn tag(&mut self, item: &Tarball, index: &Index, claims: &Claims) -> Result<(), Error> {
-        for image in index.images.iter().filter(|image| !claims.lost(&item.path, &image.id)) {
-            self.name(&image.id, item.names_of(index, image)).await?;
+        for image in index.images.iter().filter(|image| !claims.lost(&item.path, &self.id(image))).collect::<Vec<_>>() {
+            self.name(&self.id(image), item.names_of(index, image)).await?;
         }
         Ok(())
     }
@@ -54,7 +54,7 @@ impl Loading<'_> {
         new: &[&Image],
     ) -> Result<(), Stop> {
         let record = |image: &&Image| Record::Image {
-            id: image.id.clone(),
+            id: self.id(image),
             names: item.names_of(index, image).iter().map(ImageName::to_string).collect(),
             from: item.stamp.clone(),
         };
@@ -63,7 +63,7 @@ impl Loading<'_> {
         if whole {
             records.push(Record::Tarball {
                 from: item.stamp.clone(),
-                ids: index.images.iter().map(|image| image.id.clone()).collect(),
+                ids: index.images.iter().map(|image| self.id(image)).collect(),
             });
         }
         self.finish(item, claims, records).await?;

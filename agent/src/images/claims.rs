@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::archive::Image;
 use super::name::ImageName;
 use super::survey::{Tarball, TarballState};
 
@@ -16,8 +17,8 @@ pub struct Claims {
 
 impl Claims {
     /// Settles the names. Tarballs that are loaded go first, with the names the engine gives (`known`): so a dispute ends the same way at
-    /// every boot until the user ends it.
-    pub fn of(items: &[Tarball], known: &BTreeMap<ImageName, String>) -> Claims {
+    /// every boot until the user ends it. `id`: what the engine calls an image.
+    pub fn of(items: &[Tarball], known: &BTreeMap<ImageName, String>, id: impl Fn(&Image) -> String) -> Claims {
         let mut claims = Claims::default();
         for item in items {
             if let TarballState::Known(ids) = &item.state {
@@ -28,7 +29,7 @@ impl Claims {
         for item in items {
             if let TarballState::Archive(index) = &item.state {
                 for image in &index.images {
-                    item.names_of(index, image).into_iter().for_each(|name| claims.claim(item, &image.id, name));
+                    item.names_of(index, image).into_iter().for_each(|name| claims.claim(item, &id(image), name));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! One pass over a tarball: which members it has, where, and the small JSON texts among them.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, Read};
 
 use super::fault::Fault;
 use super::members::{Kind, Member, Members, read_up_to};
@@ -31,6 +31,8 @@ const PAGE: u64 = 4096;
 pub struct Contents {
     pieces: HashMap<String, Piece>,
     texts: u64,
+    /// Whether layers that are plain tars are counted on the way.
+    counts: bool,
     /// Whether the tar's own end was seen: if not, what is missing was cut off.
     pub ended: bool,
 }
@@ -68,9 +70,9 @@ pub struct Cost {
 impl Contents {
     /// Reads all headers of the tarball; a plain one is skipped through, a packed one unpacked once.
     ///
-    /// Layers that are plain tars are counted file by file on the way (only headers are read); for packed ones the cost is an estimate.
+    /// In a packed one layers that are plain tars are counted file by file on the way; all other costs are estimates as yet.
     pub fn scan(source: &mut Bytes) -> Result<Contents, Fault> {
-        let mut contents = Contents::default();
+        let mut contents = Contents { counts: source.is_packed(), ..Contents::default() };
         let mut members = Members::of(source);
         for seen in 0.. {
             let member = match members.following() {
@@ -123,7 +125,7 @@ impl Contents {
             packing,
             text: self.text(member.size, head, source)?,
             cost: match (packing, <[u8; 512]>::try_from(&*head)) {
-                (Packing::Plain, Ok(first)) => count(source, member, first),
+                (Packing::Plain, Ok(first)) if self.counts => count(source, member.at, member.size, first),
                 _ => estimate(member.size, packing),
             },
         })
@@ -208,9 +210,19 @@ fn beside(name: &str, to: &str) -> String {
     }
 }
 
-fn count(source: &mut Bytes, member: &Member, first: [u8; 512]) -> Cost {
+/// What a layer that is a plain tar, `size` bytes at `at`, costs: its files are counted, of which only headers are read.
+pub fn count_at(source: &mut Bytes, at: u64, size: u64) -> io::Result<Cost> {
+    let mut first = [0; 512];
+    source.skip_to(at)?;
+    match read_up_to(source, &mut first)? {
+        512 => Ok(count(source, at, size, first)),
+        _ => Ok(estimate(size, Packing::Plain)),
+    }
+}
+
+fn count(source: &mut Bytes, at: u64, size: u64, first: [u8; 512]) -> Cost {
     let mut cost = Cost::default();
-    let mut files = Members::within(source, member.at, member.at.saturating_add(member.size), first);
+    let mut files = Members::within(source, at, at.saturating_add(size), first);
     loop {
         match files.following() {
             Ok(Some(file)) if cost.inodes < COUNTED => {
@@ -220,7 +232,7 @@ fn count(source: &mut Bytes, member: &Member, first: [u8; 512]) -> Cost {
             }
             Ok(None) => return cost,
             // Not a tar after all, or one too large to count: what is wrong with it shows when its bytes pass.
-            _ => return estimate(member.size, Packing::Plain),
+            _ => return estimate(size, Packing::Plain),
         }
     }
 }

@@ -3,20 +3,27 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bollard::errors::Error;
+
 use super::archive::Image;
 use super::bring::{not_recorded, refused, title};
 use super::durable;
+use super::layout::Blob;
 use super::load::{Loading, Stop};
 use super::name::ImageName;
-use super::parcel::{Freight, Parcel};
+use super::parcel::{Form, Freight, Parcel};
+use super::price::price;
 use super::send::{Lost, send};
+use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
 use super::thin::{self, Load};
 use crate::ground::blocking;
-use crate::problem::{ImageProblem, Problem};
+use crate::problem::{ImageProblem, Problem, SpaceProblem};
 use crate::receipts::Record;
 use crate::report::{Kind, State};
 
+/// Times that a load is sent before an engine is given up that uses older layers for it.
+const AGAIN: u32 = 3;
 /// First major version of the engine that unpacks zstd.
 const ZSTD_SINCE: u32 = 23;
 
@@ -28,22 +35,42 @@ impl Loading<'_> {
         }
         self.verify(item).await?;
         let all = thin::lacking(images, &BTreeSet::new()).len();
-        let thin = thin::lacking(images, &self.trusted).len() < all;
-        match self.ship(item, images, self.trusted.clone()).await {
-            Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin => {
-                let item_ = &item.path;
-                self.report.note(format!(
-                    "the engine did not take {item_} without the layers it has ({why}); all {all} were sent"
-                ));
-                self.ship(item, images, BTreeSet::new()).await
+        let mut standing = self.standing(images);
+        let (mut thin, mut whole) = (thin::lacking(images, &standing).len() < all, true);
+        loop {
+            match self.ship(item, images, standing.clone(), whole).await {
+                Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin => {
+                    let path = &item.path;
+                    self.report.note(format!(
+                        "the engine did not take {path} without the layers it has ({why}); all {all} were sent"
+                    ));
+                    (thin, standing) = (false, BTreeSet::new());
+                }
+                Err(Stop::Item(Problem::Space(SpaceProblem::Full { .. }))) if whole => {
+                    self.report
+                        .note(format!("there was no room for {} at once: it is loaded layer by layer", item.path));
+                    self.move_to_card(item).await;
+                    whole = false;
+                }
+                shipped => return shipped,
             }
-            shipped => shipped,
         }
+    }
+
+    /// The layers of these images that need not be sent. Containerd would take an image too whose layers it has unpacked from other blobs, and
+    /// then not be able to give it away whole: there it is by blobs, and those of this run.
+    pub(super) fn standing(&self, images: &[&Image]) -> BTreeSet<String> {
+        if !self.store.is_containerd {
+            return self.trusted.clone();
+        }
+        let layers = images.iter().flat_map(|image| &image.layers);
+        let there = layers.filter(|layer| self.blobs.contains(&Blob::as_it_lies(layer).digest));
+        there.map(|layer| layer.chain_id.clone()).collect()
     }
 
     /// What earlier receipts say of these images no longer holds.
     async fn forget(&self, images: &[&Image]) -> Result<(), Stop> {
-        let ids: Vec<_> = images.iter().map(|image| image.id.clone()).collect();
+        let ids: Vec<_> = images.iter().map(|image| self.id(image)).collect();
         if ids.iter().any(|id| self.receipts.has_image(id)) {
             let receipts = self.receipts.clone();
             let forget = Record::Forget { ids };
@@ -57,10 +84,36 @@ impl Loading<'_> {
         blocking(move || durable::verify(&tarball)).await
     }
 
-    /// Brings the images to where those chain ids stand.
-    async fn ship(&mut self, item: &Tarball, images: &[&Image], mut standing: BTreeSet<String>) -> Result<(), Stop> {
+    /// From now on the engine unpacks on the card, where that is ours to say.
+    pub(super) async fn move_to_card(&mut self, item: &Tarball) {
+        let (mut staging, host) = (self.staging.clone(), item.host.clone());
+        let (staging, moved) = blocking(move || {
+            let moved = staging.move_to_card(&host);
+            (staging, moved)
+        })
+        .await;
+        self.staging = staging;
+        if let Err(error) = moved {
+            self.report.note(format!("the memory in which the engine unpacks could not be given back: {error}"));
+        }
+    }
+
+    /// Brings the images to where those chain ids stand: at once where there is room, layer by layer if not `whole`.
+    async fn ship(
+        &mut self,
+        item: &Tarball,
+        images: &[&Image],
+        mut standing: BTreeSet<String>,
+        whole: bool,
+    ) -> Result<(), Stop> {
         let freight = self.weigh(item, images, &standing).await?;
-        let loads = thin::loads(images, &standing, u64::MAX, |layer| freight.length(layer));
+        if self.store.is_containerd {
+            let ids = images.iter().map(|image| (image.id.clone(), freight.id(Form::Layout, image)));
+            self.ids.extend(ids);
+        }
+        let room = self.room(item, images, &freight, &standing)?;
+        let room = if whole { room } else { 0 };
+        let loads = thin::loads(images, &standing, room, |layer| freight.length(layer));
         let mut shipped = Ok(());
         let mut parts = Vec::new();
         for load in &loads {
@@ -78,8 +131,46 @@ impl Loading<'_> {
         }
         shipped?;
         self.trusted.extend(standing);
+        self.blobs.extend(freight.blobs());
         self.held = self.engine.images().await?;
         Ok(())
+    }
+
+    /// The most bytes of one load. Refuses what cannot fit, before anything of it is touched.
+    fn room(
+        &mut self,
+        item: &Tarball,
+        images: &[&Image],
+        freight: &Freight,
+        standing: &BTreeSet<String>,
+    ) -> Result<u64, Problem> {
+        let price = price(images, &mut standing.clone());
+        let largest = freight.largest();
+        if largest > self.staging.room(u64::MAX)
+            && let Err(error) = self.staging.make_room(largest, &item.host)
+        {
+            self.report.note(format!("the engine could not be given room for {} to unpack in: {error}", item.path));
+        }
+        let have = durable::available(self.data);
+        let beside = match &self.staging {
+            // It unpacks at once what it is sent, and keeps both.
+            _ if self.store.is_containerd => price.need.load,
+            Staging::Card => largest,
+            Staging::Memory { .. } => 0,
+        };
+        let need = price.bytes.saturating_add(beside);
+        if need > have {
+            return Err(SpaceProblem::Bytes { item: item.path.clone(), need, have }.into());
+        }
+        if self.store.is_containerd {
+            return Ok(u64::MAX);
+        }
+        match self.staging.room(have - price.bytes) {
+            have if self.staging != Staging::Card && largest > have => {
+                Err(ImageProblem::NoMemory { item: item.path.clone(), need: largest, have }.into())
+            }
+            room => Ok(room),
+        }
     }
 
     /// One load, which then stands: its layers are those that were sent and verified, and no older ones.
@@ -91,18 +182,34 @@ impl Loading<'_> {
         standing: &mut BTreeSet<String>,
     ) -> Result<(), Stop> {
         let parcel = Arc::new(self.pack(item, freight, load)?);
-        let fresh = self.send(item, &parcel).await?;
-        if stands_on_old(load, standing, &fresh) {
-            // A load that was cut leaves layers that no image names; the engine would use them, torn as they are. They go with their last image.
-            self.report.note(format!("{} stood on layers of a load that was cut and is loaded again", item.path));
-            for image in &load.images {
-                self.engine.clear_image(&image.id).await?;
+        let mut fresh = self.send(item, &parcel).await?;
+        for left in (0..AGAIN).rev() {
+            if !self.stands_on_old(load, standing, &fresh) {
+                break;
             }
-            self.send(item, &parcel).await?;
+            self.clear_images(&load.images).await?;
+            if left == 0 {
+                let why = "it holds on to layers of a load that was cut".to_owned();
+                return Err(ImageProblem::Refused { item: item.path.clone(), why }.into());
+            }
+            // A load that was cut leaves layers; the engine would use them, torn as they may be.
+            self.report.note(format!("{} stood on layers of a load that was cut and is loaded again", item.path));
+            self.clear_late(standing).await?;
+            fresh = self.send(item, &parcel).await?;
         }
         for image in &load.images {
-            self.check(item, image).await?;
+            if let Err(wrong) = self.check(item, image).await {
+                self.clear_images(&load.images).await?;
+                return Err(wrong);
+            }
             standing.extend(image.layers.iter().map(|layer| layer.chain_id.clone()));
+        }
+        Ok(())
+    }
+
+    async fn clear_images(&self, images: &[Image]) -> Result<(), Error> {
+        for image in images {
+            self.engine.clear_image(&self.id(image)).await?;
         }
         Ok(())
     }
@@ -119,6 +226,9 @@ impl Loading<'_> {
     }
 
     async fn weigh(&self, item: &Tarball, images: &[&Image], standing: &BTreeSet<String>) -> Result<Freight, Problem> {
+        // A layout says the length of each layer, sent or not.
+        let nothing = BTreeSet::new();
+        let standing = if self.store.is_containerd { &nothing } else { standing };
         let layers: Vec<_> = thin::lacking(images, standing).into_iter().cloned().collect();
         let (zstd, most) = (takes_zstd(&self.engine.version), durable::available(self.data));
         let file = item.file.clone();
@@ -134,7 +244,7 @@ impl Loading<'_> {
             _ => Vec::new(),
         };
         let images: Vec<_> = load.images.iter().map(|image| (image.clone(), names(image))).collect();
-        freight.pack(&images, &load.sent).map_err(|fault| fault.of(&item.path))
+        freight.pack(self.form(), &images, &load.sent).map_err(|fault| fault.of(&item.path))
     }
 
     async fn send(&self, item: &Tarball, parcel: &Arc<Parcel>) -> Result<BTreeSet<String>, Stop> {
@@ -145,9 +255,23 @@ impl Loading<'_> {
         }
     }
 
+    /// Whether the engine took for granted a layer on which neither a receipted image stands, nor an earlier load of this run, nor an image of
+    /// another hand, which is used as it is.
+    fn stands_on_old(&self, load: &Load, standing: &BTreeSet<String>, fresh: &BTreeSet<String>) -> bool {
+        // Containerd does not say which layers it unpacked.
+        if self.store.is_containerd {
+            return false;
+        }
+        let layers = load.images.iter().flat_map(|image| &image.layers);
+        let believed = [standing, &self.trusted, &self.foreign];
+        let known = |chain_id| believed.iter().any(|some| some.contains(chain_id));
+        let mut doubtful = layers.filter(|layer| !known(&layer.chain_id));
+        doubtful.any(|layer| !fresh.contains(layer.diff_id.get(..12).unwrap_or_default()))
+    }
+
     /// The engine must know it by the digest of its configuration, with these very layers.
     async fn check(&self, item: &Tarball, image: &Image) -> Result<(), Stop> {
-        let layers = self.engine.image_layers(&image.id).await?;
+        let layers = self.engine.image_layers(&self.id(image)).await?;
         let right = image.layers.iter().map(|layer| format!("sha256:{}", layer.diff_id));
         if layers.as_deref() == Some(&right.collect::<Vec<_>>()) {
             return Ok(());
@@ -155,13 +279,6 @@ impl Loading<'_> {
         let why = format!("it did not record {} as it is", title(item, image));
         Err(ImageProblem::Refused { item: item.path.clone(), why }.into())
     }
-}
-
-/// Whether the engine took for granted a layer that neither a receipted image nor an earlier load of this run stands on.
-fn stands_on_old(load: &Load, standing: &BTreeSet<String>, fresh: &BTreeSet<String>) -> bool {
-    let layers = load.images.iter().flat_map(|image| &image.layers);
-    let mut doubtful = layers.filter(|layer| !standing.contains(&layer.chain_id));
-    doubtful.any(|layer| !fresh.contains(layer.diff_id.get(..12).unwrap_or_default()))
 }
 
 fn takes_zstd(version: &str) -> bool {

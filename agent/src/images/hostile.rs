@@ -6,9 +6,9 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::archive::{Index, sha256};
+use super::archive::{Counted, Index, sha256};
 use super::fault::Fault;
-use super::parcel::Freight;
+use super::parcel::{Form, Freight};
 use super::source::Bytes;
 use super::thin;
 
@@ -56,12 +56,15 @@ fn file(bytes: &[u8]) -> PathBuf {
 fn read(bytes: &[u8]) -> Result<Index, Fault> {
     let path = file(bytes);
     let (_, mut source) = Bytes::open(&path, 4096).unwrap();
-    let read = Index::read(&mut source, "amd64").and_then(|index| {
+    let read = Index::read(&mut source, "amd64").and_then(|mut index| {
+        index.count(&path, &mut Counted::new(), |_| true)?;
         let images: Vec<_> = index.images.iter().collect();
         let layers = thin::lacking(&images, &BTreeSet::new());
         let sent = layers.iter().map(|layer| layer.diff_id.clone()).collect();
         let images: Vec<_> = images.into_iter().map(|image| (image.clone(), Vec::new())).collect();
-        Freight::weigh(&path, layers, false, 1 << 20)?.pack(&images, &sent)?.send(&mut std::io::sink())?;
+        Freight::weigh(&path, layers, false, 1 << 20)?
+            .pack(Form::Archive, &images, &sent)?
+            .send(&mut std::io::sink())?;
         Ok(index)
     });
     fs::remove_file(path).unwrap();

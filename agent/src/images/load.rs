@@ -3,17 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use bollard::errors::Error;
 
-use super::archive::Image;
+use super::archive::{Counted, Image};
 use super::bring::{refused, title};
 use super::claims::Claims;
+use super::layout::{self, Blob};
 use super::loaded::{self, Loaded};
 use super::name::ImageName;
+use super::orphans;
+use super::parcel::{Form, Parcel};
+use super::send::{Lost, send};
+use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
 use super::thin;
-use crate::engine::{Engine, HeldImage};
+use crate::engine::{Engine, HeldImage, Store};
 use crate::ground::blocking;
 use crate::problem::{EngineProblem, Problem};
 use crate::receipts::Receipts;
@@ -30,14 +36,21 @@ pub async fn load(
     report: &Reporter,
     keep_tarballs: bool,
 ) -> Loaded {
+    let staging = items.first().map_or(Staging::Card, |item| Staging::of(&item.host));
     let mut loading = Loading {
         engine,
+        staging,
         data,
         receipts,
         report,
         keep_tarballs,
+        store: Store::default(),
+        ids: BTreeMap::new(),
         held: Vec::new(),
         trusted: BTreeSet::new(),
+        blobs: BTreeSet::new(),
+        foreign: BTreeSet::new(),
+        ahead: Vec::new(),
         failed: BTreeMap::new(),
     };
     match loading.run(items).await {
@@ -50,14 +63,26 @@ pub async fn load(
 /// Everything the step works with.
 pub(super) struct Loading<'a> {
     pub(super) engine: &'a Engine,
+    /// Where the engine unpacks what it is sent.
+    pub(super) staging: Staging,
     pub(super) data: &'a Path,
     pub(super) receipts: &'a Receipts,
     pub(super) report: &'a Reporter,
     pub(super) keep_tarballs: bool,
+    /// How the engine keeps images; not asked for where none is to be loaded.
+    pub(super) store: Store,
+    /// What it calls those of this run, by our ids, where that is not the same.
+    pub(super) ids: BTreeMap<String, String>,
     /// What the engine has.
     pub(super) held: Vec<HeldImage>,
     /// Chain ids of the layers that a receipted image stands on, or one that this run loaded and looked at.
     pub(super) trusted: BTreeSet<String>,
+    /// Digests of the layers that this run sent, as they were packed.
+    pub(super) blobs: BTreeSet<String>,
+    /// Those that images of another hand stand on, or a doubtful one.
+    pub(super) foreign: BTreeSet<String>,
+    /// The images that this run is to bring, each with the chain id of its topmost layer.
+    ahead: Vec<(String, String)>,
     failed: BTreeMap<ImageName, Problem>,
 }
 
@@ -86,14 +111,23 @@ impl Loading<'_> {
         for item in &mut items {
             self.reopen(item).await;
         }
-        let claims = Claims::of(&items, &loaded::names(&self.held));
-        let ahead = items.iter().any(|item| !self.missing(item, &claims).is_empty());
-        if ahead {
+        if items.iter().any(|item| matches!(item.state, TarballState::Archive(_))) {
+            self.store = self.engine.store().await?;
+        }
+        let claims = Claims::of(&items, &loaded::names(&self.held), |image| self.id(image));
+        let top = |image: &Image| image.layers.last().map(|layer| layer.chain_id.clone()).unwrap_or_default();
+        let ahead = items.iter().flat_map(|item| self.missing(item, &claims));
+        self.ahead = ahead.map(|image| (self.id(image), top(image))).collect();
+        if !self.ahead.is_empty() {
             self.trust().await?;
         }
         self.announce(&items, &claims);
-        if ahead {
+        if !self.ahead.is_empty() {
+            if let Err(error) = self.staging.sweep() {
+                self.report.note(format!("what an earlier load left in memory could not be removed: {error}"));
+            }
             self.clear(&mut items, &claims).await?;
+            self.clear_orphans().await?;
         }
         for item in &items {
             match self.item(item, &claims).await {
@@ -105,6 +139,9 @@ impl Loading<'_> {
                     self.held = self.engine.images().await?;
                 }
             }
+        }
+        if let Some(item) = items.first() {
+            self.move_to_card(item).await;
         }
         Ok(())
     }
@@ -122,7 +159,7 @@ impl Loading<'_> {
                 if opened.remote {
                     return opened.bring_here(&receipts, &report);
                 }
-                opened.open(&receipts);
+                opened.open(&receipts, &mut Counted::new());
                 opened
             })
             .await;
@@ -133,6 +170,20 @@ impl Loading<'_> {
     fn is_named(&self, item: &Tarball) -> bool {
         let known = loaded::names(&self.held);
         item.names().iter().any(|name| known.contains_key(name))
+    }
+
+    /// What the engine calls this image: the digest of its configuration, or with containerd of its manifest.
+    pub(super) fn id(&self, image: &Image) -> String {
+        match self.ids.get(&image.id) {
+            Some(id) => id.clone(),
+            None if self.store.is_containerd => layout::id(image, Blob::as_it_lies),
+            None => image.id.clone(),
+        }
+    }
+
+    /// What this engine takes.
+    pub(super) fn form(&self) -> Form {
+        if self.store.is_containerd { Form::Layout } else { Form::Archive }
     }
 
     fn is_held(&self, id: &str) -> bool {
@@ -148,7 +199,7 @@ impl Loading<'_> {
         let TarballState::Archive(index) = &item.state else {
             return Vec::new();
         };
-        let mine = |image: &&Image| !self.is_present(&image.id) && !claims.lost(&item.path, &image.id);
+        let mine = |image: &&Image| !self.is_present(&self.id(image)) && !claims.lost(&item.path, &self.id(image));
         index.images.iter().filter(mine).collect()
     }
 
@@ -175,7 +226,7 @@ impl Loading<'_> {
     fn present(&self, item: &Tarball) -> Vec<String> {
         match &item.state {
             TarballState::Archive(index) => {
-                let here = index.images.iter().filter(|image| self.is_present(&image.id));
+                let here = index.images.iter().filter(|image| self.is_present(&self.id(image)));
                 here.map(|image| title(item, image)).collect()
             }
             TarballState::Known(ids) => {
@@ -199,11 +250,54 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// Learns on which layers the receipted images stand.
+    /// Learns on which layers the receipted images stand, and the others.
     async fn trust(&mut self) -> Result<(), Error> {
-        for image in self.held.iter().filter(|image| self.receipts.has_image(&image.id)) {
+        self.foreign.clear();
+        for image in &self.held {
             let layers = self.engine.image_layers(&image.id).await?.unwrap_or_default();
-            self.trusted.extend(super::archive::chain(&layers));
+            let known = if self.receipts.has_image(&image.id) { &mut self.trusted } else { &mut self.foreign };
+            known.extend(super::archive::chain(&layers));
+        }
+        Ok(())
+    }
+
+    /// What has come into the engine since the run began, by a load whose sender is gone, goes, and the layers that no image stands on.
+    pub(super) async fn clear_late(&mut self, standing: &BTreeSet<String>) -> Result<(), Error> {
+        self.held = self.engine.images().await?;
+        for (id, top) in &self.ahead {
+            if self.is_held(id) && !self.receipts.has_image(id) && !standing.contains(top) {
+                self.engine.clear_image(id).await?;
+            }
+        }
+        self.held = self.engine.images().await?;
+        self.clear_orphans().await
+    }
+
+    /// Removes the layers that no image stands on: an image is made of each stack of them, and goes with all of it.
+    async fn clear_orphans(&mut self) -> Result<(), Error> {
+        self.trust().await?;
+        if self.store.is_containerd {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        let standing: BTreeSet<_> = self.trusted.union(&self.foreign).cloned().collect();
+        let orphans = match blocking(move || orphans::find(&store.folder, &standing)).await {
+            Ok(orphans) => orphans,
+            Err(error) => {
+                tracing::debug!("looking for layers without an image: {error}");
+                return Ok(());
+            }
+        };
+        for stack in &orphans {
+            let part = thin::part_of(stack, &self.engine.arch);
+            let Ok(parcel) = Parcel::bare(part.clone()) else { continue };
+            if let Err(Lost::Engine(error)) = send(self.engine, &Arc::new(parcel), self.report).await {
+                tracing::debug!("naming layers without an image: {error}");
+            }
+            self.engine.clear_image(&part.id).await?;
+        }
+        if !orphans.is_empty() {
+            self.report.note("layers of a load that was cut were removed from the engine");
         }
         Ok(())
     }
@@ -213,7 +307,7 @@ impl Loading<'_> {
     async fn clear(&mut self, items: &mut [Tarball], claims: &Claims) -> Result<(), Error> {
         for item in items {
             let missing = self.missing(item, claims);
-            let doubtful: Vec<_> = missing.into_iter().filter(|image| self.is_held(&image.id)).collect();
+            let doubtful: Vec<_> = missing.into_iter().filter(|image| self.is_held(&self.id(image))).collect();
             if doubtful.is_empty() {
                 continue;
             }
@@ -223,7 +317,7 @@ impl Loading<'_> {
             }
             for image in doubtful {
                 self.report.note(format!("{} was not recorded as whole and is loaded again", title(item, image)));
-                if let Err(error) = self.engine.clear_image(&image.id).await {
+                if let Err(error) = self.engine.clear_image(&self.id(image)).await {
                     item.state = TarballState::Bad(refused(item, error)?);
                     break;
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::{ImageName, is_hex};
-use crate::engine::HeldImage;
+use crate::engine::{Engine, HeldImage};
 use crate::problem::Problem;
 
 /// Images were loaded as far as they could be: what the engine now has, and what failed.
@@ -19,6 +19,11 @@ impl Loaded {
         let names = names(held);
         let ids = held.iter().map(|image| image.id.clone()).collect();
         Loaded { names, ids, failed }
+    }
+
+    /// What the engine has, where nothing is to be loaded. An engine that does not answer says so at the next call.
+    pub async fn held(engine: &Engine) -> Loaded {
+        Loaded::of(&engine.images().await.unwrap_or_default(), BTreeMap::new())
     }
 
     /// The engine's id (`sha256:…`) of the image that a service calls `image`: a name in any spelling, by tag or digest, or an id.

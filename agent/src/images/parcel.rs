@@ -1,4 +1,4 @@
-//! What is sent to the engine: a docker-archive made on the fly from a tarball, with no copy of ours in between.
+//! What is sent to the engine: a docker-archive or OCI layout made on the fly from a tarball, with no copy of ours in between.
 //!
 //! Layers go first, in the order in which the tarball has them, each verified before the next begins; the manifest goes last. So an engine
 //! that is cut off has nothing to record, whatever it makes of a torn tar.
@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::archive::{Image, Layer};
 use super::fault::Fault;
+use super::layout::{self, Blob};
 use super::source::Bytes;
 use crate::stream::decode::{self, Packing};
 use crate::stream::digest::DigestReader;
@@ -28,9 +29,19 @@ pub struct Freight {
     pieces: Vec<Piece>,
 }
 
+/// What is sent to the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A docker-archive, for an engine that keeps images itself.
+    Archive,
+    /// An OCI layout, for one that leaves them to containerd.
+    Layout,
+}
+
 /// Some images of one tarball, ready to be sent.
 #[derive(Debug)]
 pub struct Parcel {
+    form: Form,
     path: PathBuf,
     pieces: Vec<Piece>,
     tail: Vec<(String, Vec<u8>)>,
@@ -75,21 +86,56 @@ impl Freight {
         own.map_or(layer.size, Piece::length)
     }
 
-    /// Packs these images, each with what the engine is to call it, and the `sent` ones (by digest) of the layers.
-    pub fn pack(&self, images: &[(Image, Vec<String>)], sent: &BTreeSet<String>) -> Result<Parcel, Fault> {
-        let pieces = self.pieces.iter().filter(|piece| sent.contains(&piece.layer.diff_id));
-        Ok(Parcel { path: self.path.clone(), pieces: pieces.cloned().collect(), tail: tail(images)? })
+    /// Bytes of the largest layer.
+    pub fn largest(&self) -> u64 {
+        self.pieces.iter().map(Piece::length).max().unwrap_or(0)
+    }
+
+    /// Packs these images, each with what the engine is to call it, and the `sent` ones (by digest) of the layers. For a layout all layers of
+    /// the images must have been weighed, sent or not.
+    pub fn pack(&self, form: Form, images: &[(Image, Vec<String>)], sent: &BTreeSet<String>) -> Result<Parcel, Fault> {
+        let pieces = self.pieces.iter().filter(|piece| sent.contains(&piece.layer.diff_id)).cloned().collect();
+        let tail = match form {
+            Form::Archive => tail(images)?,
+            Form::Layout => layout::tail(images, |layer| self.blob(layer)),
+        };
+        Ok(Parcel { form, path: self.path.clone(), pieces, tail })
+    }
+
+    /// What the engine will call this image, `sha256:…`.
+    pub fn id(&self, form: Form, image: &Image) -> String {
+        match form {
+            Form::Archive => image.id.clone(),
+            Form::Layout => layout::id(image, |layer| self.blob(layer)),
+        }
+    }
+
+    /// Digests of the layers as they are sent.
+    pub fn blobs(&self) -> impl Iterator<Item = String> {
+        self.pieces.iter().map(|piece| piece.blob().digest)
+    }
+
+    fn blob(&self, layer: &Layer) -> Blob {
+        let own = self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id);
+        own.map_or_else(|| Blob::as_it_lies(layer), Piece::blob)
     }
 }
 
 impl Parcel {
+    /// One without layers, which says of an image on which ones it stands.
+    pub fn bare(image: Image) -> Result<Parcel, Fault> {
+        Ok(Parcel {
+            form: Form::Archive,
+            path: PathBuf::new(),
+            pieces: Vec::new(),
+            tail: tail(&[(image, Vec::new())])?,
+        })
+    }
+
     /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
     pub fn send(&self, out: &mut impl Write) -> Result<(), Fault> {
-        let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
-        for piece in &self.pieces {
-            header(out, &format!("{}.tar", piece.layer.diff_id), piece.length())?;
-            piece.pass(&mut source, out)?;
-            pad(out, piece.length())?;
+        if !self.pieces.is_empty() {
+            self.send_layers(out)?;
         }
         for (name, text) in &self.tail {
             header(out, name, text.len() as u64)?;
@@ -98,9 +144,33 @@ impl Parcel {
         }
         out.write_all(&[0; 2 * BLOCK as usize]).and_then(|()| out.flush()).map_err(unheard)
     }
+
+    fn send_layers(&self, out: &mut impl Write) -> Result<(), Fault> {
+        let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
+        for piece in &self.pieces {
+            header(out, &piece.name(self.form), piece.length())?;
+            piece.pass(&mut source, out)?;
+            pad(out, piece.length())?;
+        }
+        Ok(())
+    }
 }
 
 impl Piece {
+    fn name(&self, form: Form) -> String {
+        match form {
+            Form::Archive => format!("{}.tar", self.layer.diff_id),
+            Form::Layout => self.blob().path(),
+        }
+    }
+
+    fn blob(&self) -> Blob {
+        match self.unpacked {
+            Some(size) => Blob { digest: self.layer.diff_id.clone(), size, packing: Packing::Plain },
+            None => Blob::as_it_lies(&self.layer),
+        }
+    }
+
     fn length(&self) -> u64 {
         self.unpacked.unwrap_or(self.layer.size)
     }

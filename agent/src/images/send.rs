@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::parcel::Parcel;
 use crate::engine::Engine;
 use crate::report::Reporter;
+use crate::stream::meter::Tally;
 
 /// Bytes of one piece, and pieces on their way at once: what a load takes in memory.
 const PIECE: usize = 64 << 10;
@@ -30,7 +31,7 @@ pub enum Lost {
 /// Streams the parcel into the engine; answers the first twelve digits of each layer that the engine unpacked.
 pub async fn send(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> Result<BTreeSet<String>, Lost> {
     let (pipe, pieces) = mpsc::channel(PIECES);
-    let mut writer = PieceWriter { pipe, piece: Vec::with_capacity(PIECE), report: report.clone() };
+    let mut writer = PieceWriter { pipe, piece: Vec::with_capacity(PIECE), passed: Tally::new(report) };
     let parcel = parcel.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let sent = parcel.send(&mut writer);
@@ -52,7 +53,7 @@ pub async fn send(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> R
 struct PieceWriter {
     pipe: mpsc::Sender<io::Result<Bytes>>,
     piece: Vec<u8>,
-    report: Reporter,
+    passed: Tally,
 }
 
 impl Write for PieceWriter {
@@ -73,7 +74,7 @@ impl Write for PieceWriter {
         let length = piece.len() as u64;
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.pipe.blocking_send(Ok(piece.into())).map_err(gone)?;
-        self.report.advance(length);
+        self.passed.add(length);
         Ok(())
     }
 }

@@ -64,6 +64,11 @@ impl Bytes {
         Ok((packing, Bytes { inner, at: 0 }))
     }
 
+    /// Whether it is unpacked on the way, so that what is skipped is read nevertheless.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.inner, Inner::Packed { .. })
+    }
+
     /// Skips forward to this position.
     pub fn skip_to(&mut self, to: u64) -> io::Result<()> {
         let gap = to.checked_sub(self.at).ok_or_else(|| damaged("members overlap".into()))?;

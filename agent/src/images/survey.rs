@@ -7,8 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use offspot_config::settings::OciImage;
 
-use super::archive::{Image, Index};
-use super::contents::Cost;
+use super::archive::{Counted, HEADERS, Image, Index};
 use super::fault::Fault;
 use super::fetch;
 use super::name::ImageName;
@@ -20,8 +19,6 @@ use crate::report::Reporter;
 use crate::stream::decode::Packing;
 use crate::stream::fetch::is_remote;
 
-/// Bytes read from the card at a time where only headers are wanted.
-const AHEAD: usize = 4 << 10;
 /// Suffixes that say tarball without saying `.tar`.
 const SHORT: [&str; 5] = [".tgz", ".txz", ".tbz", ".tbz2", ".tzst"];
 
@@ -43,12 +40,6 @@ pub struct Tarball {
     pub state: TarballState,
     /// Entries of `oci_images` that mean it.
     pub wanted: Vec<OciImage>,
-    /// Bytes on the data partition once loaded.
-    pub cost: u64,
-    /// Most bytes at any moment while it is loaded: the engine unpacks the whole tarball beside its store first.
-    pub peak: u64,
-    /// Files and folders once loaded.
-    pub inodes: u64,
 }
 
 /// How a tarball stands.
@@ -86,44 +77,29 @@ impl Tarball {
         meant.chain(image.names.iter().cloned()).collect()
     }
 
-    /// Opens it, whatever receipts say, and reckons what is still to be loaded.
-    pub(super) fn open(&mut self, receipts: &Receipts) {
-        self.state = match Bytes::open(&self.file, AHEAD)
-            .map_err(Fault::from)
-            .and_then(|(packing, source)| self.read(packing, source))
-        {
+    /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.
+    pub(super) fn open(&mut self, receipts: &Receipts, counted: &mut Counted) {
+        self.state = match self.read(receipts, counted) {
             Ok(index) => TarballState::Archive(index),
             Err(fault) => TarballState::Bad(fault.of(&self.path)),
         };
-        self.reckon(receipts);
     }
 
-    fn read(&self, packing: Packing, mut source: Bytes) -> Result<Index, Fault> {
+    fn read(&self, receipts: &Receipts, counted: &mut Counted) -> Result<Index, Fault> {
+        let (packing, mut source) = Bytes::open(&self.file, HEADERS)?;
         match self.stamp.size {
             0 => return Err(Fault::Empty),
             ..512 if packing == Packing::Plain => return Err(Fault::not_archive("it is shorter than any tar")),
             _ => {}
         }
-        Index::read(&mut source, arch())
-    }
-
-    fn reckon(&mut self, receipts: &Receipts) {
-        let TarballState::Archive(index) = &self.state else {
-            return;
-        };
-        let ahead = index.images.iter().filter(|image| !receipts.has_image(&image.id));
-        let mut seen = BTreeSet::new();
-        let layers = ahead.flat_map(|image| &image.layers).filter(|layer| seen.insert(layer.chain_id.as_str()));
-        let (mut cost, mut sent) = (Cost::default(), 0_u64);
-        for layer in layers {
-            cost.bytes = cost.bytes.saturating_add(layer.cost.bytes);
-            cost.inodes = cost.inodes.saturating_add(layer.cost.inodes);
-            sent = sent.saturating_add(layer.size);
+        let mut index = Index::read(&mut source, arch())?;
+        if packing == Packing::Plain {
+            index.count(&self.file, counted, |id| !receipts.has_image(id))?;
         }
-        (self.cost, self.inodes, self.peak) = (cost.bytes, cost.inodes, cost.bytes.saturating_add(sent));
+        Ok(index)
     }
 
-    fn of(file: PathBuf, host: &Host, receipts: &Receipts) -> Tarball {
+    fn of(file: PathBuf, host: &Host, receipts: &Receipts, counted: &mut Counted) -> Tarball {
         let path = match file.strip_prefix(host.root()) {
             Ok(below) => Path::new("/").join(below),
             Err(_) => file.clone(),
@@ -138,13 +114,10 @@ impl Tarball {
             remote: false,
             state: TarballState::Known(Vec::new()),
             wanted: Vec::new(),
-            cost: 0,
-            peak: 0,
-            inodes: 0,
         };
         match receipts.tarball(&tarball.stamp) {
             Some(ids) => tarball.state = TarballState::Known(ids),
-            None => tarball.open(receipts),
+            None => tarball.open(receipts, counted),
         }
         tarball
     }
@@ -155,7 +128,6 @@ impl Tarball {
         let stem = ImageName::parse(&entry.ident).map(|name| name.file_stem()).filter(|_| remote);
         let file = stem.map(|stem| host.images().join(format!("{stem}.tar")));
         let problem = ImageProblem::Missing { name: entry.ident.clone() };
-        let (file_size, cost) = (entry.filesize.unwrap_or(0), entry.fullsize.unwrap_or(0));
         Tarball {
             stamp: Stamp { path: entry.ident.clone(), size: 0, mtime: 0 },
             path: entry.ident.clone(),
@@ -165,10 +137,6 @@ impl Tarball {
             host: host.clone(),
             state: TarballState::Bad(problem.into()),
             wanted: vec![entry.clone()],
-            cost,
-            // The tarball itself, its copy in the engine, and what it unpacks to.
-            peak: if remote { file_size.saturating_mul(2).saturating_add(cost) } else { 0 },
-            inodes: 0,
         }
     }
 
@@ -180,7 +148,7 @@ impl Tarball {
         }
         let host = self.host.clone();
         let wanted = self.wanted;
-        Tarball { wanted, ..Tarball::of(self.file, &host, receipts) }
+        Tarball { wanted, ..Tarball::of(self.file, &host, receipts, &mut Counted::new()) }
     }
 
     /// Whether this entry of `oci_images` means this tarball.
@@ -219,7 +187,9 @@ pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarb
             files.push(file);
         }
     }
-    let mut tarballs: Vec<_> = files.into_iter().map(|file| Tarball::of(file, host, receipts)).collect();
+    let mut counted = Counted::new();
+    let tarballs = files.into_iter().map(|file| Tarball::of(file, host, receipts, &mut counted));
+    let mut tarballs: Vec<_> = tarballs.collect();
     for entry in wanted {
         claim(&mut tarballs, entry, host);
     }

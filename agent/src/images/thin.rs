@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::archive::{Image, Layer, sha256};
+use super::archive::{Image, Layer, chain, sha256};
+use super::contents::Cost;
+use crate::stream::decode::Packing;
 
 /// Label of a part. The engine lists it with the image, so that a part that a cut left behind is found again.
 pub const PART: &str = "org.offspot.part";
@@ -78,50 +80,51 @@ fn part(image: &Image, layers: usize) -> Image {
     let whole: Value = serde_json::from_slice(&image.config).unwrap_or_default();
     let layers: Vec<Layer> = image.layers.iter().take(layers).cloned().collect();
     let diff_ids: Vec<_> = layers.iter().map(|layer| format!("sha256:{}", layer.diff_id)).collect();
+    let part = part_of(&diff_ids, whole["architecture"].as_str().unwrap_or_default());
+    Image { layers, ..part }
+}
+
+/// An image without a name that stands on these layers (`sha256:…`, lowest first), of which nothing is known but that.
+pub fn part_of(diff_ids: &[String], arch: &str) -> Image {
     let config = json!({
-        "architecture": whole["architecture"],
-        "os": whole["os"],
+        "architecture": arch,
+        "os": "linux",
         "config": { "Labels": { PART: "1" } },
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
     let config = config.to_string().into_bytes();
+    let bare = |(diff_id, chain_id): (&String, String)| Layer {
+        diff_id: diff_id.trim_start_matches("sha256:").to_owned(),
+        chain_id,
+        blob: None,
+        at: 0,
+        size: 0,
+        packing: Packing::Plain,
+        cost: Cost::default(),
+    };
     Image {
         id: format!("sha256:{}", sha256(&config)),
         names: Vec::new(),
         repositories: Vec::new(),
         digests: Vec::new(),
         config,
-        layers,
+        layers: diff_ids.iter().zip(chain(diff_ids)).map(bare).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::archive::chain;
-    use crate::images::contents::Cost;
-    use crate::stream::decode::Packing;
 
     /// An image of these layers; a layer is a letter and as long as its place in the alphabet.
     fn image(layers: &str) -> Image {
         let diff_ids: Vec<_> = layers.chars().map(|layer| format!("sha256:{layer}")).collect();
-        let layer = |(diff_id, chain_id): (&String, String)| Layer {
-            diff_id: diff_id.trim_start_matches("sha256:").to_owned(),
-            chain_id,
-            blob: None,
-            at: 0,
-            size: u64::from(diff_id.as_bytes()[7] - b'a' + 1),
-            packing: Packing::Plain,
-            cost: Cost::default(),
-        };
-        Image {
-            id: format!("sha256:{}", sha256(layers.as_bytes())),
-            names: Vec::new(),
-            repositories: Vec::new(),
-            digests: Vec::new(),
-            config: br#"{"architecture":"arm64","os":"linux"}"#.to_vec(),
-            layers: diff_ids.iter().zip(chain(&diff_ids)).map(layer).collect(),
+        let mut image = part_of(&diff_ids, "arm64");
+        for layer in &mut image.layers {
+            layer.size = u64::from(layer.diff_id.as_bytes()[0] - b'a' + 1);
         }
+        image.id = format!("sha256:{}", sha256(layers.as_bytes()));
+        image
     }
 
     fn standing(layers: &str) -> BTreeSet<String> {

@@ -15,6 +15,7 @@ pub enum ImageProblem {
     Checksum { item: String, expected: String, found: String },
     NameTwice { item: String, name: String, other: String },
     Refused { item: String, why: String },
+    NoMemory { item: String, need: u64, have: u64 },
     Missing { name: String },
     Fetch { item: String, why: String },
 }
@@ -76,6 +77,14 @@ impl ImageProblem {
                 Area::Image,
                 format!("the engine did not take {item}: {why}"),
                 "save the image again, for example with docker save",
+            ),
+            ImageProblem::NoMemory { item, need, have } => Facts::new(
+                "E-IMAGE-MEMORY",
+                Area::Image,
+                format!(
+                    "a layer of {item} has {need} bytes, and the engine has {have} bytes of memory to unpack it in"
+                ),
+                "start the box again: the engine then unpacks on the card",
             ),
             ImageProblem::Missing { name } => Facts::new(
                 "E-IMAGE-MISSING",

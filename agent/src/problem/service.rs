@@ -97,7 +97,8 @@ impl ServiceProblem {
             ServiceProblem::Ended { .. } => ("E-SERVICE-ENDED", log.to_owned()),
             ServiceProblem::Waits { root, .. } => ("E-SERVICE-WAITS", format!("see the problem of {root}")),
         };
-        Facts::new(code, Area::Service, format!("{} {}", self.item(), self.clause()), advice)
+        let facts = Facts::new(code, Area::Service, format!("{} {}", self.item(), self.clause()), advice);
+        Facts { item: Some(self.item().to_owned()), ..facts }
     }
 }
 

@@ -118,7 +118,8 @@ async fn pause(status: &mut watch::Receiver<Status>, last: Instant) {
 
 /// What a status file holds; one that is not of our size is not ours, and its bytes do not matter.
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut held = Vec::new();
+    // Room for all of it at once: a reader that finds room by doubling asks the kernel ten times.
+    let mut held = Vec::with_capacity(TEXT_SIZE.max(JSON_SIZE) + 1);
     File::open(path)?.take(TEXT_SIZE.max(JSON_SIZE) as u64 + 1).read_to_end(&mut held)?;
     Ok(held)
 }
@@ -134,9 +135,7 @@ fn slot_seq(held: &[u8]) -> Option<u64> {
 
 fn padded(text: String, size: usize, with: &[u8]) -> Vec<u8> {
     let mut bytes = text.into_bytes();
-    while bytes.len() + with.len() <= size {
-        bytes.extend_from_slice(with);
-    }
+    bytes.extend(with.repeat(size.saturating_sub(bytes.len()) / with.len()));
     bytes.resize(size, b' ');
     bytes
 }

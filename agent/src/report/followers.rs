@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::{Context, Status, files, led, live, notify};
 use crate::host::Host;
+use crate::interrupt::Interrupt;
 
 /// The followers of one boot.
 #[derive(Debug)]
@@ -43,8 +44,8 @@ impl Followers {
         }
     }
 
-    /// Waits until all have told the verdict, the LED's time included. The error is that of the boot partition.
-    pub async fn finish(self) -> io::Result<()> {
+    /// Waits until all have told the verdict, the LED's time included, which a signal cuts short. The error is that of the boot partition.
+    pub async fn finish(self, interrupt: &mut Interrupt) -> io::Result<()> {
         let mut written = Ok(());
         if let Some(files) = self.files {
             match files.await {
@@ -53,10 +54,16 @@ impl Followers {
                 Err(error) => written = Err(io::Error::other(error)),
             }
         }
-        for other in self.others {
-            if let Err(error) = other.await {
-                tracing::warn!("a follower of the status ended early: {error}");
+        let others = async {
+            for other in self.others {
+                if let Err(error) = other.await {
+                    tracing::warn!("a follower of the status ended early: {error}");
+                }
             }
+        };
+        tokio::select! {
+            () = others => {}
+            () = interrupt.comes() => {}
         }
         written
     }

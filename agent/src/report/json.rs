@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Context, Item, State, Status, Verdict};
+use crate::problem::Facts;
 
 /// The whole status as one JSON object.
 pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
@@ -10,8 +11,8 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         .problems
         .iter()
         .map(|problem| {
-            let facts = problem.facts();
-            json!({ "code": facts.code, "sentence": facts.sentence, "advice": facts.advice })
+            let Facts { code, area, item, later, sentence, advice } = problem.facts();
+            json!({ "code": code, "area": area, "item": item, "later": later, "sentence": sentence, "advice": advice })
         })
         .collect();
     let foremost = status.foremost();
@@ -31,7 +32,7 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         "exit_code": status.exit_code(),
         "led": match status.verdict {
             Verdict::Degraded | Verdict::Stopped => foremost.map_or(1, |facts| facts.area.led_count()),
-            Verdict::Working | Verdict::Ready => 0,
+            Verdict::Working | Verdict::Ready | Verdict::Interrupted => 0,
         },
         "settings": context.settings(),
         "problems": problems,
@@ -52,7 +53,8 @@ pub fn sealed(object: &Value) -> String {
 
 /// The object of a sealed text, with white space behind it allowed; `None` where it is torn or damaged.
 pub fn unseal(text: &str) -> Option<Value> {
-    let text = text.trim_end();
+    // By bytes: most of a slot is blanks, and going back through it letter by letter takes longer than all the rest.
+    let text = &text[..text.as_bytes().trim_ascii_end().len()];
     let (body, seal) = text.rsplit_once(",\"crc32\":\"")?;
     let crc = u32::from_str_radix(seal.strip_suffix("\"}")?, 16).ok()?;
     if crc != crc32fast::hash(body.as_bytes()) {

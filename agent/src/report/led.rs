@@ -156,6 +156,7 @@ pub async fn follow(host: Host, named: Option<String>, mut status: watch::Receiv
             tokio::time::sleep(hold).await;
             steady.and_then(|()| led.give_back())
         }
+        Verdict::Interrupted => led.give_back(),
         _ => led.code(told.foremost().map_or(1, |facts| facts.area.led_count()), hold).await,
     };
     result.unwrap_or_else(warn);

@@ -39,6 +39,7 @@ fn line(status: &Status) -> String {
         Verdict::Working => words::working(status),
         Verdict::Ready => "READY".into(),
         Verdict::Degraded => format!("DEGRADED, {} problems", status.problems.len()),
+        Verdict::Interrupted => "interrupted".into(),
         Verdict::Stopped => "STOPPED, no data partition".into(),
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Phase;
@@ -13,6 +14,8 @@ pub struct Timeline {
     /// From the kernel's start to the agent's; `None` where the clock is not to be had.
     started: Option<Duration>,
     begun: Instant,
+    /// When the last step ended; `None` while it goes on.
+    ended: Option<Duration>,
     steps: Vec<(Phase, Duration)>,
 }
 
@@ -20,7 +23,21 @@ impl Timeline {
     /// The agent has just started.
     pub fn begun() -> Timeline {
         let started = clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from);
-        Timeline { started, begun: Instant::now(), steps: vec![(Phase::Alive, Duration::ZERO)] }
+        Timeline { started, begun: Instant::now(), ended: None, steps: vec![(Phase::Alive, Duration::ZERO)] }
+    }
+
+    /// As [`to_json`](Self::to_json) told it, and so it stays.
+    pub fn told(told: &Value) -> Timeline {
+        let time = |value: &Value| value.as_u64().map(Duration::from_millis);
+        let told_steps = || told["steps"].as_array().into_iter().flatten();
+        let step = |step: &Value| Some((Phase::deserialize(&step["phase"]).ok()?, time(&step["start_ms"])?));
+        let end = |step: &Value| Some(time(&step["start_ms"])? + time(&step["ms"])?);
+        Timeline {
+            started: time(&told["started_ms"]),
+            begun: Instant::now(),
+            ended: told_steps().last().and_then(end),
+            steps: told_steps().filter_map(step).collect(),
+        }
     }
 
     /// A step begins; the one that ended and how long it took. A step that begins again goes on.
@@ -35,7 +52,7 @@ impl Timeline {
 
     /// `started_ms` since the kernel's start, and of each step `phase`, `start_ms` since the agent's start, and `ms`; the last goes on still.
     pub fn to_json(&self) -> Value {
-        let now = self.begun.elapsed();
+        let now = self.ended.unwrap_or_else(|| self.begun.elapsed());
         let ends = self.steps.iter().skip(1).map(|(_, at)| *at).chain([now]);
         let step = |((phase, at), end): (&(Phase, Duration), Duration)| {
             let took = milliseconds(end.saturating_sub(*at));
@@ -70,5 +87,6 @@ mod tests {
         );
         assert_eq!(steps[1]["start_ms"], steps[0]["ms"]);
         assert!(told["started_ms"].as_u64().unwrap() > 0);
+        assert_eq!(Timeline::told(&told).to_json(), told, "it stands still");
     }
 }

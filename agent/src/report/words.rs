@@ -30,6 +30,9 @@ fn verdict_line(status: &Status) -> String {
         Verdict::Working => format!("WORKING: {}. Do not unplug.", working(status)),
         Verdict::Ready => "READY: content, images and services are in place.".into(),
         Verdict::Degraded => format!("DEGRADED: {problems}, named below; the rest is in place."),
+        Verdict::Interrupted => {
+            "INTERRUPTED: the work was stopped before its end; it goes on when the box is started again.".into()
+        }
         Verdict::Stopped => format!("STOPPED: the data partition cannot be used; {problems}, named below."),
     }
 }
@@ -58,6 +61,7 @@ fn led_line(status: &Status) -> String {
     match (status.verdict, status.foremost()) {
         (Verdict::Working, _) => "LED: slow even blinking.".into(),
         (Verdict::Ready, _) => "LED: steady for a minute, then as usual.".into(),
+        (Verdict::Interrupted, _) => "LED: as usual.".into(),
         (_, foremost) => {
             format!("LED: one long flash, then {} short.", foremost.map_or(1, |facts| facts.area.led_count()))
         }

@@ -8,7 +8,7 @@ use offspot_config::compose::{Service, VolumesSource, Wiring};
 pub(super) type Ids = BTreeMap<String, String>;
 
 /// The services whose containers this one is made upon, each once.
-pub(super) fn of(service: &Service) -> Vec<&str> {
+pub(crate) fn of(service: &Service) -> Vec<&str> {
     let mut all = shared(service);
     all.extend(service.volumes_from.iter().filter_map(|from| match &from.source {
         VolumesSource::Service(name) => Some(name.as_str()),

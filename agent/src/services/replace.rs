@@ -89,7 +89,7 @@ impl<'a> Up<'a> {
         let service = job.service;
         let said = |refusal: Refusal| self.not_started(service, &refusal.why);
         let sources = sources::prepare(self.host, service).map_err(|why| self.not_started(service, &why))?;
-        let inherited = self.inherited(service, &job.image, old).await.map_err(said)?;
+        let inherited = self.inherited(service, &job.image, number, old).await.map_err(said)?;
         let name = service.container_numbered(&self.project.name, number);
         let ids = job.ids.clone().unwrap_or_default();
         let around = create::Surroundings {
@@ -198,9 +198,16 @@ impl<'a> Up<'a> {
     }
 
     /// The nameless volumes of the containers it replaces, as (target, name): what the program has stored there goes on.
-    async fn inherited(&self, service: &Service, image: &str, old: &[Found]) -> Result<Vec<(String, String)>, Refusal> {
+    async fn inherited(
+        &self,
+        service: &Service,
+        image: &str,
+        number: u32,
+        old: &[Found],
+    ) -> Result<Vec<(String, String)>, Refusal> {
         let mut inherited: Vec<(String, String)> = Vec::new();
-        if old.is_empty() {
+        let vanished = self.volumes.get(&(service.name.clone(), number)).map(Vec::as_slice).unwrap_or_default();
+        if old.is_empty() && vanished.is_empty() {
             return Ok(inherited);
         }
         let mut wanted: BTreeSet<String> = volumes::nameless(service).cloned().collect();
@@ -214,6 +221,12 @@ impl<'a> Up<'a> {
                 if wanted.contains(&target) && !known {
                     inherited.push((target, name));
                 }
+            }
+        }
+        for (target, name) in vanished {
+            let known = inherited.iter().any(|(known, _)| known == target);
+            if wanted.contains(target) && !known && self.engine.volume(name).await?.is_some() {
+                inherited.push((target.clone(), name.clone()));
             }
         }
         Ok(inherited)

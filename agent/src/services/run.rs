@@ -129,7 +129,8 @@ impl<'a> Up<'a> {
         Ok(Standing::Open(id))
     }
 
-    /// Starts a container of an earlier run; where that fails (its network is gone, its store damaged) makes it anew, once.
+    /// Starts a container of an earlier run; where that fails (its network is gone, its store damaged) makes it anew, once. One that never
+    /// came up is not made anew for that: the next would not come up either.
     async fn start_again(
         &self,
         job: &Job<'a>,
@@ -140,7 +141,9 @@ impl<'a> Up<'a> {
         let said = |refusal: Refusal| self.not_started(job.service, &refusal.why);
         sources::prepare(self.host, job.service).map_err(|why| self.not_started(job.service, &why))?;
         let name = job.service.container_numbered(&self.project.name, slot.number);
+        let mut failed_before = false;
         if found.is_new() {
+            failed_before = self.has_failed(found).await;
             let names = &course.names;
             let seat = create::Seat { project: self.project, number: slot.number, name: &name, names };
             self.furnish_found(job, found, &seat).await.map_err(said)?;
@@ -148,6 +151,9 @@ impl<'a> Up<'a> {
         let Err(refusal) = self.engine.start(&found.id).await else {
             return Ok(found.id.clone());
         };
+        if failed_before {
+            return Err(said(refusal));
+        }
         tracing::warn!(service = job.service.name, why = refusal.why, "starting; it is made anew");
         let aside = format!("{}_{name}", found.id.get(..12).unwrap_or_default());
         self.engine.rename(&found.id, &aside).await.map_err(said)?;
@@ -158,6 +164,13 @@ impl<'a> Up<'a> {
         self.engine.remove(&found.id).await.map_err(said)?;
         self.engine.start(&id).await.map_err(said)?;
         Ok(id)
+    }
+
+    /// Whether the engine tried to start a container that never ran.
+    async fn has_failed(&self, found: &Found) -> bool {
+        let container = self.engine.container(&found.id).await.ok().flatten();
+        let state = container.and_then(|container| container.state).unwrap_or_default();
+        state.error.is_some_and(|error| !error.is_empty()) || state.exit_code.is_some_and(|code| code != 0)
     }
 
     async fn settle(

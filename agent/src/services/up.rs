@@ -15,7 +15,7 @@ use super::progress::Board;
 use super::references::{self, Ids};
 use super::run::Course;
 use super::slots::{self, Slot, Step};
-use super::{ServiceState, digest, fail, labels};
+use super::{ServiceState, Volumes, digest, fail, labels};
 use crate::engine::{Engine, Refusal};
 use crate::host::Host;
 use crate::images::Loaded;
@@ -28,6 +28,7 @@ pub(super) struct Up<'a> {
     pub host: &'a Host,
     pub project: &'a Project,
     pub images: &'a Loaded,
+    pub volumes: &'a Volumes,
     pub report: &'a Reporter,
     pub deadline: Instant,
     pub limit: Duration,
@@ -69,7 +70,8 @@ impl<'a> Up<'a> {
             by_service.entry(found.service.clone()).or_default().push(found);
         }
         let mut jobs = Vec::new();
-        for service in references::order(&self.project.services) {
+        let dormant = |service: &&Service| self.project.dormant.contains(&service.name);
+        for service in references::order(&self.project.services).into_iter().filter(|service| !dormant(service)) {
             let found = by_service.remove(&service.name).unwrap_or_default();
             let job = self.job(service, found, &networks, &jobs).await;
             jobs.push(job);

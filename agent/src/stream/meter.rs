@@ -7,22 +7,28 @@ use crate::report::Reporter;
 /// Bytes between two tellings.
 const STRIDE: u64 = 1 << 20;
 
-/// A reader that advances the report by what passes: at most once a MiB, and at its end.
+/// What has passed, told at most once a MiB and at its end: each telling wakes all that follow the report, which costs more than a small
+/// file does.
 #[derive(Debug)]
-pub struct Meter<R> {
-    inner: R,
+pub struct Tally {
     report: Reporter,
     untold: u64,
 }
 
-impl<R: Read> Meter<R> {
-    /// Tells `report` of what is read from `inner`.
-    pub fn new(inner: R, report: &Reporter) -> Self {
-        Meter { inner, report: report.clone(), untold: 0 }
+impl Tally {
+    /// Nothing has passed yet.
+    pub fn new(report: &Reporter) -> Self {
+        Tally { report: report.clone(), untold: 0 }
     }
-}
 
-impl<R> Meter<R> {
+    /// That many bytes more.
+    pub fn add(&mut self, bytes: u64) {
+        self.untold += bytes;
+        if self.untold >= STRIDE {
+            self.tell();
+        }
+    }
+
     fn tell(&mut self) {
         if self.untold > 0 {
             self.report.advance(std::mem::take(&mut self.untold));
@@ -30,20 +36,34 @@ impl<R> Meter<R> {
     }
 }
 
-impl<R: Read> Read for Meter<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.untold += read as u64;
-        if self.untold >= STRIDE || read == 0 {
-            self.tell();
-        }
-        Ok(read)
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 
-impl<R> Drop for Meter<R> {
-    fn drop(&mut self) {
-        self.tell();
+/// A reader that advances the report by what passes.
+#[derive(Debug)]
+pub struct Meter<R> {
+    inner: R,
+    passed: Tally,
+}
+
+impl<R: Read> Meter<R> {
+    /// Tells `report` of what is read from `inner`.
+    pub fn new(inner: R, report: &Reporter) -> Self {
+        Meter { inner, passed: Tally::new(report) }
+    }
+}
+
+impl<R: Read> Read for Meter<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        match read {
+            0 => self.passed.tell(),
+            read => self.passed.add(read as u64),
+        }
+        Ok(read)
     }
 }
 

@@ -13,6 +13,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat};
 
 use super::beneath::{Beneath, split};
+use super::meter::Tally;
 use crate::report::Reporter;
 
 /// Bytes a write carries.
@@ -69,7 +70,7 @@ pub struct Tree<'a> {
     /// The folder of the last member: members of one folder mostly follow one another.
     open: Option<(PathBuf, OwnedFd)>,
     room: Room,
-    told: &'a Reporter,
+    passed: Tally,
     note: &'a mut dyn FnMut(Member) -> io::Result<()>,
     buffer: Vec<u8>,
     bytes: u64,
@@ -81,14 +82,14 @@ impl<'a> Tree<'a> {
     pub fn new(
         folder: &Path,
         room: Room,
-        told: &'a Reporter,
+        told: &Reporter,
         note: &'a mut dyn FnMut(Member) -> io::Result<()>,
     ) -> io::Result<Tree<'a>> {
         Ok(Tree {
             root: Beneath::strict(folder)?,
             open: None,
             room,
-            told,
+            passed: Tally::new(told),
             note,
             buffer: vec![0; BUFFER],
             bytes: 0,
@@ -185,7 +186,7 @@ impl<'a> Tree<'a> {
             self.room.take(read as u64, 0)?;
             file.write_all(self.buffer.get(..read).unwrap_or_default())?;
             written += read as u64;
-            self.told.advance(read as u64);
+            self.passed.add(read as u64);
         }
         self.bytes += written;
         Ok(written)

@@ -21,6 +21,8 @@ use crate::other_release::{Programs, Release};
 use crate::tool::{self, Doing, Failure, Outcome, text};
 
 const MIB: u64 = 1 << 20;
+/// What a Pi of 1 GB says of its memory, with the engine running.
+const MEMORY: &str = "MemTotal:         948304 kB\nMemAvailable:     655360 kB\n";
 /// How often status and counters are looked at.
 const LOOK: Duration = Duration::from_millis(4);
 /// Longest that an engine may take to answer.
@@ -67,6 +69,8 @@ pub struct Told {
     pub peak: u64,
     /// From start to end.
     pub wall: Duration,
+    /// Its log.
+    pub said: String,
 }
 
 impl Told {
@@ -142,6 +146,9 @@ impl Bed {
             let name = to.join(file.file_name().unwrap_or_default());
             fs::hard_link(file, &name).doing(name.display())?;
         }
+        let memory = library.root.join("proc/meminfo");
+        fs::create_dir_all(library.root.join("proc")).doing(memory.display())?;
+        fs::write(&memory, MEMORY).doing(memory.display())?;
         let yaml = library.boot.join("offspot.yaml");
         fs::write(&yaml, settings).doing(yaml.display())?;
         let (boot, root, data) = (96 * MIB, 40 * MIB, size.next_multiple_of(MIB) + 64 * MIB);
@@ -262,7 +269,7 @@ impl Session<'_> {
         if !status.success() {
             return Err(Failure::new(format!("the agent ended with {status}:\n{said}")));
         }
-        Ok(looks.end(self.card.traffic()?, &status_file(&self.root())))
+        Ok(Told { said, ..looks.end(self.card.traffic()?, &status_file(&self.root())) })
     }
 }
 
@@ -332,6 +339,6 @@ impl Looks {
             let began = late + time(&step["start_ms"]);
             Step { name, began, lasted: end.saturating_sub(began), went: self.by(end) - self.by(began) }
         });
-        Told { phases: phases.collect(), peak: self.peak, wall }
+        Told { phases: phases.collect(), peak: self.peak, wall, said: String::new() }
     }
 }

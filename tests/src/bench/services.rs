@@ -11,6 +11,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::bed::{Bed, Session};
 use super::results::{Row, ratio, seconds};
@@ -32,7 +33,15 @@ struct Sample {
     whole: Duration,
 }
 
-/// Measures all three in turn.
+#[derive(Debug, Default)]
+struct Samples {
+    alone: Vec<Sample>,
+    at_once: Vec<Sample>,
+    peer: Vec<Sample>,
+    ours: Vec<Sample>,
+}
+
+/// Measures all of them in turn.
 pub fn measure(bed: &Bed, rounds: usize, quick: bool) -> Outcome<Vec<Row>> {
     let tarball = bed.folder().join("home.tar");
     home()?.write(File::create(&tarball).doing(tarball.display())?)?;
@@ -40,23 +49,26 @@ pub fn measure(bed: &Bed, rounds: usize, quick: bool) -> Outcome<Vec<Row>> {
     let session = bed.power_on()?;
     session.open_engine()?;
     session.agent(&[])?;
-    let (mut peers, mut our, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+    let all = usize::from(COUNT);
+    let mut taken = Samples::default();
     // The first containers after the engine's start take longer than all later ones: they are nobody's.
-    by_hand(&session)?;
+    by_hand(&session, 1)?;
     for _ in 0..rounds {
-        alone.push(by_hand(&session)?);
-        peers.push(peer(&session)?);
-        our.push(ours(&session)?);
+        taken.alone.push(by_hand(&session, 1)?);
+        taken.at_once.push(by_hand(&session, all)?);
+        taken.peer.push(peer(&session)?);
+        taken.ours.push(ours(&session)?);
         if !quick {
-            our.push(ours(&session)?);
-            peers.push(peer(&session)?);
-            alone.push(by_hand(&session)?);
+            taken.ours.push(ours(&session)?);
+            taken.peer.push(peer(&session)?);
+            taken.at_once.push(by_hand(&session, all)?);
+            taken.alone.push(by_hand(&session, 1)?);
         }
     }
-    Ok(rows(&median(&peers), &median(&our), &median(&alone)))
+    Ok(rows(&median(&taken.peer), &median(&taken.ours), &median(&taken.alone), &median(&taken.at_once)))
 }
 
-fn rows(peer: &Sample, ours: &Sample, alone: &Sample) -> Vec<Row> {
+fn rows(peer: &Sample, ours: &Sample, alone: &Sample, at_once: &Sample) -> Vec<Row> {
     let part = |one: Duration, other: Duration| one.as_secs_f64() / other.as_secs_f64();
     let (work, process, engine) =
         (part(ours.work, peer.work), part(ours.process, peer.process), part(ours.work, alone.work));
@@ -70,6 +82,10 @@ fn rows(peer: &Sample, ours: &Sample, alone: &Sample) -> Vec<Row> {
         Row::new(9, "last started / engine's own time, each made and started alone")
             .at_most(1.05, engine)
             .say(&format!("{} ({})", ratio(part(peer.work, alone.work)), seconds(alone.work)), &ratio(engine)),
+        Row::new(9, "last started / the engine's time with bare calls, all at once").say(
+            &format!("{} ({})", ratio(part(peer.work, at_once.work)), seconds(at_once.work)),
+            &ratio(part(ours.work, at_once.work)),
+        ),
         Row::new(9, "end of the process (ours waits until they have run for two seconds)")
             .say(&seconds(peer.whole), &seconds(ours.whole)),
     ]
@@ -134,42 +150,54 @@ fn remove_all(session: &Session<'_>) -> Outcome<()> {
     session.docker(&["network", "prune", "--force"]).map(drop)
 }
 
-/// One network, and each container made and started before the next: the sum of what the engine needs.
-fn by_hand(session: &Session<'_>) -> Outcome<Sample> {
+/// One network, then containers made and started by bare calls, so many at a time: what the engine itself needs.
+fn by_hand(session: &Session<'_>, at_a_time: usize) -> Outcome<Sample> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing("runtime")?;
-    let took = runtime.block_on(make_each(session)).doing("containers by hand")?;
+    let socket = session.socket();
+    let docker = Docker::connect_with_unix(&socket.to_string_lossy(), 120, bollard::API_DEFAULT_VERSION);
+    let took = runtime.block_on(make_all(docker.doing("the engine")?, at_a_time))?;
     remove_all(session)?;
-    eprintln!("  each alone: {:.2} s", took.as_secs_f64());
+    eprintln!("  by hand, {at_a_time} at a time: {:.2} s", took.as_secs_f64());
     Ok(Sample { work: took, process: took, whole: took })
 }
 
-async fn make_each(session: &Session<'_>) -> Result<Duration, bollard::errors::Error> {
-    let socket = session.socket();
-    let docker = Docker::connect_with_unix(&socket.to_string_lossy(), 120, bollard::API_DEFAULT_VERSION)?;
+async fn make_all(docker: Docker, at_a_time: usize) -> Outcome<Duration> {
     let begun = Instant::now();
-    docker.create_network(NetworkCreateRequest { name: "hand".into(), ..Default::default() }).await?;
-    for number in 1..=COUNT {
-        let name = format!("hand-{number}");
-        let port = PortBinding { host_ip: None, host_port: Some((18_080 + number).to_string()) };
-        let body = ContainerCreateBody {
-            image: Some(HOME.into()),
-            env: Some(vec![format!("NUMBER={number}")]),
-            exposed_ports: Some(vec!["80/tcp".into()]),
-            host_config: Some(HostConfig {
-                network_mode: Some("hand".into()),
-                port_bindings: Some(HashMap::from([("80/tcp".into(), Some(vec![port]))])),
-                ..Default::default()
-            }),
-            networking_config: Some(NetworkingConfig {
-                endpoints_config: Some(HashMap::from([("hand".into(), EndpointSettings::default())])),
-            }),
-            ..Default::default()
-        };
-        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        docker.create_container(Some(options), body).await?;
-        docker.start_container(&name, None::<StartContainerOptions>).await?;
+    let network = NetworkCreateRequest { name: "hand".into(), ..Default::default() };
+    docker.create_network(network).await.doing("a network by hand")?;
+    let (mut under_way, mut numbers) = (JoinSet::new(), 1..=COUNT);
+    loop {
+        while under_way.len() < at_a_time {
+            let Some(number) = numbers.next() else { break };
+            under_way.spawn(make(docker.clone(), number));
+        }
+        match under_way.join_next().await {
+            Some(made) => made.doing("a container by hand")?.doing("a container by hand")?,
+            None => return Ok(begun.elapsed()),
+        }
     }
-    Ok(begun.elapsed())
+}
+
+async fn make(docker: Docker, number: u16) -> Result<(), bollard::errors::Error> {
+    let name = format!("hand-{number}");
+    let port = PortBinding { host_ip: None, host_port: Some((18_080 + number).to_string()) };
+    let body = ContainerCreateBody {
+        image: Some(HOME.into()),
+        env: Some(vec![format!("NUMBER={number}")]),
+        exposed_ports: Some(vec!["80/tcp".into()]),
+        host_config: Some(HostConfig {
+            network_mode: Some("hand".into()),
+            port_bindings: Some(HashMap::from([("80/tcp".into(), Some(vec![port]))])),
+            ..Default::default()
+        }),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([("hand".into(), EndpointSettings::default())])),
+        }),
+        ..Default::default()
+    };
+    let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+    docker.create_container(Some(options), body).await?;
+    docker.start_container(&name, None::<StartContainerOptions>).await
 }
 
 fn median(samples: &[Sample]) -> Sample {

@@ -1,5 +1,7 @@
 //! A service on top of the one that it extends: two mappings as one, by the rules of the compose specification. Pure.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::Position;
 use crate::node::{Node, Value};
 
@@ -53,9 +55,10 @@ pub(super) fn service(lower: &Node, upper: &Node) -> Result<Node, Conflict> {
 
 fn mappings(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict> {
     let mut entries = lower.as_mapping().unwrap_or_default().to_vec();
+    let places = places(lower);
     for (key, value) in upper.as_mapping().unwrap_or_default() {
         let name = key.key_text();
-        match entries.iter_mut().find(|(known, _)| known.key_text() == name) {
+        match places.get(name).map(|place| &mut entries[*place]) {
             None => entries.push((key.clone(), value.clone())),
             Some(entry) => *entry = (key.clone(), one(&entry.1, value, path, name)?),
         }
@@ -63,9 +66,17 @@ fn mappings(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict>
     Ok(Node { value: Value::Mapping(entries), at: upper.at })
 }
 
+/// Where each key stands.
+fn places(node: &Node) -> HashMap<&str, usize> {
+    let entries = node.as_mapping().unwrap_or_default();
+    entries.iter().enumerate().map(|(place, (key, _))| (key.key_text(), place)).collect()
+}
+
 fn one(lower: &Node, upper: &Node, path: &[&str], key: &str) -> Result<Node, Conflict> {
     let rule = rule(path, key);
-    if matches!(rule, Rule::Replace) || key.starts_with("x-") {
+    // A variable without value stands over one with.
+    let of_names = path.last().is_some_and(|above| matches!(self::rule(&path[..path.len() - 1], above), Rule::Names));
+    if matches!(rule, Rule::Replace) || of_names || key.starts_with("x-") {
         return Ok(upper.clone());
     }
     // A key without value is an absent key, on either side.
@@ -76,9 +87,18 @@ fn one(lower: &Node, upper: &Node, path: &[&str], key: &str) -> Result<Node, Con
     match rule {
         Rule::Names => mappings(&named(lower), &named(upper), &inner),
         Rule::Texts => Ok(joined(&listed(lower), &listed(upper))),
-        Rule::Hosts => Ok(joined(&hosts(lower), &hosts(upper))),
+        Rule::Hosts => {
+            let (lower, upper) = (hosts(lower), hosts(upper));
+            let known: HashSet<&str> = lower.as_sequence().unwrap_or_default().iter().map(Node::key_text).collect();
+            let fresh = upper.as_sequence().unwrap_or_default().iter();
+            let fresh = fresh.filter(|item| !known.contains(item.key_text())).cloned();
+            let fresh = Node { value: Value::Sequence(fresh.collect()), at: upper.at };
+            Ok(joined(&lower, &fresh))
+        }
         Rule::Keys => mappings(&keyed(lower, key), &keyed(upper, key), &inner),
-        Rule::Driver if driver(lower) != driver(upper) => Ok(upper.clone()),
+        Rule::Driver if driver(lower).zip(driver(upper)).is_some_and(|(lower, upper)| lower != upper) => {
+            Ok(upper.clone())
+        }
         Rule::Limits => limits(lower, upper, &inner),
         _ => by_shape(lower, upper, &inner),
     }
@@ -98,8 +118,9 @@ fn by_shape(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict>
 
 fn limits(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict> {
     let mut entries = lower.as_mapping().unwrap_or_default().to_vec();
+    let places = places(lower);
     for (key, value) in upper.as_mapping().unwrap_or_default() {
-        match entries.iter_mut().find(|(known, _)| known.key_text() == key.key_text()) {
+        match places.get(key.key_text()).map(|place| &mut entries[*place]) {
             None => entries.push((key.clone(), value.clone())),
             Some((_, known)) if known.as_mapping().is_some() && value.as_mapping().is_some() => {
                 *known = mappings(known, value, path)?;
@@ -110,7 +131,7 @@ fn limits(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict> {
     Ok(Node { value: Value::Mapping(entries), at: upper.at })
 }
 
-/// None where it is not said: then options belong together.
+/// None where it is not said: then the options of both belong together.
 fn driver(node: &Node) -> Option<&str> {
     node.get("driver").and_then(Node::as_text)
 }
@@ -145,7 +166,7 @@ fn named(node: &Node) -> Node {
         (text_at(name, item.at), value)
     };
     let mut entries: Vec<(Node, Node)> = Vec::with_capacity(items.len());
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for (key, value) in items.iter().map(entry) {
         match places.get(key.key_text()) {
             Some(place) => {
@@ -161,17 +182,27 @@ fn named(node: &Node) -> Node {
     Node { value: Value::Mapping(entries), at: node.at }
 }
 
-/// `{a: b}` as `[a=b]`.
+/// `{a: b}` and `[a:b]` as `[a=b]`.
 fn hosts(node: &Node) -> Node {
-    let Value::Mapping(entries) = &node.value else {
-        return node.clone();
+    let entry = |host: &str, address: &str, at: Position| text_at(&format!("{host}={address}"), at);
+    let items = match &node.value {
+        Value::Mapping(entries) => entries
+            .iter()
+            .flat_map(|(host, addresses)| {
+                let addresses = listed(addresses);
+                let one = |address: &Node| entry(host.key_text(), address.key_text(), address.at);
+                addresses.as_sequence().unwrap_or_default().iter().map(one).collect::<Vec<_>>()
+            })
+            .collect(),
+        Value::Sequence(items) => items
+            .iter()
+            .map(|item| match item.key_text().split_once('=').or(item.key_text().split_once(':')) {
+                Some((host, address)) => entry(host, address, item.at),
+                None => item.clone(),
+            })
+            .collect(),
+        Value::Scalar(_) => return node.clone(),
     };
-    let mut items = Vec::new();
-    for (host, addresses) in entries {
-        let addresses = listed(addresses);
-        let one = |address: &Node| text_at(&format!("{}={}", host.key_text(), address.key_text()), address.at);
-        items.extend(addresses.as_sequence().unwrap_or_default().iter().map(one));
-    }
     Node { value: Value::Sequence(items), at: node.at }
 }
 

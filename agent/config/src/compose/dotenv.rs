@@ -22,7 +22,7 @@ pub fn read(text: &str) -> Result<Vec<Variable>, BadLine> {
     read_after(text, &BTreeMap::new())
 }
 
-/// As [`read`], where values are filled from `known` too: what files named before this one have set.
+/// As [`read`], where values are filled first from `known`: what files named before this one have set.
 pub fn read_after(text: &str, known: &BTreeMap<String, String>) -> Result<Vec<Variable>, BadLine> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reading = Reading { text, at: 0, counted: (0, 1), found: Found::default() };
@@ -119,7 +119,7 @@ impl<'t> Reading<'t> {
         let filled = match value {
             Value::Literal(text) => text,
             Value::Template(text) => {
-                let lookup = |name: &str| self.found.value(name).or_else(|| known.get(name).cloned());
+                let lookup = |name: &str| known.get(name).cloned().or_else(|| self.found.value(name));
                 let filled = template::fill(&text, &lookup);
                 filled.map_err(|invalid| self.wrong(start, invalid.reason))?.text
             }

@@ -1,12 +1,13 @@
 //! Services as they are meant: variables replaced, and each on top of the one that it extends.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use super::combine;
 use super::place::Place;
 use super::template;
 use crate::node::{Node, Scalar, Value};
-use crate::{Position, Severity, code, path};
+use crate::{Finding, Position, Severity, code, path};
 
 /// Most values of all services that extend others, together.
 const MOST_VALUES: usize = 400_000;
@@ -18,21 +19,23 @@ const LONGEST: usize = 100;
 pub(super) struct Services<'a> {
     given: HashMap<&'a str, &'a Place<'a>>,
     project: String,
-    made: HashMap<String, Made>,
+    made: HashMap<String, Rc<Made>>,
+    /// What was found while the variables of each were replaced.
+    noted: HashMap<String, Vec<Finding>>,
     left: usize,
 }
 
 /// A service with all that it extends.
-#[derive(Clone)]
-struct Made {
-    node: Node,
-    chain: Vec<String>,
+pub(super) struct Made {
+    pub node: Node,
+    /// The names of those that it extends.
+    pub chain: Vec<String>,
 }
 
 impl<'a> Services<'a> {
     pub fn new(entries: &'a [(String, Place<'a>)], project: &str) -> Self {
         let given = entries.iter().map(|(name, place)| (name.as_str(), place)).collect();
-        Services { given, project: project.to_owned(), made: HashMap::new(), left: MOST_VALUES }
+        Services { given, project: project.to_owned(), made: HashMap::new(), noted: HashMap::new(), left: MOST_VALUES }
     }
 
     /// The names of the services that this one, already made, extends.
@@ -40,62 +43,82 @@ impl<'a> Services<'a> {
         self.made.get(name).map_or(&[], |made| &made.chain)
     }
 
-    /// The whole of a service; what is wrong is noted at its place. None: it extends what is not there, or itself.
-    pub fn make(&mut self, name: &str) -> Option<Node> {
-        let place = *self.given.get(name)?;
-        let mut names = vec![name.to_owned()];
-        let mut seen: HashSet<String> = names.iter().cloned().collect();
-        // Down to one that is made already, or extends none.
-        let mut stack = vec![(place, filled(place, &self.project))];
-        let mut lower: Option<Made> = None;
-        while let Some((above, node)) = stack.last() {
-            let (above, at) = (*above, place.node.at);
-            let Some(base) = base(above, node, place)? else { break };
-            let Some(next) = self.given.get(base.as_str()) else {
-                return refused(place, at, &format!("it extends {base}, and there is no such service"));
-            };
-            if !seen.insert(base.clone()) || names.len() > LONGEST {
-                return refused(place, at, &format!("it extends {base}, which leads back to it or on without end"));
-            }
-            if let Some(made) = self.made.get(&base) {
-                names.push(base);
-                lower = Some(made.clone());
-                break;
-            }
-            let below = filled(next, &self.project);
-            names.push(base);
-            stack.push((next, below));
-        }
-        self.pile(place, stack, names, lower)
+    /// What was found in the service itself, whoever asked for it first; given once.
+    pub fn noted(&mut self, name: &str) -> Vec<Finding> {
+        self.noted.remove(name).unwrap_or_default()
     }
 
-    /// Puts the services of the stack, the last one first, on each other.
+    fn filled(&mut self, name: &str, place: &Place<'_>) -> Node {
+        let before = place.notes.take();
+        let node = filled(place, &self.project);
+        self.noted.insert(name.to_owned(), place.notes.take());
+        place.notes.put(before);
+        node
+    }
+
+    /// The whole of a service; what is wrong is noted at its place, but for what [`Services::noted`] gives. None: it extends what is not
+    /// there, or itself.
+    pub fn make(&mut self, name: &str) -> Option<Rc<Made>> {
+        let place = *self.given.get(name)?;
+        if let Some(made) = self.made.get(name) {
+            return Some(Rc::clone(made));
+        }
+        let mut seen: HashSet<String> = HashSet::from([name.to_owned()]);
+        // Down to one that is made already, or extends none.
+        let mut stack = vec![(name.to_owned(), self.filled(name, place))];
+        let mut lower = None;
+        while let Some((above, node)) = stack.last() {
+            let at = place.node.at;
+            let given = *self.given.get(above.as_str())?;
+            let Some(base) = base(given, node, place)? else { break };
+            let Some(next) = self.given.get(base.as_str()).copied() else {
+                return refused(place, at, &format!("it extends {base}, and there is no such service"));
+            };
+            if !seen.insert(base.clone()) || stack.len() > LONGEST {
+                return refused(place, at, &format!("it extends {base}, which leads back to it or on without end"));
+            }
+            lower = self.made.get(&base).map(|made| (base.clone(), Rc::clone(made)));
+            if lower.is_some() {
+                break;
+            }
+            let node = self.filled(&base, next);
+            stack.push((base, node));
+        }
+        self.pile(place, stack, lower)
+    }
+
+    /// Puts the services of the stack, the last one first, on each other and on the lower one.
     fn pile(
         &mut self,
         place: &Place<'_>,
-        mut stack: Vec<(&Place<'_>, Node)>,
-        names: Vec<String>,
-        lower: Option<Made>,
-    ) -> Option<Node> {
-        let mut whole = match lower {
-            Some(made) => made,
-            None => Made { node: stack.pop()?.1, chain: Vec::new() },
-        };
-        let mut at = names.len() - 1;
-        while let Some((_, upper)) = stack.pop() {
-            match combine::service(&whole.node, &upper) {
-                Ok(node) => whole.node = without_extends(node),
-                Err(conflict) => return refused(place, conflict.at, &conflict.message),
+        mut stack: Vec<(String, Node)>,
+        lower: Option<(String, Rc<Made>)>,
+    ) -> Option<Rc<Made>> {
+        let (mut below, mut whole) = match lower {
+            Some(lower) => lower,
+            None => {
+                let (name, node) = stack.pop()?;
+                let made = Rc::new(Made { node, chain: Vec::new() });
+                self.made.insert(name.clone(), Rc::clone(&made));
+                (name, made)
             }
-            whole.chain.push(names[at].clone());
-            at -= 1;
-            self.left = match self.left.checked_sub(size(&whole.node)) {
+        };
+        while let Some((name, upper)) = stack.pop() {
+            let size = size(&whole.node) + size(&upper);
+            self.left = match self.left.checked_sub(size) {
                 Some(left) => left,
                 None => return refused(place, place.node.at, "what services extend makes the file too large"),
             };
+            let node = match combine::service(&whole.node, &upper) {
+                Ok(node) => without_extends(node),
+                Err(conflict) => return refused(place, conflict.at, &conflict.message),
+            };
+            let mut chain = whole.chain.clone();
+            chain.push(std::mem::replace(&mut below, name.clone()));
+            whole = Rc::new(Made { node, chain });
+            self.made.insert(name, Rc::clone(&whole));
         }
-        self.made.insert(names[0].clone(), whole.clone());
-        Some(whole.node)
+        Some(whole)
     }
 }
 
@@ -163,8 +186,9 @@ fn fill(place: &Place<'_>, scalar: &Scalar, project: &str) -> Scalar {
     let lookup = |name: &str| (name == "COMPOSE_PROJECT_NAME").then(|| project.to_owned());
     match template::fill(&scalar.text, &lookup) {
         Ok(filled) => {
-            for name in filled.unset.iter().take(1) {
-                let message = format!("the variable {name} is not set on a box, and is empty");
+            if !filled.unset.is_empty() {
+                let names = filled.unset.join(", ");
+                let message = format!("nothing sets {names} on a box: it is empty");
                 place.warn(code::COMPOSE_VARIABLE, message, "write its value, or $$ for a dollar sign");
             }
             let plain = scalar.plain && filled.text == scalar.text;

@@ -1,12 +1,13 @@
 //! `healthcheck` of a service.
 
+use super::keys;
 use super::model::Health;
 use super::place::Place;
 use super::words;
 
 /// The whole mapping; an empty one leaves the image's check as it is.
 pub(super) fn read(place: &Place<'_>) -> Option<Health> {
-    let mut health = Health::default();
+    let (mut health, mut disabled) = (Health::default(), false);
     let time = |value: &Place<'_>| value.parsed(words::nanoseconds, "must be a time such as 30s or 1m30s");
     for (name, value) in place.entries() {
         match name.as_str() {
@@ -17,13 +18,12 @@ pub(super) fn read(place: &Place<'_>) -> Option<Health> {
             "start_period" => health.start_period = time(&value),
             "start_interval" => health.start_interval = time(&value),
             "retries" => health.retries = value.number(),
-            "disable" => {
-                if value.flag() == Some(true) {
-                    health.test = Some(vec!["NONE".to_owned()]);
-                }
-            }
-            _ => value.refuse_known(format!("{name} of a healthcheck is not honoured")),
+            "disable" => disabled = value.flag() == Some(true),
+            _ => keys::unknown(&name, &value),
         }
+    }
+    if disabled {
+        health.test = Some(vec!["NONE".to_owned()]);
     }
     (health != Health::default()).then_some(health)
 }

@@ -134,7 +134,8 @@ struct Long {
 }
 
 fn long(place: &Place<'_>) -> Option<Mount> {
-    let mut given = Long::default();
+    // Newer compose makes a missing folder unless told otherwise; older made it only where told.
+    let mut given = Long { create: true, ..Long::default() };
     for (name, value) in place.entries() {
         match name.as_str() {
             _ if value.is_null() => {}
@@ -187,8 +188,7 @@ fn bind_options(place: &Place<'_>, given: &mut Long) {
     for (name, value) in place.entries() {
         match name.as_str() {
             _ if value.is_null() => {}
-            // Compose makes a missing folder only where the long form asks for it.
-            "create_host_path" => given.create = value.flag().unwrap_or_default(),
+            "create_host_path" => given.create = value.flag().unwrap_or(true),
             "selinux" => {}
             "propagation" => {
                 let known = |text: &str| is_propagation(text).then(|| text.to_owned());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::model::{Joined, Network, Subnet, Volume, Wiring};
 use super::place::Place;
 use super::{keys, limits};
+use crate::code;
 
 /// A network that nothing is said about.
 pub(super) fn named(project: &str, key: &str) -> Network {
@@ -19,7 +20,11 @@ pub(super) fn network(project: &str, key: &str, place: &Place<'_>) -> Network {
             _ if value.is_null() => {}
             "external" => {
                 if let Some(name) = external(key, &value) {
-                    (network.external, network.name) = (true, name);
+                    network.external = true;
+                    // `name` says it wherever it stands.
+                    if !place.entries().iter().any(|(key, value)| key == "name" && !value.is_null()) {
+                        network.name = name;
+                    }
                 }
             }
             "name" => network.name = value.text().unwrap_or_default(),
@@ -61,7 +66,11 @@ fn ipam(place: &Place<'_>, network: &mut Network) {
             _ if value.is_null() => {}
             "driver" => network.ipam_driver = value.text(),
             "config" => network.subnets = value.items().iter().map(subnet).collect(),
-            "options" => network.ipam_options = value.filled(),
+            "options" => value.warn(
+                code::COMPOSE_IGNORED,
+                "options of ipam are ignored, as compose ignores them",
+                "leave them out",
+            ),
             _ => unhonoured(&value, &name, "ipam", &[]),
         }
     }
@@ -89,7 +98,11 @@ pub(super) fn volume(project: &str, key: &str, place: &Place<'_>) -> Volume {
             _ if value.is_null() => {}
             "external" => {
                 if let Some(name) = external(key, &value) {
-                    (volume.external, volume.name) = (true, name);
+                    volume.external = true;
+                    // `name` says it wherever it stands.
+                    if !place.entries().iter().any(|(key, value)| key == "name" && !value.is_null()) {
+                        volume.name = name;
+                    }
                 }
             }
             "name" => volume.name = value.text().unwrap_or_default(),

@@ -156,8 +156,8 @@ impl<'a> Reader<'a> {
                 place.refuse(format!("there are more than {MOST} services"));
             }
             let node = if i < MOST { whole.make(name) } else { None };
-            let noted = self.notes.take();
-            if node.as_ref().is_some_and(sleeps) {
+            let noted = [whole.noted(name), self.notes.take()].concat();
+            if node.as_ref().is_some_and(|made| sleeps(&made.node)) {
                 self.project.dormant.push(name.clone());
             } else {
                 self.names.insert(name.clone());
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         }
         for (name, place, node, noted) in made {
             self.notes.put(noted);
-            self.service(name, place, node.as_ref());
+            self.service(name, place, node.as_ref().map(|made| &made.node));
         }
         for name in order::sort(&mut self.project.services) {
             self.circle(&name, entries);
@@ -232,8 +232,9 @@ impl<'a> Reader<'a> {
         if service.depends_on.len() + service.links.len() > MOST {
             return place.refuse(format!("it has more than {MOST} depends_on and links"));
         }
-        for dependency in service.depends_on.iter().filter(|dependency| dependency.required) {
-            if !self.names.contains(&dependency.service) {
+        for dependency in &service.depends_on {
+            let spared = !dependency.required && self.project.dormant.contains(&dependency.service);
+            if !self.names.contains(&dependency.service) && !spared {
                 let message = format!("it depends on {}, and there is no such service", dependency.service);
                 place.refuse(message);
             }

@@ -4,8 +4,8 @@ use super::given::{self, Kind};
 use super::model::{Condition, Dependency, EnvFile, Logging, Restart, Service, VolumesSource, Wiring};
 use super::place::Place;
 use super::{deploy, health, keys, limits, mounts, networks, ports, words};
-use crate::code;
 use crate::rules::content;
+use crate::{Node, code};
 
 /// The service as far as it could be read; whether it may run is for the errors noted to say.
 pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
@@ -58,19 +58,20 @@ fn clashes(place: &Place<'_>, service: &Service, has: &dyn Fn(&str) -> bool) {
 /// What a service uses of another makes it depend on that one.
 fn imply(service: &mut Service) {
     let shared = [&service.isolation.pid, &service.isolation.ipc];
-    let mut others: Vec<String> = service.links.iter().map(|(other, _)| other.clone()).collect();
-    others.extend(shared.into_iter().flatten().filter_map(|mode| Some(mode.strip_prefix("service:")?.to_owned())));
+    let mut others: Vec<(String, bool)> = service.links.iter().map(|(other, _)| (other.clone(), true)).collect();
+    let named = |mode: &String| Some((mode.strip_prefix("service:")?.to_owned(), true));
+    others.extend(shared.into_iter().flatten().filter_map(named));
     if let Wiring::Service(other) = &service.wiring {
-        others.push(other.clone());
+        others.push((other.clone(), true));
     }
     for from in &service.volumes_from {
         if let VolumesSource::Service(other) = &from.source {
-            others.push(other.clone());
+            others.push((other.clone(), false));
         }
     }
-    for other in others {
+    for (other, restart) in others {
         if service.depends_on.iter().all(|known| known.service != other) {
-            service.depends_on.push(Dependency { restart: true, ..started(other) });
+            service.depends_on.push(Dependency { restart, ..started(other) });
         }
     }
 }
@@ -274,6 +275,9 @@ pub(super) fn started(service: String) -> Dependency {
 
 fn dependency(name: &str, place: &Place<'_>) -> Dependency {
     let mut dependency = started(name.to_owned());
+    if place.node.get("condition").is_none_or(Node::is_null) {
+        place.refuse("condition is missing");
+    }
     for (key, value) in place.entries() {
         match key.as_str() {
             "condition" => {

@@ -3,11 +3,14 @@
 /// Deepest nesting of defaults.
 const DEEPEST: usize = 32;
 
+/// Most variables without value that are named.
+const MOST_UNSET: usize = 8;
+
 /// A text with its variables replaced.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Filled {
     pub text: String,
-    /// Variables without value and without default, in their order: empty in the text.
+    /// The first variables without value and without default: empty in the text.
     pub unset: Vec<String>,
 }
 
@@ -74,7 +77,8 @@ impl Filling<'_> {
     fn plain(&mut self, name: &str) {
         match (self.lookup)(name) {
             Some(value) => self.filled.text.push_str(&value),
-            None => self.filled.unset.push(name.to_owned()),
+            None if self.filled.unset.len() < MOST_UNSET => self.filled.unset.push(name.to_owned()),
+            None => {}
         }
     }
 

@@ -83,8 +83,6 @@ impl Splitter {
     fn escape(&mut self, c: char) {
         match (c, self.inside) {
             (_, Inside::Back | Inside::Brackets) => self.word.get_or_insert_default().extend(['\\', c]),
-            ('t', _) => self.push('\t'),
-            ('n', _) => self.push('\n'),
             _ => self.push(c),
         }
     }
@@ -227,7 +225,7 @@ mod tests {
             (r#"/bin/sh -c "kiwix-serve --port 80 /data/*.zim""#, Some("/bin/sh|-c|kiwix-serve --port 80 /data/*.zim")),
             ("a  b\tc\n", Some("a|b|c")),
             (r"a\ b 'c d'e", Some("a b|c de")),
-            (r#""a\"b\n" ''"#, Some("a\"b\n|")),
+            (r#""a\"b\n" ''"#, Some("a\"bn|")),
             ("", Some("")),
             ("echo a && b", Some("echo|a")),
             ("echo 2>x", Some("echo")),

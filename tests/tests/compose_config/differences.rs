@@ -1,0 +1,83 @@
+//! Where our reader and compose differ, and why.
+
+use offspot_tests::other_release::Release;
+
+/// Where the two differ, and shall: the case, the release if it is only one, a part of what is said, the reason.
+pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
+    // Keys.
+    ("image: a, environment: ", None, "theirs refuses", EMPTY),
+    ("something on top of nothing", None, "theirs refuses", EMPTY),
+    ("image: a, pull_policy: every_12h", Some(Release::Trixie), "theirs refuses", NEWER),
+    ("image: a, networks: {n1: {gw_priority: 5}}", Some(Release::Trixie), "gw_priority", NEWER),
+    ("image: a, gpus: all", None, "ours refuses", MEANINGLESS),
+    (
+        "image: a, label_file: /dev/null",
+        None,
+        "ours refuses",
+        "labels are read before the files of the data partition are there",
+    ),
+    (
+        "image: a, post_start: [{command: x}]",
+        None,
+        "ours refuses",
+        "the engine, which restarts containers by itself, knows no hooks",
+    ),
+    ("image: a, credential_spec: {file: x}", None, "ours refuses", MEANINGLESS),
+    ("image: a, deploy: {mode: global}", None, "ours refuses", MEANINGLESS),
+    (
+        "image: a, deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
+        None,
+        "ours refuses",
+        MEANINGLESS,
+    ),
+    ("an external secret", None, "ours refuses", "compose refuses it only when the container is made"),
+    ("a secret of the environment", None, "ours refuses", "the environment is empty"),
+    ("image: a, comand: x", None, "theirs refuses", MENTIONED),
+    ("an unknown top key", None, "theirs refuses", MENTIONED),
+    // Values.
+    (
+        "image: a, ports: ['80:80', {target: 80, published: 80}]",
+        None,
+        "services",
+        "the same port twice is the same port",
+    ),
+    ("image: a, volumes: ['v:/v']", None, "ours refuses", "a name of one letter is no drive of Windows"),
+    ("image: a, volumes: ['~/a:/b']", None, "ours refuses", "no home folder is meant on a box"),
+    (
+        "image: a, secrets: [{source: s, target: x, mode: '0400'}]",
+        Some(Release::Trixie),
+        ".secrets",
+        "a defect: octal digits read as decimal",
+    ),
+    ("image: 'A B'", None, "ours refuses", ENGINE),
+    ("image: a, restart: sometimes", None, "ours refuses", ENGINE),
+    ("image: a, mac_address: x", None, "ours refuses", ENGINE),
+    ("image: a, userns_mode: keep-id", None, "ours refuses", ENGINE),
+    ("image: a, expose: [x]", None, "ours refuses", ENGINE),
+    ("image: a, container_name: 'a b'", Some(Release::Trixie), "ours refuses", ENGINE),
+    ("image: a, scale: -1", Some(Release::Trixie), "ours refuses", "no number of containers is below none"),
+    ("image: a, ports: ['0:80']", None, "ours refuses", "any port is a port without a number"),
+    ("image: a, network_mode: host, ports: ['80:80']", None, "ours refuses", "the ports would not be published"),
+    ("image: a, environment: {A: 2001-01-01}", Some(Release::Trixie), "environment", DATE),
+    ("image: a, environment: {A: 2001-01-01}", Some(Release::Sid), "theirs refuses", DATE),
+    ("image: a, user: 1000", None, "theirs refuses", KINDS),
+    ("image: a, hostname: 5", None, "theirs refuses", KINDS),
+    ("image: a, restart: false", None, "theirs refuses", "writers of YAML 1.1 turn an unquoted no into it"),
+    // Files.
+    ("anchors and merge keys", None, "theirs refuses", "two merge keys of one mapping say nothing unclear"),
+    ("a template nobody reads", None, "theirs refuses", "what nobody reads costs no service"),
+    // Files of variables.
+    ("FOO", None, "environment", "a name at the end of the file is a name too"),
+    ("=1\n", None, "ours refuses", "a variable needs a name: the engine refuses it"),
+    ("A=\nB\n= 3\n", None, "ours refuses", "a variable needs a name: the engine refuses it"),
+    ("a name of both", Some(Release::Sid), "environment.B", "the card's compose looks into the files before first"),
+    ("in other order", Some(Release::Sid), "environment.C", "the card's compose does not look into environment"),
+];
+
+const EMPTY: &str = "a key without value is an absent key, as everywhere in the settings";
+const NEWER: &str = "this release does not know it yet";
+const MEANINGLESS: &str = "it has no meaning on a box, and is not dropped in silence";
+const MENTIONED: &str = "unknown keys are mentioned, and cost nothing";
+const ENGINE: &str = "the engine refuses it later";
+const DATE: &str = "a date is the text that was written";
+const KINDS: &str = "a number is taken as the text that was written";
