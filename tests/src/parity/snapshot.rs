@@ -156,7 +156,8 @@ fn words(
 ) -> Vec<(String, String)> {
     let (exec, store) = (engine.socket().with_file_name("exec"), engine.data_root());
     let mut words = vec![
-        (root.display().to_string(), String::new()),
+        (format!("{}/", root.display()), "/".to_owned()),
+        (root.display().to_string(), "/".to_owned()),
         (exec.display().to_string(), "{exec}".to_owned()),
         (store.display().to_string(), "{store}".to_owned()),
     ];
@@ -198,7 +199,8 @@ fn addresses(prefix: &str, network: &str) -> Vec<(String, String)> {
     words
 }
 
-fn is_id(name: &str) -> bool {
+/// Whether a volume has no name but the one that the engine made up.
+pub(super) fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
