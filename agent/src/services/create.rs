@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use bollard::models::{ContainerCreateBody, HealthConfig};
-use offspot_config::compose::{self, Condition, Joined, MountKind, Network, Project, Service, Volume, Wiring};
+use offspot_config::compose::{
+    self, Condition, Dependency, Joined, MountKind, Network, Project, Service, Volume, Wiring,
+};
 
 use super::labels;
 use super::look::Looked;
@@ -135,9 +137,10 @@ fn health(health: &compose::Health) -> HealthConfig {
     }
 }
 
-fn all_labels(service: &Service, around: &Surroundings<'_>) -> HashMap<String, String> {
-    let mut all = map(&service.labels);
-    let depends_on = service.depends_on.iter().map(|on| {
+/// Dependencies in the words of compose's label. Those that do not run are left out: `docker compose down` by hand would look for them.
+pub(super) fn depends_on(service: &Service, project: &Project) -> String {
+    let runs = |on: &&Dependency| project.services.iter().any(|other| other.name == on.service);
+    let words = service.depends_on.iter().filter(runs).map(|on| {
         let condition = match on.condition {
             Condition::Started => "service_started",
             Condition::Healthy => "service_healthy",
@@ -145,6 +148,11 @@ fn all_labels(service: &Service, around: &Surroundings<'_>) -> HashMap<String, S
         };
         format!("{}:{condition}:{}", on.service, on.restart)
     });
+    words.collect::<Vec<_>>().join(",")
+}
+
+fn all_labels(service: &Service, around: &Surroundings<'_>) -> HashMap<String, String> {
+    let mut all = map(&service.labels);
     let ours = [
         (labels::PROJECT, around.seat.project.name.clone()),
         (labels::SERVICE, service.name.clone()),
@@ -155,7 +163,7 @@ fn all_labels(service: &Service, around: &Surroundings<'_>) -> HashMap<String, S
         (labels::FILES, "/etc/docker/compose.yml".to_owned()),
         (labels::FOLDER, "/etc/docker".to_owned()),
         (labels::VERSION, labels::US.to_owned()),
-        (labels::DEPENDS_ON, depends_on.collect::<Vec<_>>().join(",")),
+        (labels::DEPENDS_ON, depends_on(service, around.seat.project)),
     ];
     all.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     all.extend(around.replaces.map(|id| (labels::REPLACE.to_owned(), id.to_owned())));

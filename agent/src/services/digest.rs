@@ -12,7 +12,7 @@ use super::look::Looked;
 use super::references::Ids;
 
 /// Raised when the same settings lead to another container than before.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Everything that makes a container of a service what it is, its image and the number of its kind apart.
 #[derive(Serialize)]
@@ -28,6 +28,8 @@ struct Whole<'a> {
     /// Of the files given to it.
     contents: Vec<&'a str>,
     containers: BTreeMap<&'a str, &'a str>,
+    /// A label that `docker compose` goes by; the order of the dependencies says nothing.
+    depends_on: Vec<String>,
 }
 
 /// Digest of everything that makes a container of this service what it is; `ids` are the containers that it is made upon.
@@ -36,6 +38,8 @@ pub(super) fn of_service(service: &Service, project: &Project, root: &Path, look
     let volumes = service.mounts.iter().filter_map(|mount| create::volume(project, mount));
     let containers =
         super::references::of(service).into_iter().filter_map(|name| Some((name, ids.get(name)?.as_str())));
+    let mut depends_on: Vec<String> = create::depends_on(service, project).split(',').map(str::to_owned).collect();
+    depends_on.sort_unstable();
     of(&Whole {
         format: FORMAT,
         root,
@@ -45,6 +49,7 @@ pub(super) fn of_service(service: &Service, project: &Project, root: &Path, look
         environment: &looked.environment,
         contents: looked.given.iter().map(|given| given.digest.as_str()).collect(),
         containers: containers.collect(),
+        depends_on,
     })
 }
 

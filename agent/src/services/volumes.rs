@@ -51,7 +51,7 @@ impl Up<'_> {
         let body = VolumeCreateRequest {
             name: Some(volume.name.clone()),
             driver: volume.driver.clone(),
-            driver_opts: Some(volume.driver_opts.clone().into_iter().collect()),
+            driver_opts: (!volume.driver_opts.is_empty()).then(|| volume.driver_opts.clone().into_iter().collect()),
             labels: Some(labels),
             ..Default::default()
         };

@@ -98,7 +98,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn at(&mut self, theirs: Option<&Value>, ours: Option<&Value>) {
-        if theirs == ours || self.is_excused(theirs, ours) {
+        if self.is_excused(theirs, ours) {
             return;
         }
         match (theirs, ours) {
@@ -116,6 +116,7 @@ impl Walk<'_> {
                     self.below("[]", Some(theirs), Some(ours));
                 }
             }
+            _ if theirs == ours => {}
             _ => self.found.push(Difference {
                 object: self.object.to_owned(),
                 path: self.path.clone(),
@@ -131,19 +132,24 @@ impl Walk<'_> {
         self.path.pop();
     }
 
+    /// What is left out is needed where it is there, an order that says nothing where there are several: by chance they may be the same.
     fn is_excused(&self, theirs: Option<&Value>, ours: Option<&Value>) -> bool {
-        let excuses = |excuse: &Excuse| match excuse {
-            Excuse::LeftOut => true,
-            Excuse::Unordered => match (theirs, ours) {
-                (Some(Value::Array(theirs)), Some(Value::Array(ours))) => sorted(theirs) == sorted(ours),
-                (Some(Value::String(theirs)), Some(Value::String(ours))) => words(theirs) == words(ours),
-                _ => false,
-            },
-            Excuse::Differs(first, second) => is(first, theirs) && is(second, ours),
+        let excuses = |(at, entry): (usize, &Entry)| {
+            let (needed, excused) = match entry.excuse {
+                Excuse::LeftOut => (true, true),
+                Excuse::Unordered => unordered(theirs, ours),
+                Excuse::Differs(first, second) => {
+                    let known = theirs != ours && is(first, theirs) && is(second, ours);
+                    (known, known)
+                }
+            };
+            if needed {
+                self.judge.need(at);
+            }
+            excused
         };
-        let mut entries = self.judge.entries(self.case, &self.path);
-        let found = entries.find(|(_, entry)| excuses(&entry.excuse));
-        found.inspect(|(at, _)| self.judge.need(*at)).is_some()
+        // All of them: each is to be seen as needed.
+        self.judge.entries(self.case, &self.path).map(excuses).fold(false, |all, one| all | one)
     }
 
     /// Sorted where the order says nothing.
@@ -156,9 +162,25 @@ impl Walk<'_> {
     }
 }
 
+/// Whether there are several, and whether they are the same but for their order.
+fn unordered(theirs: Option<&Value>, ours: Option<&Value>) -> (bool, bool) {
+    match (theirs, ours) {
+        (Some(Value::Array(theirs)), Some(Value::Array(ours))) => (theirs.len() > 1, sorted(theirs) == sorted(ours)),
+        (Some(Value::String(theirs)), Some(Value::String(ours))) => {
+            (theirs.contains(','), words(theirs) == words(ours))
+        }
+        _ => (false, false),
+    }
+}
+
 fn sorted(list: &[Value]) -> Vec<Value> {
     let mut list = list.to_vec();
-    list.sort_by_key(Value::to_string);
+    // Where they go names them best: another field may differ.
+    let name = |item: &Value| {
+        let names = ["Target", "Destination", "Path", "path", "Name"];
+        names.iter().find_map(|key| item.get(key)).unwrap_or(item).to_string()
+    };
+    list.sort_by_key(name);
     list
 }
 

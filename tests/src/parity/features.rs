@@ -17,7 +17,7 @@ pub const FEATURES: &[(&str, &str)] = &[
     ("a value where set and not empty", "${UNSET:+"),
     ("a value where set", "${UNSET+"),
     ("a variable within a default", ":-${"),
-    ("a variable in a number", "published: \"18700\""),
+    ("a variable in a number", "mem_limit: ${UNSET"),
     ("extends by a mapping", "extends: {service:"),
     ("extends by a name", "extends: child"),
     ("a reset", "!reset"),

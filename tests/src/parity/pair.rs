@@ -10,7 +10,7 @@ use offspot_config::{Severity, compose, yaml};
 
 use super::Side;
 use super::case::PLACEHOLDER;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, is_id};
 use super::stock::Stock;
 use crate::engine::PrivateEngine;
 use crate::other_release::Programs;
@@ -159,7 +159,7 @@ impl Pair {
             let listed = engine.docker(list);
             for name in listed.lines().filter(|name| !["outside", "bridge", "host", "none"].contains(name)) {
                 engine.docker(&[remove, &[name]].concat());
-                left.push(format!("{kind} {name}"));
+                left.push(if is_id(name) { format!("a nameless {kind}") } else { format!("{kind} {name}") });
             }
         }
         left

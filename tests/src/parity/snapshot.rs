@@ -84,9 +84,34 @@ fn containers(engine: &PrivateEngine) -> Vec<Value> {
         let changes = ask(engine, &format!("{path}/changes"));
         container["Files"] = list(&changes).filter_map(|change| file(engine, &path, change)).collect();
         container["Changes"] = changes;
+        bound(&mut container["HostConfig"]);
         container
     });
     inspected.collect()
+}
+
+/// Adds to the mounts what stands in the older form, `SOURCE:TARGET:OPTIONS`.
+fn bound(host_config: &mut Value) {
+    let binds: Vec<Value> = list(&host_config["Binds"]).filter_map(Value::as_str).map(mount).collect();
+    if !binds.is_empty() {
+        let mounts = list(&host_config["Mounts"]).cloned().chain(binds);
+        host_config["Mounts"] = mounts.collect();
+    }
+}
+
+fn mount(bind: &str) -> Value {
+    let parts: Vec<&str> = bind.split(':').collect();
+    let (source, target) = (parts[0], parts[1]);
+    let typ = if source.starts_with('/') { "bind" } else { "volume" };
+    let mut mount = json!({"Type": typ, "Source": source, "Target": target});
+    for option in parts.get(2).copied().unwrap_or("rw").split(',') {
+        match option {
+            "ro" => mount["ReadOnly"] = true.into(),
+            "rw" | "z" | "Z" => {}
+            propagation => mount["BindOptions"] = json!({"Propagation": propagation}),
+        }
+    }
+    mount
 }
 
 /// A file that was put into a container: its path, what the archive says of it, and what is in it.
@@ -131,7 +156,8 @@ fn words(
 ) -> Vec<(String, String)> {
     let (exec, store) = (engine.socket().with_file_name("exec"), engine.data_root());
     let mut words = vec![
-        (root.display().to_string(), String::new()),
+        (format!("{}/", root.display()), "/".to_owned()),
+        (root.display().to_string(), "/".to_owned()),
         (exec.display().to_string(), "{exec}".to_owned()),
         (store.display().to_string(), "{store}".to_owned()),
     ];
@@ -173,7 +199,8 @@ fn addresses(prefix: &str, network: &str) -> Vec<(String, String)> {
     words
 }
 
-fn is_id(name: &str) -> bool {
+/// Whether a volume has no name but the one that the engine made up.
+pub(super) fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

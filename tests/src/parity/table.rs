@@ -51,6 +51,10 @@ const fn differs(path: &'static str, theirs: &'static str, ours: &'static str, r
     Entry { case: None, path, excuse: Excuse::Differs(theirs, ours), reason }
 }
 
+const fn left_out_in(case: &'static str, path: &'static str, reason: &'static str) -> Entry {
+    Entry { case: Some(case), path, excuse: Excuse::LeftOut, reason }
+}
+
 const fn only(
     case: &'static str,
     path: &'static str,
@@ -66,6 +70,9 @@ const ENGINES: &str = "the engine makes it up";
 const LISTED: &str = "the engine lists them in a random order";
 const MAKER: &str = "who made it";
 const CHANGED: &str = "by it we see later that it was changed";
+const NOTHING: &str = "an empty one says what none says";
+const RIGHTS: &str = "compose takes the rights of /dev/random:r for a path; we read them as docker run does";
+const DATE: &str = "compose makes a time of a date without quotes and prints that; we keep what is written";
 const LOST_MAC: &str = "compose 2.26 loses mac_address of a service";
 const DEPENDENT: &str =
     "compose 2.26 makes all dependents anew; later ones start again those that ask for restart, as we do";
@@ -110,6 +117,38 @@ pub const TABLE: &[Entry] = &[
     differs("network/Labels/com.docker.compose.config-hash", "", "*", CHANGED),
     differs("volume/Labels/com.docker.compose.version", "\"2.26.1\"", "\"offspot-0.1.0\"", MAKER),
     differs("volume/Labels/com.docker.compose.config-hash", "", "*", CHANGED),
+    differs(
+        "container/HostConfig/Binds",
+        "*",
+        "null",
+        "we give them as Mounts, with which the engine makes no folder where a file is missing; compared there",
+    ),
+    differs(
+        "container/Mounts/[]/Mode",
+        "*",
+        "\"\"",
+        "the options of a bind as compose wrote them; compared in HostConfig",
+    ),
+    differs("container/HostConfig/Mounts/[]/BindOptions", "{}", "", NOTHING),
+    differs("container/HostConfig/Mounts/[]/VolumeOptions", "{}", "", NOTHING),
+    differs("container/NetworkSettings/Networks/*/IPAMConfig", "{}", "null", NOTHING),
+    differs("container/HostConfig/CapAdd", "[]", "null", NOTHING),
+    only(
+        "key-external",
+        "container/HostConfig/NetworkMode",
+        ("\"{id of outside}\"", "\"outside\""),
+        "by its name it is found again when another hand makes it anew",
+    ),
+    differs("container/Config/Healthcheck", "{}", "", NOTHING),
+    left_out_in(
+        "key-scale",
+        "container/NetworkSettings/Ports/*/[]/HostPort",
+        "which container gets which port of a range is chance; the range is compared in HostConfig.PortBindings",
+    ),
+    only("key-devices", "container/HostConfig/Devices/[]/CgroupPermissions", ("\"rwm\"", "\"r\""), RIGHTS),
+    only("key-devices", "container/HostConfig/Devices/[]/PathInContainer", ("\"r\"", "\"/dev/random\""), RIGHTS),
+    only("key-devices", "container/Changes", ("[{\"Kind\":1,\"Path\":\"/r\"}]", "null"), RIGHTS),
+    only("key-dates", "container/Config/Labels/d", ("\"2024-02-08 00:00:00 +0000 UTC\"", "\"2024-02-08\""), DATE),
     differs("container/Config/MacAddress", "", "*", LOST_MAC),
     only(
         "key-mac",

@@ -47,6 +47,10 @@ pub(super) fn exposed(place: &Place<'_>) -> Vec<String> {
 fn exposed_range(text: &str) -> Option<Vec<String>> {
     let (range, protocol) = protocol(text)?;
     let (first, last) = words::ports(range)?;
+    if first == last {
+        // Passed on as compose does: the engine reads `80` as `80/tcp`.
+        return Some(vec![text.to_owned()]);
+    }
     let short = last - first < LONGEST;
     short.then(|| (first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }
@@ -178,6 +182,7 @@ mod tests {
     #[test]
     fn exposed_ports() {
         assert_eq!(exposed_range("80-81/udp").unwrap(), ["80/udp", "81/udp"]);
+        assert_eq!(exposed_range("80").unwrap(), ["80"]);
         assert!(exposed_range("x").is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! How a container is connected.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkingConfig};
 use offspot_config::compose::{Joined, Service, Wiring};
@@ -40,8 +40,6 @@ pub(super) fn first(service: &Service, around: &Surroundings<'_>) -> Option<Netw
 pub(in super::super) fn endpoint(service: &Service, here: &Joined, seat: &Seat<'_>) -> EndpointSettings {
     let mut aliases = vec![seat.name.to_owned(), service.name.clone()];
     aliases.extend(here.aliases.iter().cloned());
-    let mut seen = HashSet::new();
-    aliases.retain(|alias| seen.insert(alias.clone()));
     let first = joined(service).first().is_some_and(|first| first.network == here.network);
     let of_service = service.isolation.mac_address.clone().filter(|_| first);
     EndpointSettings {

@@ -18,7 +18,7 @@ pub(super) fn config(service: &Service, around: &Surroundings<'_>) -> HostConfig
     HostConfig {
         network_mode: Some(endpoints::mode(service, around)),
         restart_policy: Some(restart(service.restart)),
-        port_bindings: bindings(service),
+        port_bindings: Some(bindings(service)),
         mounts: some(mounts::all(service, around)),
         volumes_from: some(service.volumes_from.iter().map(|from| volumes_from(from, around.ids)).collect()),
         tmpfs: some_map(&isolation.tmpfs),
@@ -38,7 +38,7 @@ pub(super) fn config(service: &Service, around: &Surroundings<'_>) -> HostConfig
         dns: some(isolation.dns.clone()),
         dns_search: some(isolation.dns_search.clone()),
         dns_options: some(isolation.dns_opt.clone()),
-        extra_hosts: some(isolation.extra_hosts.clone()),
+        extra_hosts: Some(isolation.extra_hosts.clone()),
         devices: some(isolation.devices.iter().map(device).collect()),
         device_cgroup_rules: some(isolation.device_cgroup_rules.clone()),
         storage_opt: some_map(&isolation.storage_opt),
@@ -107,14 +107,14 @@ fn volumes_from(from: &VolumesFrom, ids: &Ids) -> String {
     format!("{container}{rights}")
 }
 
-fn bindings(service: &Service) -> Option<HashMap<String, Option<Vec<PortBinding>>>> {
+fn bindings(service: &Service) -> HashMap<String, Option<Vec<PortBinding>>> {
     let mut all: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
         let binding = PortBinding { host_ip: Some(port.host_ip.clone()), host_port: Some(port.published.clone()) };
         let target = format!("{}/{}", port.target, port.protocol);
         all.entry(target).or_default().get_or_insert_default().push(binding);
     }
-    (!all.is_empty()).then_some(all)
+    all
 }
 
 fn device((host, inside, rights): &(String, String, String)) -> DeviceMapping {

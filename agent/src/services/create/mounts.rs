@@ -68,8 +68,11 @@ fn mount(given: &compose::Mount, around: &Surroundings<'_>) -> Mount {
         }
         MountKind::Tmpfs { size, mode } => {
             mount.typ = Some(MountType::TMPFS);
-            mount.tmpfs_options =
-                Some(MountTmpfsOptions { size_bytes: *size, mode: mode.map(i64::from), ..Default::default() });
+            mount.tmpfs_options = (size.is_some() || mode.is_some()).then(|| MountTmpfsOptions {
+                size_bytes: *size,
+                mode: mode.map(i64::from),
+                ..Default::default()
+            });
         }
     }
     mount
