@@ -231,7 +231,7 @@ services:
         all.sort();
         all.join(" ")
     };
-    assert_eq!(variables(), "A=1 B=own C=two D=$A E=1two");
+    assert_eq!(variables(), "A=1 B=own C=two D=$A E=1one");
     let first = rig.id("docker-a-1");
     rig.up(yaml);
     assert_eq!(rig.id("docker-a-1"), first);

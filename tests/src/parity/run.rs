@@ -99,7 +99,8 @@ fn down(pair: &Pair, case: &Case, judge: &Judge) -> Vec<Difference> {
         fs::create_dir_all(&empty).unwrap();
         let arguments = ["-p", &case.project, "down", "-t", "0", "-v", "--remove-orphans"];
         let complaint = pair.compose(side, &empty, &arguments).err();
-        let left: Vec<String> = complaint.into_iter().chain(pair.clear(side)).collect();
+        let mut left: Vec<String> = complaint.into_iter().chain(pair.clear(side)).collect();
+        left.sort();
         let _ = fs::remove_dir_all(pair.root(side, &case.name));
         left
     });

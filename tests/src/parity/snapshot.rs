@@ -15,6 +15,9 @@ use crate::engine::PrivateEngine;
 /// Longest wait for health checks and programs on their way.
 const SETTLE: Duration = Duration::from_secs(30);
 
+/// Most of an answer that is read, in bytes.
+const LONGEST: u64 = 4 << 20;
+
 /// The holdings of an engine.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -116,12 +119,16 @@ fn mount(bind: &str) -> Value {
 
 /// A file that was put into a container: its path, what the archive says of it, and what is in it.
 fn file(engine: &PrivateEngine, container: &str, change: &Value) -> Option<Value> {
+    // 1: added. A folder may be a mount's, and of any size.
+    if change["Kind"] != 1 {
+        return None;
+    }
     let path = text(change, "Path");
     let body = get(engine, &format!("{container}/archive?path={path}")).ok()?;
     let mut archive = tar::Archive::new(&body[..]);
     let mut entry = archive.entries().ok()?.next()?.ok()?;
     let header = entry.header().clone();
-    if change["Kind"] != 1 || !header.entry_type().is_file() {
+    if !header.entry_type().is_file() {
         return None;
     }
     let mut content = String::new();
@@ -225,7 +232,8 @@ fn get(engine: &PrivateEngine, path: &str) -> Result<Vec<u8>, String> {
     let mut stream = UnixStream::connect(engine.socket()).expect("the engine's socket");
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
+    // The files that are looked at are small, answers are smaller; what else is asked for is not read to its end.
+    stream.take(LONGEST).read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let head = String::from_utf8_lossy(&answer[..end.unwrap_or(answer.len())]).into_owned();
     match end {

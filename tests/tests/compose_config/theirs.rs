@@ -85,9 +85,12 @@ fn restart(given: &Value) -> Value {
 fn exposed(given: &Value) -> Vec<String> {
     let mut all = Vec::new();
     for item in list(given, "expose") {
-        let (range, protocol) =
-            item.as_str().unwrap_or_default().split_once('/').unwrap_or((item.as_str().unwrap_or_default(), "tcp"));
-        let (first, last) = split(range, '-');
+        let text = item.as_str().unwrap_or_default();
+        let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let Some((first, last)) = range.split_once('-') else {
+            all.push(text.to_owned());
+            continue;
+        };
         let (first, last): (u16, u16) = (first.parse().unwrap_or(0), last.parse().unwrap_or(0));
         all.extend((first..=last).map(|port| format!("{port}/{protocol}")));
     }

@@ -20,6 +20,7 @@ pub(super) fn config(service: &Service, around: &Surroundings<'_>) -> HostConfig
         restart_policy: Some(restart(service.restart)),
         port_bindings: Some(bindings(service)),
         mounts: some(mounts::all(service, around)),
+        binds: some(mounts::binds(service, around)),
         volumes_from: some(service.volumes_from.iter().map(|from| volumes_from(from, around.ids)).collect()),
         tmpfs: some_map(&isolation.tmpfs),
         privileged: Some(isolation.privileged),

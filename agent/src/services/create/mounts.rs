@@ -9,7 +9,8 @@ use super::{Surroundings, volume};
 /// Those of its settings, its configs and secrets that are files, and the nameless volumes it takes over.
 pub(super) fn all(service: &Service, around: &Surroundings<'_>) -> Vec<Mount> {
     let inherited = |target: &str| around.inherited.iter().find(|(known, _)| known == target);
-    let mut all: Vec<Mount> = service.mounts.iter().map(|given| mount(given, around)).collect();
+    let mounted = service.mounts.iter().filter(|given| bind(given, around).is_none());
+    let mut all: Vec<Mount> = mounted.map(|given| mount(given, around)).collect();
     for mount in &mut all {
         let nameless = mount.typ == Some(MountType::VOLUME) && mount.source.is_none();
         if let (true, Some((_, name))) = (nameless, inherited(mount.target.as_deref().unwrap_or_default())) {
@@ -19,7 +20,8 @@ pub(super) fn all(service: &Service, around: &Surroundings<'_>) -> Vec<Mount> {
     all.extend(around.looked.given.iter().filter_map(file));
     // Volumes that the image declares are not in the settings.
     for (target, name) in around.inherited {
-        if all.iter().all(|mount| mount.target.as_ref() != Some(target))
+        if service.mounts.iter().all(|mount| mount.target != *target)
+            && all.iter().all(|mount| mount.target.as_ref() != Some(target))
             && !service.isolation.tmpfs.contains_key(target)
         {
             all.push(Mount {
@@ -31,6 +33,22 @@ pub(super) fn all(service: &Service, around: &Surroundings<'_>) -> Vec<Mount> {
         }
     }
     all
+}
+
+/// Volumes that are a bind by the options of their driver, as `NAME:TARGET:OPTIONS`: compose gives them so, and the engine then treats
+/// the mount as a bind's.
+pub(super) fn binds(service: &Service, around: &Surroundings<'_>) -> Vec<String> {
+    service.mounts.iter().filter_map(|given| bind(given, around)).collect()
+}
+
+fn bind(given: &compose::Mount, around: &Surroundings<'_>) -> Option<String> {
+    let MountKind::Volume { nocopy, subpath: None, .. } = given.kind else { return None };
+    let volume = volume(around.seat.project, given)?;
+    let local = volume.driver.as_deref().is_none_or(|driver| driver == "local");
+    let is_bind = volume.driver_opts.get("o").is_some_and(|options| options.split(',').any(|word| word == "bind"));
+    let access = if given.read_only { "ro" } else { "rw" };
+    let copy = if nocopy { ",nocopy" } else { "" };
+    (local && is_bind).then(|| format!("{}:{}:{access}{copy}", volume.name, given.target))
 }
 
 /// A config or secret that is a file of the box.
