@@ -23,12 +23,13 @@ pub fn strace(out: &Path) -> Outcome<Vec<String>> {
     Ok(["strace", "-f", "-c", "-o", text(out)?].map(String::from).to_vec())
 }
 
-/// Words that put callgrind before a program; what it says goes to `out`.
+/// Words that put callgrind before a program; what it says goes to `out`, its profile to a file beside it that ends with `.profile`.
 pub fn callgrind(out: &Path) -> Outcome<Vec<String>> {
     let programs = Programs::valgrind()?;
     let library = format!("VALGRIND_LIB={}", text(&programs.root().join("usr/libexec/valgrind"))?);
     let (valgrind, log) = (programs.program("valgrind.bin"), format!("--log-file={}", text(out)?));
-    let words = ["env", &library, text(&valgrind)?, "--tool=callgrind", "--callgrind-out-file=/dev/null", &log];
+    let profile = format!("--callgrind-out-file={}.profile", text(out)?);
+    let words = ["env", &library, text(&valgrind)?, "--tool=callgrind", &profile, &log];
     Ok(words.map(String::from).to_vec())
 }
 

@@ -57,6 +57,7 @@ impl SecondBoot<'_> {
             let starting = counted(out)?;
             self.demo.run_agent(&ready, self.agent, &wrapper)?;
             let up = counted(out)?;
+            keep(out)?;
             let row = |when: &str, found: u64| {
                 Row::new(14, &format!("{what}, {when}")).at_most(most, found as f64).say("-", &found.to_string())
             };
@@ -112,6 +113,17 @@ impl SecondBoot<'_> {
         ]
         .concat())
     }
+}
+
+/// What was counted stays in `target/bench`, for whoever wants to know where it goes: `callgrind_annotate` reads the profile.
+fn keep(out: &Path) -> Outcome<()> {
+    let folder = agent_run::target_folder()?.join("bench");
+    fs::create_dir_all(&folder).doing(folder.display())?;
+    for file in [out.to_owned(), out.with_extension("out.profile")].iter().filter(|file| file.exists()) {
+        let kept = folder.join(file.file_name().unwrap_or_default());
+        fs::copy(file, &kept).doing(kept.display())?;
+    }
+    Ok(())
 }
 
 fn peer(name: &str, words: &[String], folder: &Path) -> Outcome<Vec<Row>> {
