@@ -10,6 +10,7 @@ pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
     ("image: a, pull_policy: every_12h", Some(Release::Trixie), "theirs refuses", NEWER),
     ("image: a, networks: {n1: {gw_priority: 5}}", Some(Release::Trixie), "gw_priority", NEWER),
     ("image: a, gpus: all", None, "ours refuses", MEANINGLESS),
+    ("image: a, develop: {watch: [{path: x, action: rebuild}]}", None, "ours refuses", MEANINGLESS),
     (
         "image: a, label_file: /dev/null",
         None,
