@@ -19,7 +19,7 @@ mod compose_config {
 }
 use compose_config::bad_keys::BAD;
 use compose_config::differences::DIFFERENCES;
-use compose_config::files::FILES;
+use compose_config::files;
 use compose_config::keys::{AROUND, SERVICES};
 use compose_config::real::{RELEASES, Real};
 use compose_config::texts::{COMMANDS, ENV_FILES, SEVERAL_FILES, TEMPLATES};
@@ -289,13 +289,13 @@ fn whole_files_mean_what_they_mean_to_compose() {
     let (mut seen, mut wrong) = (Vec::new(), Vec::new());
     for release in RELEASES {
         let real = Real::of(release, "files");
-        for (name, text) in FILES {
+        for (name, text) in files::all() {
             let text = format!("name: offspot\n{text}");
             judge(&real, name, &text, &mut seen, &mut wrong);
         }
     }
     report(&wrong);
-    unused(&seen, |case| FILES.iter().any(|(name, _)| *name == case));
+    unused(&seen, |case| files::all().any(|(name, _)| name == case));
 }
 
 /// A difference that is none any more must leave the table.
@@ -304,7 +304,7 @@ fn unused(seen: &[usize], mine: impl Fn(&str) -> bool) {
         assert!(!mine(case) || seen.contains(&index), "{case} no longer differs as the table says");
     }
     for (case, ..) in DIFFERENCES {
-        let known = SERVICES.contains(case) || BAD.contains(case) || FILES.iter().any(|(name, _)| name == case);
+        let known = SERVICES.contains(case) || BAD.contains(case) || files::all().any(|(name, _)| name == *case);
         let of_files = ENV_FILES.contains(case) || SEVERAL_FILES.contains(case);
         assert!(known || of_files, "the table names {case}, which is no case");
     }

@@ -1,7 +1,19 @@
 //! Whole compose files.
 
+/// Every whole file.
+pub fn all() -> impl Iterator<Item = (&'static str, String)> {
+    let chain: String = (1..=LONGEST).map(|link| format!("s{}: {{extends: s{link}}}, ", link - 1)).collect();
+    let chain = (A_LONG_CHAIN, format!("services: {{{chain}s{LONGEST}: {{image: a}}}}"));
+    FILES.iter().map(|(name, text)| (*name, text.to_string())).chain([chain])
+}
+
+/// The name of a file with more services that extend each other than we follow.
+pub const A_LONG_CHAIN: &str = "a chain too long";
+
+const LONGEST: usize = 101;
+
 /// Whole files: a name, and what stands below `name: offspot`.
-pub const FILES: &[(&str, &str)] = &[
+const FILES: &[(&str, &str)] = &[
     (
         "every list and mapping on top of another",
         "services:
