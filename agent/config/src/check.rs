@@ -4,6 +4,7 @@ use crate::code;
 use crate::finding::{Complaint, Finding, Findings, Refused, Severity};
 use crate::keys::{ap, image, top};
 use crate::node::{Node, Position, Value};
+use crate::path;
 use crate::settings::{Recipe, Settings, Tree};
 use crate::yaml::{self, Reading};
 
@@ -119,12 +120,31 @@ pub(crate) struct File {
 
 pub(crate) fn read_file(bytes: &[u8]) -> File {
     let Reading { root, findings, refused, text } = yaml::read(bytes);
-    let root = root.unwrap_or_else(|| Node::from(Value::Mapping(Vec::new())));
+    let mut root = root.unwrap_or_else(|| Node::from(Value::Mapping(Vec::new())));
     let mut findings = Findings::resume(&text, findings, refused);
+    ignore_tags(&mut root, "", "containers", &mut findings);
     let kept = top::check(&root, "", &mut findings);
     let (findings, refused) = findings.finish();
     let (refused_services, blank_ssid) = (lost_services(&root, &kept), blank_ssid(&root));
     File { kept, refused_services, findings, refused, text, blank_ssid }
+}
+
+/// Mentions and removes the tags of compose outside of `compose`, the part of the file that is a compose file.
+fn ignore_tags(node: &mut Node, place: &str, compose: &str, findings: &mut Findings) {
+    if let Some(tag) = std::mem::take(&mut node.tag).word() {
+        findings.warning(place, Some(node.at), yaml::ignored_tag(tag));
+    }
+    match &mut node.value {
+        _ if place == compose => {}
+        Value::Scalar(_) => {}
+        Value::Sequence(items) => items
+            .iter_mut()
+            .enumerate()
+            .for_each(|(index, item)| ignore_tags(item, &path::item(place, index), compose, findings)),
+        Value::Mapping(entries) => entries
+            .iter_mut()
+            .for_each(|(key, value)| ignore_tags(value, &path::below(place, key.key_text()), compose, findings)),
+    }
 }
 
 /// The services of the file that are not among those kept.
@@ -149,8 +169,9 @@ pub struct CheckedImage {
 /// Checks an image.yaml; its `offspot` by the same rules as an offspot.yaml. Unknown keys are errors there, warnings below `offspot`.
 pub fn check_image(bytes: &[u8]) -> CheckedImage {
     let Reading { root, findings, refused, text } = yaml::read(bytes);
-    let root = root.unwrap_or_else(|| Node::from(Value::Mapping(Vec::new())));
+    let mut root = root.unwrap_or_else(|| Node::from(Value::Mapping(Vec::new())));
     let mut findings = Findings::resume(&text, findings, refused);
+    ignore_tags(&mut root, "", "offspot.containers", &mut findings);
     let kept = image::check(&root, &mut findings);
     if let Some(at) = root.get("offspot").and_then(blank_ssid) {
         findings.error("offspot.ap.ssid", Some(at), no_ssid());

@@ -23,6 +23,7 @@ mod place;
 mod ports;
 mod reader;
 mod service;
+mod tags;
 mod template;
 mod words;
 

@@ -3,7 +3,7 @@
 //! Numbers, booleans and nulls of YAML 1.2 stay as they were written (`1.10`); a text that either reader could take for something
 //! else is quoted. Recursion is as deep as the tree, which reading bounds.
 
-use crate::node::{Node, Scalar, Value};
+use crate::node::{Node, Scalar, Tag, Value};
 use crate::scalar::{Kind, kind, surprises_yaml_11};
 
 /// Longest text written as a key in front of `: `; readers may refuse more than 1024 bytes.
@@ -12,10 +12,10 @@ const LONGEST_SIMPLE_KEY: usize = 120;
 /// The tree as a YAML document in block style.
 pub fn to_yaml(node: &Node) -> String {
     let mut out = String::new();
-    match &node.value {
-        Value::Scalar(_) => value(node, 0, &mut out),
-        _ if node.is_empty() => value(node, 0, &mut out),
-        _ => block(node, 0, &mut out),
+    if fits_one_line(node) {
+        value(node, 0, &mut out)
+    } else {
+        block(node, 0, &mut out)
     }
     out.trim_start_matches([' ', '\n']).to_string()
 }
@@ -49,14 +49,19 @@ fn block(node: &Node, indent: usize, out: &mut String) {
     }
 }
 
-/// What stands behind `-` or `?`: a collection begins on the same line.
+/// What stands behind `-` or `?`: a collection without a tag begins on the same line.
 fn nested(node: &Node, indent: usize, out: &mut String) {
-    if matches!(node.value, Value::Scalar(_)) || node.is_empty() {
+    if fits_one_line(node) || node.tag != Tag::None {
         value(node, indent + 2, out);
     } else {
         out.push(' ');
         block(node, indent + 2, out);
     }
+}
+
+/// Scalars, and collections of nothing.
+fn fits_one_line(node: &Node) -> bool {
+    matches!(node.value, Value::Scalar(_)) || node.is_empty()
 }
 
 fn start_line(index: usize, indent: usize, out: &mut String) {
@@ -65,10 +70,14 @@ fn start_line(index: usize, indent: usize, out: &mut String) {
     }
 }
 
-/// A value and the end of its line, or the lines below a key.
+/// A value and the end of its line, or the lines below a key; in front of it the tag, which makes a scalar a text.
 fn value(node: &Node, indent: usize, out: &mut String) {
+    if let Some(tag) = node.tag.word() {
+        out.extend([" ", tag]);
+    }
     match &node.value {
         Value::Scalar(scalar) => {
+            let scalar = &Scalar { text: scalar.text.clone(), plain: scalar.plain && node.tag == Tag::None };
             out.push(' ');
             if is_literal(scalar) {
                 literal(&scalar.text, indent, out)

@@ -20,6 +20,31 @@ pub struct Node {
     pub value: Value,
     /// Where it starts.
     pub at: Position,
+    /// What its tag asks for.
+    pub tag: Tag,
+}
+
+/// The tags of compose: what becomes of what is below a value when services are put on each other. A scalar with one is a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tag {
+    /// No tag, or one that says nothing but a type.
+    #[default]
+    None,
+    /// `!reset`: what is below goes, and so does the value.
+    Reset,
+    /// `!override`: what is below goes, and the value stands.
+    Override,
+}
+
+impl Tag {
+    /// As it is written.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Tag::None => None,
+            Tag::Reset => Some("!reset"),
+            Tag::Override => Some("!override"),
+        }
+    }
 }
 
 /// The three shapes of YAML.
@@ -50,6 +75,11 @@ impl Scalar {
 }
 
 impl Node {
+    /// A value at a place, without a tag.
+    pub fn at(value: Value, at: Position) -> Node {
+        Node { value, at, tag: Tag::None }
+    }
+
     /// A text, as if quoted.
     pub fn text(text: impl Into<String>) -> Node {
         Value::Scalar(Scalar { text: text.into(), plain: false }).into()
@@ -164,11 +194,12 @@ impl Node {
         }
     }
 
-    /// Equal as values, wherever they stand and however they were quoted; `80` and `'80'` differ.
+    /// Equal as values and tags, wherever they stand and however they were quoted; `80` and `'80'` differ where they have no tag.
     pub fn same(&self, other: &Node) -> bool {
-        match (&self.value, &other.value) {
+        let same = match (&self.value, &other.value) {
             (Value::Scalar(one), Value::Scalar(two)) => {
-                one.kind() == two.kind() && (one.text == two.text || one.kind() == Kind::Null)
+                let (text, kind) = (one.text == two.text, one.kind() == two.kind());
+                if self.tag == Tag::None { kind && (text || one.kind() == Kind::Null) } else { text }
             }
             (Value::Sequence(one), Value::Sequence(two)) => {
                 one.len() == two.len() && one.iter().zip(two).all(|(one, two)| one.same(two))
@@ -177,6 +208,45 @@ impl Node {
                 one.len() == two.len() && one.iter().zip(two).all(|(one, two)| one.0.same(&two.0) && one.1.same(&two.1))
             }
             _ => false,
+        };
+        same && self.tag == other.tag
+    }
+
+    /// Without what `!reset` takes back. What is below `!override` is left as it is: there compose takes no tag for one of its own.
+    pub fn without_resets(&self) -> Node {
+        let stays = |node: &&Node| node.tag != Tag::Reset;
+        let value = match &self.value {
+            Value::Sequence(items) if self.tag == Tag::None => {
+                Value::Sequence(items.iter().filter(stays).map(Node::without_resets).collect())
+            }
+            Value::Mapping(entries) if self.tag == Tag::None => {
+                let entries = entries.iter().filter(|(_, value)| stays(&value));
+                Value::Mapping(entries.map(|(key, value)| (key.clone(), value.without_resets())).collect())
+            }
+            value => value.clone(),
+        };
+        Node { value, ..*self }
+    }
+
+    /// What it is where nothing lies below: without tags, and without what they take back.
+    pub fn settled(&self) -> Node {
+        let mut settled = self.without_resets();
+        settled.each(&mut |node| {
+            if let (Value::Scalar(scalar), true) = (&mut node.value, node.tag != Tag::None) {
+                scalar.plain = false;
+            }
+            node.tag = Tag::None;
+        });
+        settled
+    }
+
+    /// Calls this with every value in it, itself first; recursion is safe, for no document is deep.
+    fn each(&mut self, change: &mut dyn FnMut(&mut Node)) {
+        change(self);
+        match &mut self.value {
+            Value::Scalar(_) => {}
+            Value::Sequence(items) => items.iter_mut().for_each(|item| item.each(change)),
+            Value::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| value.each(change)),
         }
     }
 
@@ -207,7 +277,7 @@ impl Node {
 
 impl From<Value> for Node {
     fn from(value: Value) -> Node {
-        Node { value, at: Position::default() }
+        Node::at(value, Position::default())
     }
 }
 

@@ -27,6 +27,7 @@ fn a_key_that_is_not_honoured_refuses_its_service_and_no_other() {
         "image: a, credential_spec: {file: x}",
         "image: a, isolation: hyperv",
         "image: a, gpus: all",
+        "image: a, develop: {watch: []}",
         "image: a, volumes: [{type: bind, source: /a, target: /b, bind: {recursive: disabled}}]",
         "image: a, networks: {default: {interface_name: x}}",
     ] {
@@ -114,7 +115,6 @@ fn what_is_only_mentioned() {
         ("image: a, comand: x", "UNKNOWN"),
         ("image: a, build: .", "BUILD"),
         ("image: a, deploy: {endpoint_mode: vip}", "IGNORED"),
-        ("image: a, develop: {watch: []}", "IGNORED"),
         ("image: a, pull_policy: always", "PULL"),
         ("image: a, pull_policy: every_12h", "PULL"),
         ("image: a, command: echo $HOME", "VARIABLE"),

@@ -65,6 +65,8 @@ fn hostile_files_cost_neither_time_nor_memory() {
         "x: *a\n",
         "\u{feff}",
         "a: !t b\n",
+        "a: !reset b\n",
+        "- !override [",
         "- - ",
         "a: |\n b\n",
         "é",
@@ -156,6 +158,14 @@ fn hostile_services() -> Vec<(&'static str, String)> {
             format!(
                 "b: {{image: a, environment: {{{0}}}}}, c: {{extends: b, environment: {{{0}}}}}",
                 numbered(40_000, &|i| format!("k{i}: 1"))
+            ),
+        ),
+        (
+            "tags on names",
+            format!(
+                "b: {{image: a, environment: {{{}}}}}, c: {{extends: b, environment: {{{}, '*': {{}}}}}}",
+                numbered(40_000, &|i| format!("k{i}: 1")),
+                numbered(40_000, &|i| format!("k{i}: !reset 1"))
             ),
         ),
         (

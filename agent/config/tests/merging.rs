@@ -311,3 +311,16 @@ fn a_name_that_starts_a_comment_in_braces_is_an_error() {
         assert!(now.has_errors() && check(given.as_bytes()).has_errors(), "{given}: {:?}", now.findings);
     }
 }
+
+#[test]
+fn the_tags_of_compose_are_kept_where_they_mean_something() {
+    let given = "ap: {ssid: !reset x, channel_5: !override 40}\nfiles: !override []\ncontainers: !override\n  x-p: &p !reset []\n  services:\n    a: {image: a, ports: ['80:80'], labels: {x: y}}\n    b: {extends: a, ports: *p, labels: !override {z: !reset 1, a: !override }, volumes: [!override {source: /a, target: /b, type: bind}]}\n";
+    let now = after(given);
+    let tags: Vec<&str> =
+        now.findings.iter().filter(|found| found.code == "E-CFG-TAG").map(|found| found.key.as_str()).collect();
+    assert_eq!(tags, ["ap.ssid", "ap.channel_5", "files", "containers"]);
+    assert_eq!(now.settings.ap.map(|point| point.channel_5), Some(40));
+    let written = to_yaml(&now.settings.containers.unwrap().given);
+    let expected = "    ports: !reset []\n    labels: !override\n      z: !reset '1'\n      a: !override ''\n    volumes:\n      - !override\n        source: /a\n";
+    assert!(written.contains(expected), "{written}");
+}

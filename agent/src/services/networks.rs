@@ -171,13 +171,13 @@ fn body(project: &str, network: &Network) -> NetworkCreateRequest {
     let mut labels = labels::own(project, &network.labels);
     labels.insert(labels::NETWORK.to_owned(), network.key.clone());
     labels.insert(labels::HASH.to_owned(), digest::of(network));
-    let options = &network.ipam_options;
     let ipam = Ipam {
         driver: network.ipam_driver.clone(),
         config: Some(network.subnets.iter().map(subnet).collect()),
-        options: (!options.is_empty()).then(|| options.clone().into_iter().collect()),
+        // Compose sends none either, whatever the file says.
+        options: None,
     };
-    let plain = network.ipam_driver.is_none() && network.subnets.is_empty() && options.is_empty();
+    let plain = network.ipam_driver.is_none() && network.subnets.is_empty();
     NetworkCreateRequest {
         name: network.name.clone(),
         driver: Some(network.driver.clone().unwrap_or("bridge".to_owned())),

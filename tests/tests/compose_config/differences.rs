@@ -2,6 +2,8 @@
 
 use offspot_tests::other_release::Release;
 
+use super::files::A_LONG_CHAIN;
+
 /// Where the two differ, and shall: the case, the release if it is only one, a part of what is said, the reason.
 pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
     // Keys.
@@ -10,6 +12,15 @@ pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
     ("image: a, pull_policy: every_12h", Some(Release::Trixie), "theirs refuses", NEWER),
     ("image: a, networks: {n1: {gw_priority: 5}}", Some(Release::Trixie), "gw_priority", NEWER),
     ("image: a, gpus: all", None, "ours refuses", MEANINGLESS),
+    ("image: a, develop: {watch: [{path: x, action: rebuild}]}", None, "ours refuses", MEANINGLESS),
+    ("image: a, deploy: {replicas: 101}", None, "ours refuses", ENOUGH),
+    ("image: a, scale: 101", None, "ours refuses", ENOUGH),
+    (
+        "image: a, labels: {x: '${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-x}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}}'}",
+        None,
+        "ours refuses",
+        "a hostile text must not take the stack: no real one nests deeper than a few",
+    ),
     (
         "image: a, label_file: /dev/null",
         None,
@@ -65,7 +76,15 @@ pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
     ("image: a, restart: false", None, "theirs refuses", "writers of YAML 1.1 turn an unquoted no into it"),
     // Files.
     ("anchors and merge keys", None, "theirs refuses", "two merge keys of one mapping say nothing unclear"),
+    (A_LONG_CHAIN, None, "ours refuses", "a hostile file must not take the time: no real chain is longer than a few"),
     ("a template nobody reads", None, "theirs refuses", "what nobody reads costs no service"),
+    ("tags in a chain of services", Some(Release::Sid), "services", CHANCE),
+    (
+        "a tag on a merge key",
+        None,
+        "environment",
+        "it is mentioned, and takes nothing: that compose takes it for one of the mapping is an accident",
+    ),
     // Files of variables.
     ("FOO", None, "environment", "a name at the end of the file is a name too"),
     ("=1\n", None, "ours refuses", "a variable needs a name: the engine refuses it"),
@@ -74,7 +93,11 @@ pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
     ("in other order", Some(Release::Sid), "environment.C", "the card's compose does not look into environment"),
 ];
 
+/// What differs in some runs and in others not.
+pub const CHANCE: &str =
+    "this release goes through services in random order, and forgets tags of one that it meets below another first";
 const EMPTY: &str = "a key without value is an absent key, as everywhere in the settings";
+const ENOUGH: &str = "a box runs no hundred containers of a service: it is a mistake that would take its memory";
 const NEWER: &str = "this release does not know it yet";
 const MEANINGLESS: &str = "it has no meaning on a box, and is not dropped in silence";
 const MENTIONED: &str = "unknown keys are mentioned, and cost nothing";

@@ -1,7 +1,19 @@
 //! Whole compose files.
 
+/// Every whole file.
+pub fn all() -> impl Iterator<Item = (&'static str, String)> {
+    let chain: String = (1..=LONGEST).map(|link| format!("s{}: {{extends: s{link}}}, ", link - 1)).collect();
+    let chain = (A_LONG_CHAIN, format!("services: {{{chain}s{LONGEST}: {{image: a}}}}"));
+    FILES.iter().map(|(name, text)| (*name, text.to_string())).chain([chain])
+}
+
+/// The name of a file with more services that extend each other than we follow.
+pub const A_LONG_CHAIN: &str = "a chain too long";
+
+const LONGEST: usize = 101;
+
 /// Whole files: a name, and what stands below `name: offspot`.
-pub const FILES: &[(&str, &str)] = &[
+const FILES: &[(&str, &str)] = &[
     (
         "every list and mapping on top of another",
         "services:
@@ -193,4 +205,40 @@ secrets: {s1: {file: /data/../data/s1}}
     ("a service as list", "services: {a: [image]}"),
     ("services as list", "services: [a]"),
     ("a service with a bad name", "services: {'a b': {image: a}}"),
+    ("reset", "services: {b: {image: b, ports: ['80:80'], user: x, labels: {a: b}, environment: [A=1]}, a: {extends: b, ports: !reset [], user: !reset null, labels: !reset , environment: !reset {B: 2}}}"),
+    ("override", "services: {b: {image: b, ports: ['80:80'], user: x, labels: {a: b}, environment: [A=1], command: x}, a: {extends: b, ports: !override ['81:81'], user: !override y, labels: !override {c: d}, environment: !override [B=2], command: !override [z]}}"),
+    ("tags in a chain of services", "services: {b: {image: b, ports: ['80:80'], user: x, labels: {a: b}}, a: {extends: b, ports: !reset [], user: !override y, labels: !override {c: d}}, c: {extends: a, ports: ['81:81'], labels: {e: f}}, d: {extends: c, user: !reset , labels: {c: !reset }}}"),
+    ("tags without extends", "services: {a: {image: a, ports: !reset ['80:80'], user: !reset y, labels: !override {x: 1}, environment: {A: !reset x, B: !override 1.10, C: !override null, D: !override }, command: [!reset x, y], init: !override true, scale: !override 2, expose: [!override 80]}}"),
+    ("tags of keys in keys", "services: {b: {image: b, environment: {A: 1, B: 2}, extra_hosts: {h: 1.1.1.1, i: 1.1.1.2}, ulimits: {core: 1, nofile: {soft: 1, hard: 2}}, healthcheck: {test: x, interval: 5s}, logging: {driver: local, options: {a: 1}}, deploy: {resources: {limits: {cpus: '0.5', memory: 10m}}}, blkio_config: {weight: 5, weight_device: [{path: /dev/a, weight: 3}]}, networks: {n: {aliases: [x]}, m: }, depends_on: {c: {condition: service_started}, d: {condition: service_started}}}, c: {image: c}, d: {image: d}, a: {extends: b, environment: {A: !reset 5, B: !override 7}, extra_hosts: {h: !reset , j: 1.1.1.3}, ulimits: {core: !reset 1, nofile: !override {soft: 4, hard: 5}}, healthcheck: {interval: !reset 5s}, logging: {options: !override {b: 2}}, deploy: {resources: {limits: {memory: !reset }}}, blkio_config: {weight: !reset , weight_device: !override [{path: /dev/b, weight: 3}]}, networks: {n: {aliases: !override [y]}, m: !reset }, depends_on: {c: !reset }}}\nnetworks: {n: , m: }"),
+    ("tags of keys in lists", "services: {b: {image: b, environment: [A=1], labels: [a=1], networks: [n, m], depends_on: [c], ports: ['80:80', '81:81'], volumes: ['/a:/b']}, c: {image: c}, a: {extends: b, environment: {A: !reset }, labels: {a: !reset , b: !override 2}, networks: {n: !reset }, depends_on: {c: !reset }, ports: [!reset '80:80', !override '82:82'], volumes: [{type: bind, source: /c, target: /b, bind: !reset {propagation: shared}}]}}\nnetworks: {n: , m: }"),
+    ("tags of keys in what was put together", "services: {c: {image: c, environment: {A: 1}, labels: {A: 1}, annotations: {A: 1}, sysctls: {A: 1}, extra_hosts: {A: 1.1.1.1}, ulimits: {core: 1}, deploy: {labels: {A: 1}}}, b: {extends: c, environment: {B: 0x10, N: }, labels: {B: 1.10, N: }, annotations: {B: 2}, sysctls: {B: 2}, extra_hosts: {B: 1.1.1.2}, ulimits: {nproc: 2}, deploy: {labels: {B: 2}}}, a: {extends: b, environment: {A: !reset }, labels: {A: !reset }, annotations: {A: !reset }, sysctls: {A: !reset }, extra_hosts: {A: !reset }, ulimits: {core: !reset }, deploy: {labels: {A: !reset }}}}"),
+    ("tags in what overrides", "services: {b: {image: b, labels: {a: x, b: y}, ports: ['80:80']}, a: {extends: b, labels: !override {a: !reset null, c: !override 5}, ports: !override [!reset '81:81', '82:82']}}"),
+    ("a tag on a list in a label", "services: {b: {image: b, labels: {a: x}}, a: {extends: b, labels: !override {a: !override [], c: d}}}"),
+    ("a reset service", "services: {b: {image: b}, a: !reset {image: a, user: 5, ports: 7}}"),
+    ("a reset service that another waits for", "services: {a: {image: a, depends_on: [c]}, c: !reset {image: a}}"),
+    ("a service that overrides", "services: {b: {image: b, user: x, labels: {a: b}, ports: ['80:80']}, a: !override {extends: b, user: y, ports: !override ['81:81'], labels: {a: !reset z}}}"),
+    ("services that override", "services: !override {b: {image: b, user: x, ports: ['80:80']}, a: {extends: b, user: !reset z, ports: !override ['81:81']}}"),
+    ("reset extends", "services: {b: {image: b, user: x}, a: {image: a, extends: !reset b, labels: {x: y}}, c: {extends: !override {service: b}}}"),
+    ("reset service of extends", "services: {b: {image: b}, a: {extends: {service: !reset b}, image: x}}"),
+    ("a reset image", "services: {b: {image: b}, a: {image: !reset a, user: x}}"),
+    ("profiles are reset", "services: {b: {image: b, profiles: [x]}, a: {extends: b, profiles: !reset []}}"),
+    ("a template that is reset", "services: {b: {image: b, user: '${A:-x}'}, a: {extends: b, user: !reset '${'}, c: {extends: b, user: !override '${U:-y}'}}"),
+    ("a reset of every key", "services: {b: {image: b, labels: {a: x, b: y}, ulimits: {nofile: {soft: 1, hard: 2}, core: 1}}, a: {extends: b, labels: {'*': !reset }, ulimits: {'*': !reset }}}"),
+    ("nothing overrides a list", "services: {b: {image: b, ports: [80]}, a: {extends: b, ports: !override }}"),
+    ("nothing overrides a mapping", "services: {b: {image: b, environment: {A: 1}}, a: {extends: b, environment: !override }}"),
+    ("nothing overrides a command", "services: {b: {image: b, command: x}, a: {extends: b, command: !override , user: !override }}"),
+    ("ports instead of the host's network", "services: {b: {image: b, network_mode: host}, a: {extends: b, network_mode: !reset , ports: ['80:80']}}"),
+    ("tags in networks and volumes", "services: {a: {image: a, networks: [n], volumes: ['vv:/x']}}\nnetworks: {n: {driver: !reset x, labels: !override {a: b}, internal: !reset true, driver_opts: {a: !reset x, b: c}}, m: !override {internal: !reset true}}\nvolumes: {vv: {name: !reset x, labels: {a: !reset x, b: !override 5}}, w: !reset }"),
+    ("a reset network", "services: {a: {image: a, networks: [n]}}\nnetworks: {n: !reset {driver: x}}"),
+    ("reset networks", "services: {a: {image: a}}\nnetworks: !reset {n: 5}\nvolumes: !override {v: }"),
+    ("tags in configs and secrets", "services: {a: {image: a, configs: [c], secrets: [s]}}\nconfigs: {c: {content: x, file: !reset /x}}\nsecrets: {s: {file: !override /data/x}}"),
+    ("a reset include", "include: !reset [x.yml]\nversion: !reset 3\nservices: {a: {image: a}}"),
+    ("tags by alias", "x-p: &p !reset []\nx-o: &o !override ['81:81']\nservices: {b: {image: b, ports: ['80:80'], expose: [1]}, a: {extends: b, ports: *p, expose: *p}, c: {extends: b, ports: *o}, d: {extends: b, ports: &q !reset [], expose: *q}}"),
+    ("tags in what an alias repeats", "x-e: &e {A: !reset }\nx-f: &f {A: !override 3}\nservices: {z: {image: z, ports: ['80:80'], environment: {A: 1}, labels: {A: 1}}, b: &b {extends: z, ports: !reset [], environment: *e, labels: *f}, a: *b, c: {<<: *b, user: x}, d: {extends: z, ports: !override &l ['81'], environment: !override &g {A: !reset x}, labels: *g, expose: *l}}"),
+    ("tags by merge key", "x-r: &r {ports: !reset []}\nx-o: &o {ports: !override ['81:81']}\nx-m: &m {ports: ['82:82'], user: x}\nservices:\n  b: {image: b, ports: ['80:80'], environment: {A: 1, B: 2}}\n  a: {extends: b, <<: *r}\n  c: {extends: b, <<: *o}\n  d: {extends: b, <<: [*o]}\n  e: {extends: b, <<: *m, ports: !reset []}\n  f: {extends: b, <<: *m, ports: !override ['83:83']}\n  g: {extends: b, <<: *r, ports: ['84:84']}\n  h: {extends: b, <<: *o, ports: ['85:85']}\n  i: {extends: b, <<: {ports: !reset [], environment: {A: !reset }}}\n  j: {extends: b, environment: {<<: {A: !reset , B: !override 7}, A: 5}}\n  k: {extends: b, <<: {ports: !reset []}, ports: ['86:86']}\n  l: {image: l, <<: *m, ports: !reset []}"),
+    ("a tag on a merge key", "services: {b: {image: b, environment: {A: 1, B: 2}}, a: {extends: b, environment: {<<: !override {A: 3}, C: 5}}}"),
+    ("a tag on a merge key, nothing below", "services: {a: {image: a, environment: {<<: !override {A: 3}, C: 5}}}"),
+    ("a tag on a key", "services: {b: {image: b, user: x}, a: {extends: b, !reset user: y}}"),
+    ("a tag written out", "services: {b: {image: b, user: x, labels: {a: b}}, a: {extends: b, user: !<!reset> y, labels: !<!override> {c: d}}}"),
+    ("tags that are no tags of compose", "services: {b: {image: b, user: x, labels: {a: b}}, a: {extends: b, user: !Reset y, labels: !replace {c: d}, hostname: !!reset z}}"),
 ];

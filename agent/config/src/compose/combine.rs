@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::words;
 use crate::Position;
 use crate::node::{Node, Value};
 
@@ -63,7 +64,7 @@ fn mappings(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict>
             Some(entry) => *entry = (key.clone(), one(&entry.1, value, path, name)?),
         }
     }
-    Ok(Node { value: Value::Mapping(entries), at: upper.at })
+    Ok(Node::at(Value::Mapping(entries), upper.at))
 }
 
 /// Where each key stands.
@@ -85,14 +86,14 @@ fn one(lower: &Node, upper: &Node, path: &[&str], key: &str) -> Result<Node, Con
     }
     let inner: Vec<&str> = path.iter().copied().chain([key]).collect();
     match rule {
-        Rule::Names => mappings(&named(lower), &named(upper), &inner),
+        Rule::Names => Ok(unnamed(mappings(&named(lower), &named(upper), &inner)?)),
         Rule::Texts => Ok(joined(&listed(lower), &listed(upper))),
         Rule::Hosts => {
             let (lower, upper) = (hosts(lower), hosts(upper));
             let known: HashSet<&str> = lower.as_sequence().unwrap_or_default().iter().map(Node::key_text).collect();
             let fresh = upper.as_sequence().unwrap_or_default().iter();
             let fresh = fresh.filter(|item| !known.contains(item.key_text())).cloned();
-            let fresh = Node { value: Value::Sequence(fresh.collect()), at: upper.at };
+            let fresh = Node::at(Value::Sequence(fresh.collect()), upper.at);
             Ok(joined(&lower, &fresh))
         }
         Rule::Keys => mappings(&keyed(lower, key), &keyed(upper, key), &inner),
@@ -128,7 +129,7 @@ fn limits(lower: &Node, upper: &Node, path: &[&str]) -> Result<Node, Conflict> {
             Some((_, known)) => *known = value.clone(),
         }
     }
-    Ok(Node { value: Value::Mapping(entries), at: upper.at })
+    Ok(Node::at(Value::Mapping(entries), upper.at))
 }
 
 /// None where it is not said: then the options of both belong together.
@@ -138,13 +139,13 @@ fn driver(node: &Node) -> Option<&str> {
 
 fn joined(lower: &Node, upper: &Node) -> Node {
     let items = |node: &Node| node.as_sequence().unwrap_or_default().to_vec();
-    Node { value: Value::Sequence([items(lower), items(upper)].concat()), at: upper.at }
+    Node::at(Value::Sequence([items(lower), items(upper)].concat()), upper.at)
 }
 
 fn listed(node: &Node) -> Node {
     match node.value {
         Value::Sequence(_) => node.clone(),
-        _ => Node { value: Value::Sequence(vec![node.clone()]), at: node.at },
+        _ => Node::at(Value::Sequence(vec![node.clone()]), node.at),
     }
 }
 
@@ -179,7 +180,25 @@ fn named(node: &Node) -> Node {
             }
         }
     }
-    Node { value: Value::Mapping(entries), at: node.at }
+    Node::at(Value::Mapping(entries), node.at)
+}
+
+/// `{a: b, c: }` as `[a=b, c]`, which is what two of them become: no tag of a third finds a key in it.
+fn unnamed(node: Node) -> Node {
+    let item = |(key, value): &(Node, Node)| {
+        let name = key.key_text();
+        let scalar = value.as_scalar()?;
+        Some(if value.is_null() {
+            text_at(name, value.at)
+        } else {
+            text_at(&format!("{name}={}", words::meaning(scalar)), value.at)
+        })
+    };
+    match node.as_mapping().unwrap_or_default().iter().map(item).collect() {
+        Some(items) => Node::at(Value::Sequence(items), node.at),
+        // One is no text: whoever reads it says so.
+        None => node,
+    }
 }
 
 /// `{a: b}` and `[a:b]` as `[a=b]`.
@@ -203,7 +222,7 @@ fn hosts(node: &Node) -> Node {
             .collect(),
         Value::Scalar(_) => return node.clone(),
     };
-    Node { value: Value::Sequence(items), at: node.at }
+    Node::at(Value::Sequence(items), node.at)
 }
 
 /// `[a]` as `{a: }`, or with what the list means in `depends_on`.
@@ -219,5 +238,5 @@ fn keyed(node: &Node, key: &str) -> Node {
         _ => Node { at, ..Node::word("") },
     };
     let entries = items.iter().map(|item| (item.clone(), plain(item.at)));
-    Node { value: Value::Mapping(entries.collect()), at: node.at }
+    Node::at(Value::Mapping(entries.collect()), node.at)
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::combine;
 use super::place::Place;
-use super::template;
+use super::{tags, template};
 use crate::node::{Node, Scalar, Value};
 use crate::{Finding, Position, Severity, code, path};
 
@@ -50,7 +50,7 @@ impl<'a> Services<'a> {
 
     fn filled(&mut self, name: &str, place: &Place<'_>) -> Node {
         let before = place.notes.take();
-        let node = filled(place, &self.project);
+        let node = filled(&place.instead(&place.node.settled()), &self.project);
         self.noted.insert(name.to_owned(), place.notes.take());
         place.notes.put(before);
         node
@@ -109,7 +109,11 @@ impl<'a> Services<'a> {
                 Some(left) => left,
                 None => return refused(place, place.node.at, "what services extend makes the file too large"),
             };
-            let node = match combine::service(&whole.node, &upper) {
+            let left = match self.given.get(name.as_str()) {
+                Some(given) => &tags::left(&whole.node, given.node),
+                None => &whole.node,
+            };
+            let node = match combine::service(left, &upper) {
                 Ok(node) => without_extends(node),
                 Err(conflict) => return refused(place, conflict.at, &conflict.message),
             };
@@ -179,7 +183,7 @@ pub(super) fn filled(place: &Place<'_>, project: &str) -> Node {
             Value::Mapping(entries.iter().map(one).collect())
         }
     };
-    Node { value, at: place.node.at }
+    Node::at(value, place.node.at)
 }
 
 fn fill(place: &Place<'_>, scalar: &Scalar, project: &str) -> Scalar {

@@ -4,8 +4,9 @@ use super::place::Place;
 use crate::{Severity, code};
 
 /// Keys of the compose specification, and of its ancestors, that have no meaning on one box without network: each with the reason.
-const REFUSED: [(&str, &str); 13] = [
+const REFUSED: [(&str, &str); 14] = [
     ("credential_spec", "it is for Windows"),
+    ("develop", "nothing is developed on a box"),
     ("gpus", "no box has one for containers"),
     ("isolation", "it is for Windows"),
     ("label_file", "labels of a file are not read: write them with labels"),
@@ -35,9 +36,6 @@ pub(super) fn not_taken(key: &str, value: &Place<'_>, has_image: bool) {
             "nothing is built on the box",
             "build the image elsewhere, put its tarball on the card and name it with image",
         ),
-        ("develop", _) => {
-            value.warn(code::COMPOSE_IGNORED, "develop means nothing on a box, and is ignored", "leave it out")
-        }
         (_, Some(_)) if asks_nothing(key, value) => {}
         (_, Some(reason)) => value.refuse_known(format!("{key} is not honoured: {reason}")),
         (_, None) => unknown(key, value),

@@ -6,7 +6,7 @@ use super::extends::{self, Services};
 use super::given::{self, Kind};
 use super::model::{Project, Refused, Service, Wiring};
 use super::place::{Notes, Place};
-use super::{MountKind, NAME, keys, networks, order, service};
+use super::{MountKind, NAME, keys, networks, order, service, tags};
 use crate::{Finding, Node, Severity, code};
 
 /// Most services that are read; the others are refused. A Pi runs a few dozen.
@@ -20,7 +20,8 @@ const MOST_FINDINGS: usize = 1000;
 
 /// The project and everything that was found.
 pub(super) fn read(root: &Place<'_>) -> (Project, Vec<Finding>) {
-    let entries = root.entries();
+    let file = tags::top(root.node);
+    let entries = root.instead(&file).entries();
     let mut reader = Reader::new(root.notes, project_name(&entries));
     for (key, place) in &entries {
         reader.top(key, place);

@@ -16,40 +16,37 @@ const WEB: u16 = 80;
 
 /// The compose file without the services that are refused; none if nothing of it can be used.
 pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> {
-    let Some(entries) = node.as_mapping() else {
+    if node.as_mapping().is_none() {
         findings.error(place, Some(node.at), wrong_shape("a mapping", node));
         return None;
-    };
+    }
+    let settled = node.settled();
     let services_place = path::below(place, "services");
-    if !require(node, place, &["services"], findings) || findings.refused().touches_beside(place, &services_place) {
+    if !require(&settled, place, &["services"], findings) || findings.refused().touches_beside(place, &services_place) {
         return None;
     }
-    let (services_key, services_node) = node.entry("services")?;
+    let (services_key, services_node) = settled.entry("services")?;
     let Some(services) = services_node.as_mapping() else {
         findings.error(&services_place, Some(services_node.at), wrong_shape("a mapping", services_node));
         return None;
     };
-    let mut kept: Vec<(Node, Node)> = services
-        .iter()
-        .filter(|(name, service)| check_service(name, service, &services_place, findings))
-        .cloned()
-        .collect();
-    let given = with_services(node, entries, &kept);
+    let bad = services.iter().filter(|(name, service)| !check_service(name, service, &services_place, findings));
+    let mut refused: HashSet<String> = bad.map(|(name, _)| name.key_text().to_owned()).collect();
+    let given = without_services(node, &refused);
     let (project, whole) = compose::check(&given, place, findings);
     if !project.publishes(WEB) {
         warn_without_web(services_key, services, &services_place, findings);
     }
-    let refused: HashSet<&str> = project.refused.iter().map(|refused| refused.name.as_str()).collect();
-    kept.retain(|(name, _)| !refused.contains(name.key_text()));
-    (!whole && !kept.is_empty()).then(|| with_services(node, entries, &kept))
+    refused.extend(project.refused.into_iter().map(|refused| refused.name));
+    (!whole && refused.len() < services.len()).then(|| without_services(node, &refused))
 }
 
-fn with_services(node: &Node, entries: &[(Node, Node)], kept: &[(Node, Node)]) -> Node {
-    let with_kept = |(key, value): &(Node, Node)| match key.key_text() {
-        "services" => (key.clone(), Node { value: Value::Mapping(kept.to_vec()), at: value.at }),
-        _ => (key.clone(), value.clone()),
-    };
-    Node { value: Value::Mapping(entries.iter().map(with_kept).collect()), at: node.at }
+fn without_services(node: &Node, refused: &HashSet<String>) -> Node {
+    let mut left = node.clone();
+    if let Some(Value::Mapping(services)) = left.get_mut("services").map(|services| &mut services.value) {
+        services.retain(|(name, _)| !refused.contains(name.key_text()));
+    }
+    left
 }
 
 fn check_service(name: &Node, service: &Node, place: &str, findings: &mut Findings) -> bool {

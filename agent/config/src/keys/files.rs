@@ -89,7 +89,7 @@ pub fn check_list(
         );
         findings.error(place, Some(node.at), complaint);
     }
-    (!kept.is_empty()).then_some(Node { value: Value::Sequence(kept), at: node.at })
+    (!kept.is_empty()).then_some(Node::at(Value::Sequence(kept), node.at))
 }
 
 fn check_source(checked: &Node, given: &Node, here: &str, findings: &mut Findings) {

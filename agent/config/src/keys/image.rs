@@ -74,7 +74,7 @@ pub fn check(node: &Node, findings: &mut Findings) -> Node {
             kept.push((name.clone(), value));
         }
     }
-    Node { value: Value::Mapping(kept), at: node.at }
+    Node::at(Value::Mapping(kept), node.at)
 }
 
 fn check_one(name: &str, value: &Node, here: &str, findings: &mut Findings) -> Option<Node> {

@@ -81,7 +81,7 @@ pub fn check_keys(node: &Node, place: &str, keys: &'static [Key], findings: &mut
             Err(complaint) => findings.error(&here, Some(value.at), complaint),
         }
     }
-    Some(Node { value: Value::Mapping(kept), at: node.at })
+    Some(Node::at(Value::Mapping(kept), node.at))
 }
 
 /// Reports a key that nothing reads: kept with a warning in offspot.yaml, an error in image.yaml.
@@ -175,7 +175,7 @@ fn list(node: &Node, rule: fn(&str) -> Verdict) -> Verdict<Node> {
         Value::Mapping(_) => return Err(wrong_shape("a list", node)),
     };
     let checked = items.iter().map(|item| text_of(item, rule).map(|text| Node { at: item.at, ..Node::text(text) }));
-    Ok(Node { value: Value::Sequence(checked.collect::<Verdict<_>>()?), at: node.at })
+    Ok(Node::at(Value::Sequence(checked.collect::<Verdict<_>>()?), node.at))
 }
 
 /// The position of the word in a table of words, or what is wrong with it.

@@ -48,7 +48,7 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Node {
             kept.push((name.clone(), value));
         }
     }
-    Node { value: Value::Mapping(kept), at: node.at }
+    Node::at(Value::Mapping(kept), node.at)
 }
 
 /// Reports a key that has no place here, and says where it may belong; whether it is kept. `emptied`: `ap` stands without keys.
@@ -114,7 +114,7 @@ fn access_point(node: &Node, here: &str, findings: &mut Findings) -> Option<Node
     let stands = |(name, value): &(Node, Node)| name.key_text() != "ssid" || !value.is_null();
     let kept: Vec<(Node, Node)> = entries.into_iter().filter(stands).collect();
     let complete = !kept.is_empty() && !findings.refused().touches(here);
-    complete.then_some(Node { value: Value::Mapping(kept), at: checked.at })
+    complete.then_some(Node::at(Value::Mapping(kept), checked.at))
 }
 
 /// `yes` and `off` as `true` and `false`: who reads this mapping reads YAML 1.1.
@@ -128,10 +128,10 @@ fn plain_flags(node: &Node) -> Node {
     };
     match node.as_mapping() {
         None => node.clone(),
-        Some(entries) => Node {
-            value: Value::Mapping(entries.iter().map(|(name, value)| (name.clone(), plain(value))).collect()),
-            at: node.at,
-        },
+        Some(entries) => {
+            let entries = entries.iter().map(|(name, value)| (name.clone(), plain(value)));
+            Node::at(Value::Mapping(entries.collect()), node.at)
+        }
     }
 }
 
@@ -153,7 +153,7 @@ fn each_for_itself(node: &Node, here: &str, keys: &'static [Key], findings: &mut
         !value.is_null() && !findings.refused().touches(&path::below(here, name.key_text()))
     };
     let kept: Vec<(Node, Node)> = entries.into_iter().filter(stands).collect();
-    (!kept.is_empty()).then_some(Node { value: Value::Mapping(kept), at: checked.at })
+    (!kept.is_empty()).then_some(Node::at(Value::Mapping(kept), checked.at))
 }
 
 /// What a checked mapping means.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, ScalarStyle, Span, Tag as Written};
 
 use super::lines;
 use crate::finding::{Complaint, Findings};
-use crate::node::{Node, Position, Scalar, Value};
+use crate::node::{Node, Position, Scalar, Tag, Value};
 use crate::{code, path};
 
 /// Deepest nesting, aliases followed.
@@ -52,12 +52,19 @@ struct Size {
 struct Open {
     at: Position,
     anchor: usize,
+    tag: Tag,
     kind: Kind,
 }
 
 enum Kind {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<(Node, Node)>, key: Option<Node>, seen: HashMap<String, usize>, merged: Vec<Node> },
+    /// `seen`: where each key is among the entries.
+    Mapping {
+        entries: Vec<(Node, Node)>,
+        key: Option<Node>,
+        seen: HashMap<String, usize>,
+        merged: Vec<Node>,
+    },
 }
 
 /// Builds one document.
@@ -94,7 +101,8 @@ impl<'f, 't> Builder<'f, 't> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.spend(1, text.len())?;
                 let scalar = self.scalar(&text, style, tag.as_deref(), at);
-                self.complete(Node { value: Value::Scalar(scalar), at }, anchor)
+                let tag = tag.as_deref().map_or(Tag::None, asked);
+                self.complete(Node { tag, ..Node::at(Value::Scalar(scalar), at) }, anchor)
             }
             Event::SequenceStart(anchor, tag) => self.begin(at, anchor, Kind::Sequence(Vec::new()), tag.as_deref()),
             Event::MappingStart(anchor, tag) => {
@@ -107,36 +115,42 @@ impl<'f, 't> Builder<'f, 't> {
         }
     }
 
-    fn begin(&mut self, at: Position, anchor: usize, kind: Kind, tag: Option<&Tag>) -> Result<(), Overflow> {
+    fn begin(&mut self, at: Position, anchor: usize, kind: Kind, tag: Option<&Written>) -> Result<(), Overflow> {
         self.budget.spend(1, 0)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(Overflow("it is nested more than 64 levels deep"));
         }
-        if let Some(tag) =
-            tag.filter(|tag| !(tag.is_yaml_core_schema() && matches!(tag.suffix.as_str(), "map" | "seq")))
-        {
-            self.ignored_tag(tag, at);
+        let asked = tag.map_or(Tag::None, asked);
+        let plain = |tag: &Written| tag.is_yaml_core_schema() && matches!(tag.suffix.as_str(), "map" | "seq");
+        if let Some(tag) = tag.filter(|tag| asked == Tag::None && !plain(tag)) {
+            self.ignore(&tag.suffix, at);
         }
-        self.open.push(Open { at, anchor, kind });
+        self.open.push(Open { at, anchor, tag: asked, kind });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Overflow> {
-        let Some(Open { at, anchor, kind }) = self.open.pop() else {
+        let Some(Open { at, anchor, tag, kind }) = self.open.pop() else {
             return Ok(());
         };
+        let tags_count = tag == Tag::None && self.tags_count();
         let value = match kind {
             Kind::Sequence(items) => Value::Sequence(items),
             Kind::Mapping { mut entries, mut seen, merged, .. } => {
                 for (key, value) in merged.into_iter().flat_map(|merged| self.merge_entries(merged)) {
-                    if seen.insert(key.key_text().to_string(), key.at.line).is_none() {
-                        entries.push((key, value));
+                    match seen.get(key.key_text()) {
+                        Some(place) if tags_count => merge_below(&mut entries[*place].1, value),
+                        Some(_) => {}
+                        None => {
+                            seen.insert(key.key_text().to_string(), entries.len());
+                            entries.push((key, value));
+                        }
                     }
                 }
                 Value::Mapping(entries)
             }
         };
-        self.complete(Node { value, at }, anchor)
+        self.complete(Node { tag, ..Node::at(value, at) }, anchor)
     }
 
     fn alias(&mut self, anchor: usize, at: Position) -> Result<(), Overflow> {
@@ -148,7 +162,7 @@ impl<'f, 't> Builder<'f, 't> {
                 Some(at),
                 Complaint::new(code::ALIAS, "this alias refers to the value it is part of", advice),
             );
-            return self.complete(Node { value: Node::word("").value, at }, 0);
+            return self.complete(Node { at, ..Node::word("") }, 0);
         };
         let size = size(target);
         self.budget.spend(size.nodes, size.text)?;
@@ -161,15 +175,24 @@ impl<'f, 't> Builder<'f, 't> {
 
     /// Puts a finished value where it belongs.
     fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Overflow> {
+        let at = node.at;
         if anchor > 0 {
             let size = size(&node);
             self.budget.spend(size.nodes, size.text)?;
-            self.anchors.insert(anchor, node.clone());
+            // Compose takes a reset out of the document where it first comes by: it is not there for those who refer to what held it.
+            let kept = if self.tags_count() { node.without_resets() } else { node.clone() };
+            self.anchors.insert(anchor, kept);
         }
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
             Some(Kind::Sequence(items)) => items.push(node),
-            Some(Kind::Mapping { key, .. }) if key.is_none() => *key = Some(node),
+            Some(Kind::Mapping { key, .. }) if key.is_none() => {
+                let tag = node.tag.word();
+                *key = Some(Node { tag: Tag::None, ..node });
+                if let Some(tag) = tag {
+                    self.ignore(tag, at);
+                }
+            }
             Some(Kind::Mapping { .. }) => self.enter(node),
         }
         Ok(())
@@ -196,13 +219,17 @@ impl<'f, 't> Builder<'f, 't> {
             return;
         }
         if scalar.plain && scalar.text == "<<" {
+            let tag = node.tag.word();
             merged.push(node);
-        } else if let Some(first) = seen.get(&scalar.text).copied() {
+            if let Some(tag) = tag {
+                self.ignore(tag, name.at);
+            }
+        } else if let Some(first) = seen.get(&scalar.text).map(|place| entries[*place].0.at.line) {
             let here = path::below(&self.path(), &scalar.text);
             let message = format!("this key is given twice, first on line {first}");
             self.findings.error(&here, at, Complaint::new(code::DUPLICATE, message, "Keep one of the two."));
         } else {
-            seen.insert(scalar.text.clone(), name.at.line);
+            seen.insert(scalar.text.clone(), entries.len());
             entries.push((name, node));
         }
     }
@@ -213,7 +240,8 @@ impl<'f, 't> Builder<'f, 't> {
             Value::Mapping(entries) => entries,
             Value::Sequence(items) if items.iter().all(|item| item.as_mapping().is_some()) => items
                 .into_iter()
-                .flat_map(|item| if let Value::Mapping(entries) = item.value { entries } else { Vec::new() })
+                // In a list compose does not find what its tags are about.
+                .flat_map(|item| if let Value::Mapping(entries) = item.settled().value { entries } else { Vec::new() })
                 .collect(),
             _ => {
                 let key = self.path();
@@ -228,7 +256,7 @@ impl<'f, 't> Builder<'f, 't> {
         }
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Scalar {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Written>, at: Position) -> Scalar {
         if self.lossy && text.contains(char::REPLACEMENT_CHARACTER) {
             let key = self.path();
             let complaint =
@@ -241,7 +269,9 @@ impl<'f, 't> Builder<'f, 't> {
             Some((tag, false, "")) if tag.handle == "!" => false,
             Some((_, true, "int" | "float" | "bool" | "null")) => true,
             Some((tag, ..)) => {
-                self.ignored_tag(tag, at);
+                if asked(tag) == Tag::None {
+                    self.ignore(&tag.suffix, at);
+                }
                 style == ScalarStyle::Plain
             }
         };
@@ -255,13 +285,14 @@ impl<'f, 't> Builder<'f, 't> {
         }
     }
 
-    fn ignored_tag(&mut self, tag: &Tag, at: Position) {
+    /// Whether compose looks for tags here: it does not below one.
+    fn tags_count(&self) -> bool {
+        self.open.iter().all(|open| open.tag == Tag::None)
+    }
+
+    fn ignore(&mut self, tag: &str, at: Position) {
         let key = self.path();
-        let message = format!(
-            "the tag `{}` means nothing here",
-            tag.suffix.chars().filter(|letter| !letter.is_control()).take(40).collect::<String>()
-        );
-        self.findings.warning(&key, Some(at), Complaint::new(code::TAG, message, "Remove the tag."));
+        self.findings.warning(&key, Some(at), ignored_tag(tag));
     }
 
     /// The dotted name of the value that is being read.
@@ -272,6 +303,31 @@ impl<'f, 't> Builder<'f, 't> {
             Kind::Mapping { .. } => parent,
         })
     }
+}
+
+/// What a tag asks for.
+fn asked(tag: &Written) -> Tag {
+    match format!("{}{}", tag.handle, tag.suffix).as_str() {
+        "!reset" => Tag::Reset,
+        "!override" => Tag::Override,
+        _ => Tag::None,
+    }
+}
+
+/// What `<<` brings in for a key that is there: that one stands, unless it is taken back, and a tag of either counts.
+fn merge_below(own: &mut Node, merged: Node) {
+    let stands = match (own.tag, merged.tag) {
+        (Tag::Reset, Tag::None | Tag::Override) => &merged,
+        (Tag::None, Tag::Reset | Tag::Override) => own,
+        _ => return,
+    };
+    *own = Node { tag: Tag::Override, ..stands.without_resets() };
+}
+
+/// What is said of a tag that nobody honours.
+pub fn ignored_tag(tag: &str) -> Complaint {
+    let tag: String = tag.trim_start_matches('!').chars().filter(|letter| !letter.is_control()).take(40).collect();
+    Complaint::new(code::TAG, format!("the tag `{tag}` means nothing here"), "Remove the tag.")
 }
 
 /// What is said of typographic quotes, wherever they are found.

@@ -14,6 +14,7 @@ use saphyr_parser::{Event, Parser};
 use crate::code;
 use crate::finding::{Complaint, Finding, Findings, Refused};
 use crate::node::{Node, Position};
+pub(crate) use build::ignored_tag;
 use build::{Budget, Builder, Overflow};
 use lines::Repairs;
 use salvage::Lost;

@@ -43,7 +43,7 @@ pub fn read_parts(source: &Source, findings: &mut Findings, lost: &mut Vec<Lost>
         }
     }
     let at = Position { line: 1, column: 1 };
-    (!entries.is_empty()).then_some(Node { value: Value::Mapping(entries), at })
+    (!entries.is_empty()).then_some(Node::at(Value::Mapping(entries), at))
 }
 
 fn enter(entry: (Node, Node), entries: &mut Vec<(Node, Node)>, findings: &mut Findings) {

@@ -74,7 +74,6 @@ pub struct Network {
     /// `false`: the network has no IPv4.
     pub enable_ipv4: Option<bool>,
     pub ipam_driver: Option<String>,
-    pub ipam_options: BTreeMap<String, String>,
     pub subnets: Vec<Subnet>,
 }
 
