@@ -162,8 +162,9 @@ fn a_network_that_is_gone_is_back_with_all_its_services() {
     this.until("the port answers", 5, port);
     let front = this.rig.id("front");
     this.docker(&["network", "disconnect", "docker_back", "web"]);
-    let back = || this.rig.inspect("web", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}");
-    this.until("connected again", 20, || back() == "docker_back docker_default");
+    // While it is made anew there is none.
+    let networks = || this.docker(&["ps", "--filter", "name=^web$", "--format", "{{.Networks}}"]);
+    this.until("connected again", 20, || networks() == "docker_back,docker_default");
     this.until("it answers", 5, || reachable() && port());
     assert_eq!(this.rig.id("front"), front, "its neighbour is left alone");
 }
