@@ -107,7 +107,7 @@ impl Card {
 
     /// Gives its engine so many MiB of memory to unpack in, and starts it anew.
     pub fn with_memory(&mut self, mib: u64) -> SmallMemory {
-        let (host, need) = (Host::new(&self.root), Need { load: 1, layer: 1 });
+        let (host, need) = (Host::new(&self.root), Need { load: 1, both: 1, layer: 1 });
         let memory = SmallMemory::mount(&host.engine_folder(), mib);
         images::staging::prepare(&host, need).unwrap();
         let told = fs::read_to_string(host.engine_environment()).unwrap();
@@ -292,6 +292,11 @@ impl SmallMemory {
         let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
         assert!(status.unwrap().success(), "mounting a tmpfs");
         SmallMemory { folder: folder.to_owned() }
+    }
+
+    /// Where it is mounted.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 

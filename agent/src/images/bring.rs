@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::load::{Loading, Stop};
 use super::loaded;
 use super::name::ImageName;
+use super::send::Lost;
 use super::survey::{Tarball, TarballState};
 use crate::ground::blocking;
 use crate::problem::{CardProblem, ImageProblem, Problem, SpaceProblem};
@@ -116,6 +117,14 @@ pub(super) fn refused(item: &Tarball, error: Error) -> Result<Problem, Error> {
         return Ok(SpaceProblem::Full { item }.into());
     }
     Ok(ImageProblem::Refused { item, why }.into())
+}
+
+/// Why this tarball did not arrive.
+pub(super) fn stop(item: &Tarball, lost: Lost) -> Stop {
+    match lost {
+        Lost::Tarball(fault) => Stop::Item(fault.of(&item.path)),
+        Lost::Engine(error) => refused(item, error).map_or_else(Stop::Engine, Stop::Item),
+    }
 }
 
 /// A receipt that could not be written speaks of the card.

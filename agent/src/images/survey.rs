@@ -77,6 +77,11 @@ impl Tarball {
         meant.chain(image.names.iter().cloned()).collect()
     }
 
+    /// The same in the engine's words.
+    pub(super) fn engine_names(&self, index: &Index, image: &Image) -> Vec<String> {
+        self.names_of(index, image).iter().map(ImageName::engine_name).collect()
+    }
+
     /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.
     pub(super) fn open(&mut self, receipts: &Receipts, counted: &mut Counted) {
         self.state = match self.read(receipts, counted) {
