@@ -144,6 +144,19 @@ fn a_tarball_that_goes_meanwhile_costs_itself() {
 }
 
 #[test]
+fn a_tarball_that_takes_the_place_of_one_being_loaded_stays() {
+    let card = Card::new("swap");
+    let samples = [sample("one:1", 4), sample("two:1", 3)];
+    put_all(&card, &samples[..1]);
+    let (socket, place, other) = (card.root.join("run/p.sock"), card.data("0.tar"), gnu(&docker(&[&samples[1]])));
+    image_proxy::watch(&socket, &card.engine().socket(), &[END], move |_| put(&place, &other));
+    let outcome = card.load_through(&socket);
+    assert_eq!((outcome.problems(), card.ids()), (vec![], vec![samples[0].id()]));
+    assert_eq!(card.load().problems(), Vec::<String>::new());
+    assert_eq!((card.says("two:1"), card.data("0.tar").exists()), ("two:1".into(), false));
+}
+
+#[test]
 fn an_engine_that_starts_anew_in_between_costs_one_load_at_most() {
     let (mut card, memory) = card("early-anew", None, 96);
     let samples = [sample("one:1", 24), sample("two:1", 8), sample("three:1", 8)];

@@ -82,7 +82,7 @@ impl Loading<'_> {
     }
 
     pub(super) async fn finish(&self, item: &Tarball, claims: &Claims, records: Vec<Record>) -> Result<(), Stop> {
-        let (data, receipts, file) = (self.data.to_owned(), self.receipts.clone(), item.file.clone());
+        let (data, receipts, tarball) = (self.data.to_owned(), self.receipts.clone(), item.clone());
         let known = matches!(item.state, TarballState::Known(_))
             || records.iter().any(|record| matches!(record, Record::Tarball { .. }));
         let remove = known && item.removable && !self.keep_tarballs && !claims.is_contested(&item.path);
@@ -90,7 +90,8 @@ impl Loading<'_> {
             if !records.is_empty() {
                 durable::record(&data, &receipts, &records)?;
             }
-            if remove { durable::remove(&file) } else { Ok(()) }
+            // Another that was put in its place meanwhile is not loaded yet.
+            if remove && tarball.is_unchanged() { durable::remove(&tarball.file) } else { Ok(()) }
         })
         .await
         .map_err(not_recorded)

@@ -64,6 +64,11 @@ impl Tarball {
         wanted.chain(held).collect()
     }
 
+    /// Whether the file is still the one that was looked at.
+    pub(super) fn is_unchanged(&self) -> bool {
+        stamp(&self.file, &self.stamp.path) == self.stamp
+    }
+
     /// Whether it is no tarball, but an entry of `oci_images` without one.
     pub(super) fn is_absent(&self) -> bool {
         self.remote || self.file.as_os_str().is_empty()
