@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use offspot_config::Settings;
+use tokio::task::JoinHandle;
 
 use crate::arguments::Arguments;
 use crate::card::{self, Card, Grown};
@@ -113,7 +114,12 @@ impl Ground {
 
 /// Runs what blocks on a thread of its own, so that the followers go on.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// What a task of ours came to, none of which is ever aborted.
+pub async fn joined<T>(task: JoinHandle<T>) -> T {
+    match task.await {
         Ok(done) => done,
         // Only a panic ends it early, and a panic is not to be survived.
         Err(error) => std::panic::resume_unwind(error.into_panic()),

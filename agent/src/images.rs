@@ -8,6 +8,7 @@ mod claims;
 mod contents;
 mod deliver;
 mod durable;
+mod early;
 mod fault;
 mod fetch;
 #[cfg(test)]
@@ -27,6 +28,8 @@ pub mod staging;
 pub mod survey;
 pub(crate) mod thin;
 
+use std::iter;
+
 pub use load::load;
 pub use loaded::Loaded;
 pub use name::ImageName;
@@ -42,7 +45,9 @@ use staging::Need;
 pub fn need<'t>(tarballs: impl IntoIterator<Item = &'t Tarball>, receipts: &Receipts) -> Need {
     let mut standing = Standing::new();
     let needs = tarballs.into_iter().map(|tarball| tarball.price(&mut standing, receipts).need);
-    needs.fold(Need::default(), |all, one| Need { load: all.load.max(one.load), layer: all.layer.max(one.layer) })
+    let needs: Vec<Need> = needs.filter(|need| need.load > 0).collect();
+    let before = iter::once(0).chain(needs.iter().map(|need| need.load));
+    needs.iter().zip(before).fold(Need::default(), |all, (one, before)| all.or(one.beside(before)))
 }
 
 /// Readies what the engine is to be told before it starts. What cannot be had costs time on the card, no more.

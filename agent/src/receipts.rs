@@ -304,6 +304,21 @@ mod tests {
     }
 
     #[test]
+    fn several_at_once_that_were_cut_keep_the_first_of_them() {
+        let folder = folder("several");
+        let (receipts, _) = Receipts::open(&folder).unwrap();
+        receipts.append_all(&["READY", "DEGRADED", "STOPPED"].map(boot)).unwrap();
+        let text = std::fs::read(folder.join("receipts")).unwrap();
+        for end in 0..=text.len() {
+            std::fs::write(folder.join("receipts"), &text[..end]).unwrap();
+            let (receipts, damaged) = Receipts::open(&folder).unwrap();
+            let whole = text[..end].iter().filter(|byte| **byte == b'\n').count() as u64;
+            assert_eq!((receipts.boots().0, damaged), (whole, 0), "cut at {end}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn one_flipped_bit_costs_one_record() {
         let folder = folder("flip");
         let (receipts, _) = Receipts::open(&folder).unwrap();

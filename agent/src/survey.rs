@@ -117,10 +117,9 @@ fn step(
 ) -> Step<Tarball> {
     let removed = tarball.removable && !settings.status.keep_tarballs;
     let mut standing = Standing::new();
-    for before in admitted {
-        let _paid = before.work.price(&mut standing, receipts);
-    }
-    let price = tarball.price(&mut standing, receipts);
+    let before = admitted.iter().map(|before| before.work.price(&mut standing, receipts).need.load).last();
+    let mut price = tarball.price(&mut standing, receipts);
+    price.need = price.need.beside(before.unwrap_or(0));
     let cost = price.cost(if removed { tarball.stamp.size } else { 0 }, room);
     Step { name: tarball.path.clone(), cost, work: tarball }
 }

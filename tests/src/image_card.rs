@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::Duration;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use offspot_agent::engine::Engine;
 use offspot_agent::host::Host;
@@ -21,6 +21,8 @@ use crate::other_release::Programs;
 
 /// Where the process that is to be killed finds its card.
 const CHILD_ROOT: &str = "OFFSPOT_CHILD_ROOT";
+/// Longest wait for a disk that is in use.
+const HELD: Duration = Duration::from_secs(5);
 
 /// A card's root in a temporary folder, with an engine.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl Card {
 
     /// Begins the same in a process of its own, to be killed: this test's program, whose ignored test `child` calls [`child`].
     pub fn begin(&self) -> Child {
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "child", "--ignored", "-q"]).env(CHILD_ROOT, &self.root);
         command.stdout(std::process::Stdio::null()).spawn().unwrap()
     }
@@ -105,7 +107,7 @@ impl Card {
 
     /// Gives its engine so many MiB of memory to unpack in, and starts it anew.
     pub fn with_memory(&mut self, mib: u64) -> SmallMemory {
-        let (host, need) = (Host::new(&self.root), Need { load: 1, layer: 1 });
+        let (host, need) = (Host::new(&self.root), Need { load: 1, both: 1, layer: 1 });
         let memory = SmallMemory::mount(&host.engine_folder(), mib);
         images::staging::prepare(&host, need).unwrap();
         let told = fs::read_to_string(host.engine_environment()).unwrap();
@@ -215,8 +217,7 @@ impl SmallDisk {
     /// Makes and mounts one of so many MiB, with nothing kept back for root; its root is the folder `r` in `folder`.
     pub fn mount(folder: &Path, mib: u64) -> SmallDisk {
         let run = |program: &str, arguments: &[&str]| {
-            let output =
-                std::process::Command::new(program).args(arguments).output().expect("apt-get install e2fsprogs mount");
+            let output = Command::new(program).args(arguments).output().expect("apt-get install e2fsprogs mount");
             assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
         };
@@ -258,8 +259,21 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(&self.folder).status();
-        let _ = std::process::Command::new("losetup").args(["-d", &self.device]).status();
+        let unmount = |how: &[&str]| {
+            let output = Command::new("umount").args(how).arg(&self.folder).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        // What an engine has started may hold on to it for a moment after the engine ended.
+        let begun = Instant::now();
+        while !unmount(&[]) {
+            if begun.elapsed() > HELD {
+                unmount(&["-l"]);
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // A device that is still in use is detached with its last user.
+        let _ = Command::new("losetup").args(["-d", &self.device]).status();
         let _ = fs::remove_dir_all(self.folder.parent().unwrap());
     }
 }
@@ -275,16 +289,20 @@ impl SmallMemory {
     pub fn mount(folder: &Path, mib: u64) -> SmallMemory {
         fs::create_dir_all(folder).unwrap();
         let size = format!("size={mib}m");
-        let status =
-            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).status();
         assert!(status.unwrap().success(), "mounting a tmpfs");
         SmallMemory { folder: folder.to_owned() }
+    }
+
+    /// Where it is mounted.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 
 impl Drop for SmallMemory {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.folder).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
     }
 }
 
@@ -294,8 +312,7 @@ pub fn tear(store: &Path) -> usize {
 }
 
 fn tear_below(folder: &Path) -> usize {
-    let find =
-        std::process::Command::new("find").arg(folder).args(["-type", "f", "-path", "*/diff/*"]).output().unwrap();
+    let find = Command::new("find").arg(folder).args(["-type", "f", "-path", "*/diff/*"]).output().unwrap();
     let files = String::from_utf8(find.stdout).unwrap();
     files.lines().inspect(|file| fs::write(file, b"").unwrap()).count()
 }

@@ -118,7 +118,19 @@ fn child() {
 
 #[test]
 fn killed_at_any_moment() {
-    let mut card = Card::new("kill");
+    kill_at_any_moment(&mut Card::new("kill"));
+}
+
+/// As on a card: while one is unpacked the layers of the next are sent.
+#[test]
+fn killed_at_any_moment_with_the_next_begun() {
+    let mut card = Card::new("kill-next");
+    let memory = card.with_memory(64);
+    kill_at_any_moment(&mut card);
+    drop((memory, card));
+}
+
+fn kill_at_any_moment(card: &mut Card) {
     let samples: Vec<_> = ["one:1", "two:1", "three:1"].map(Sample::busybox).into();
     let tarballs: Vec<_> = samples.iter().map(|sample| gnu(&docker(&[sample]))).collect();
     let mut cuts = 0;

@@ -200,8 +200,7 @@ fn an_image_comes_in_parts_through_little_memory() {
             assert_eq!(said, "3145728 own2\n");
         }
         assert_eq!(card.ids().len(), 2, "no part is left");
-        drop(card);
-        drop(memory);
+        drop((memory, card));
     }
 }
 
@@ -231,7 +230,6 @@ fn a_load_in_parts_that_was_cut_leaves_nothing_that_is_believed() {
         }
         // A configuration whose layers were torn before the engine started may lie in its store: it never looks at it again.
         assert_eq!(card.ids(), [sample.id()], "no part is left");
-        drop(card);
-        drop(memory);
+        drop((memory, card));
     }
 }

@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::load::{Loading, Stop};
 use super::loaded;
 use super::name::ImageName;
+use super::send::Lost;
 use super::survey::{Tarball, TarballState};
 use crate::ground::blocking;
 use crate::problem::{CardProblem, ImageProblem, Problem, SpaceProblem};
@@ -81,7 +82,7 @@ impl Loading<'_> {
     }
 
     pub(super) async fn finish(&self, item: &Tarball, claims: &Claims, records: Vec<Record>) -> Result<(), Stop> {
-        let (data, receipts, file) = (self.data.to_owned(), self.receipts.clone(), item.file.clone());
+        let (data, receipts, tarball) = (self.data.to_owned(), self.receipts.clone(), item.clone());
         let known = matches!(item.state, TarballState::Known(_))
             || records.iter().any(|record| matches!(record, Record::Tarball { .. }));
         let remove = known && item.removable && !self.keep_tarballs && !claims.is_contested(&item.path);
@@ -89,7 +90,8 @@ impl Loading<'_> {
             if !records.is_empty() {
                 durable::record(&data, &receipts, &records)?;
             }
-            if remove { durable::remove(&file) } else { Ok(()) }
+            // Another that was put in its place meanwhile is not loaded yet.
+            if remove && tarball.is_unchanged() { durable::remove(&tarball.file) } else { Ok(()) }
         })
         .await
         .map_err(not_recorded)
@@ -116,6 +118,14 @@ pub(super) fn refused(item: &Tarball, error: Error) -> Result<Problem, Error> {
         return Ok(SpaceProblem::Full { item }.into());
     }
     Ok(ImageProblem::Refused { item, why }.into())
+}
+
+/// Why this tarball did not arrive.
+pub(super) fn stop(item: &Tarball, lost: Lost) -> Stop {
+    match lost {
+        Lost::Tarball(fault) => Stop::Item(fault.of(&item.path)),
+        Lost::Engine(error) => refused(item, error).map_or_else(Stop::Engine, Stop::Item),
+    }
 }
 
 /// A receipt that could not be written speaks of the card.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bollard::errors::Error;
 
 use super::archive::Image;
-use super::bring::{not_recorded, refused, title};
+use super::bring::{not_recorded, stop, title};
 use super::durable;
+use super::early::Next;
 use super::layout::Blob;
 use super::load::{Loading, Stop};
-use super::name::ImageName;
 use super::parcel::{Form, Freight, Parcel};
-use super::price::price;
-use super::send::{Lost, send};
+use super::price::{Price, price};
+use super::send::{Lost, Sending, send};
 use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
 use super::thin::{self, Load};
@@ -44,11 +44,13 @@ impl Loading<'_> {
                     self.report.note(format!(
                         "the engine did not take {path} without the layers it has ({why}); all {all} were sent"
                     ));
+                    self.take_back_early().await;
                     (thin, standing) = (false, BTreeSet::new());
                 }
                 Err(Stop::Item(Problem::Space(SpaceProblem::Full { .. }))) if whole => {
                     self.report
                         .note(format!("there was no room for {} at once: it is loaded layer by layer", item.path));
+                    self.take_back_early().await;
                     self.move_to_card(item).await;
                     whole = false;
                 }
@@ -106,19 +108,27 @@ impl Loading<'_> {
         mut standing: BTreeSet<String>,
         whole: bool,
     ) -> Result<(), Stop> {
-        let freight = self.weigh(item, images, &standing).await?;
+        let (freight, mut early) = match self.take_early(item, images, &standing).await {
+            Some((freight, sending)) => (freight, Some(sending)),
+            None => (self.weigh(item, images, &standing).await?, None),
+        };
         if self.store.is_containerd {
             let ids = images.iter().map(|image| (image.id.clone(), freight.id(Form::Layout, image)));
             self.ids.extend(ids);
         }
-        let room = self.room(item, images, &freight, &standing)?;
+        let room = match &early {
+            // It lies in memory already.
+            Some(_) => self.fits(item, &price(images, &mut standing.clone()), 0).map(|_| u64::MAX)?,
+            None => self.room(item, images, &freight, &standing)?,
+        };
         let room = if whole { room } else { 0 };
         let loads = thin::loads(images, &standing, room, |layer| freight.length(layer));
         let mut shipped = Ok(());
         let mut parts = Vec::new();
-        for load in &loads {
+        for (at, load) in loads.iter().enumerate() {
+            let next = if at + 1 == loads.len() { self.next.take() } else { None };
             parts.extend(load.images.iter().filter(|_| load.is_part).map(|part| part.id.clone()));
-            shipped = self.load_once(item, &freight, load, &mut standing).await;
+            shipped = self.load_once(item, &freight, load, &mut standing, (early.take(), next)).await;
             if shipped.is_err() {
                 break;
             }
@@ -151,25 +161,30 @@ impl Loading<'_> {
         {
             self.report.note(format!("the engine could not be given room for {} to unpack in: {error}", item.path));
         }
-        let have = durable::available(self.data);
         let beside = match &self.staging {
             // It unpacks at once what it is sent, and keeps both.
             _ if self.store.is_containerd => price.need.load,
             Staging::Card => largest,
             Staging::Memory { .. } => 0,
         };
-        let need = price.bytes.saturating_add(beside);
-        if need > have {
-            return Err(SpaceProblem::Bytes { item: item.path.clone(), need, have }.into());
-        }
+        let left = self.fits(item, &price, beside)?;
         if self.store.is_containerd {
             return Ok(u64::MAX);
         }
-        match self.staging.room(have - price.bytes) {
+        match self.staging.room(left) {
             have if self.staging != Staging::Card && largest > have => {
                 Err(ImageProblem::NoMemory { item: item.path.clone(), need: largest, have }.into())
             }
             room => Ok(room),
+        }
+    }
+
+    /// Bytes that are left on the card; what does not fit there, with so many bytes beside it for a while, is refused.
+    fn fits(&self, item: &Tarball, price: &Price, beside: u64) -> Result<u64, Problem> {
+        let (need, have) = (price.bytes.saturating_add(beside), durable::available(self.data));
+        match need > have {
+            true => Err(SpaceProblem::Bytes { item: item.path.clone(), need, have }.into()),
+            false => Ok(have - price.bytes),
         }
     }
 
@@ -180,13 +195,19 @@ impl Loading<'_> {
         freight: &Freight,
         load: &Load,
         standing: &mut BTreeSet<String>,
+        (early, next): (Option<Sending>, Option<Next>),
     ) -> Result<(), Stop> {
         let parcel = Arc::new(self.pack(item, freight, load)?);
-        let mut fresh = self.send(item, &parcel).await?;
+        let sent = match early {
+            Some(sending) => self.complete_early(item, sending, &parcel, next).await,
+            None => self.complete(Sending::begin(self.engine, &parcel, self.report), next).await,
+        };
+        let mut fresh = sent.map_err(|lost| stop(item, lost))?;
         for left in (0..AGAIN).rev() {
             if !self.stands_on_old(load, standing, &fresh) {
                 break;
             }
+            self.take_back_early().await;
             self.clear_images(&load.images).await?;
             if left == 0 {
                 let why = "it holds on to layers of a load that was cut".to_owned();
@@ -195,7 +216,7 @@ impl Loading<'_> {
             // A load that was cut leaves layers; the engine would use them, torn as they may be.
             self.report.note(format!("{} stood on layers of a load that was cut and is loaded again", item.path));
             self.clear_late(standing).await?;
-            fresh = self.send(item, &parcel).await?;
+            fresh = send(self.engine, &parcel, self.report).await.map_err(|lost| stop(item, lost))?;
         }
         for image in &load.images {
             if let Err(wrong) = self.check(item, image).await {
@@ -230,7 +251,7 @@ impl Loading<'_> {
         let nothing = BTreeSet::new();
         let standing = if self.store.is_containerd { &nothing } else { standing };
         let layers: Vec<_> = thin::lacking(images, standing).into_iter().cloned().collect();
-        let (zstd, most) = (takes_zstd(&self.engine.version), durable::available(self.data));
+        let (zstd, most) = (self.takes_zstd(), durable::available(self.data));
         let file = item.file.clone();
         let weighed = blocking(move || Freight::weigh(&file, &layers, zstd, most)).await;
         weighed.map_err(|fault| fault.of(&item.path))
@@ -238,20 +259,39 @@ impl Loading<'_> {
 
     fn pack(&self, item: &Tarball, freight: &Freight, load: &Load) -> Result<Parcel, Problem> {
         let names = |image: &Image| match &item.state {
-            TarballState::Archive(index) if !load.is_part => {
-                item.names_of(index, image).iter().map(ImageName::engine_name).collect()
-            }
+            TarballState::Archive(index) if !load.is_part => item.engine_names(index, image),
             _ => Vec::new(),
         };
         let images: Vec<_> = load.images.iter().map(|image| (image.clone(), names(image))).collect();
         freight.pack(self.form(), &images, &load.sent).map_err(|fault| fault.of(&item.path))
     }
 
-    async fn send(&self, item: &Tarball, parcel: &Arc<Parcel>) -> Result<BTreeSet<String>, Stop> {
-        match send(self.engine, parcel, self.report).await {
-            Ok(fresh) => Ok(fresh),
-            Err(Lost::Tarball(fault)) => Err(fault.of(&item.path).into()),
-            Err(Lost::Engine(error)) => Err(refused(item, error)?.into()),
+    /// Sends it to its end, and begins the next while the engine unpacks.
+    async fn complete(&mut self, sending: Sending, next: Option<Next>) -> Result<BTreeSet<String>, Lost> {
+        let mut begun = None;
+        let sent = sending.finish(|| begun = next.map(|next| self.begin(next))).await;
+        self.early = begun;
+        sent
+    }
+
+    /// The same of one whose layers were sent early. One that the engine did not keep them of is sent as any other.
+    async fn complete_early(
+        &mut self,
+        item: &Tarball,
+        sending: Sending,
+        parcel: &Arc<Parcel>,
+        next: Option<Next>,
+    ) -> Result<BTreeSet<String>, Lost> {
+        match self.complete(sending, next).await {
+            Err(Lost::Engine(error)) => {
+                self.take_back_early().await;
+                let path = &item.path;
+                self.report.note(format!(
+                    "the engine did not keep what it was sent early of {path} ({error}); it was sent again"
+                ));
+                send(self.engine, parcel, self.report).await
+            }
+            sent => sent,
         }
     }
 
@@ -279,9 +319,10 @@ impl Loading<'_> {
         let why = format!("it did not record {} as it is", title(item, image));
         Err(ImageProblem::Refused { item: item.path.clone(), why }.into())
     }
-}
 
-fn takes_zstd(version: &str) -> bool {
-    let major = version.split('.').next().and_then(|major| major.parse().ok());
-    major.is_some_and(|major: u32| major >= ZSTD_SINCE)
+    /// Whether the engine unpacks zstd itself.
+    pub(super) fn takes_zstd(&self) -> bool {
+        let major = self.engine.version.split('.').next().and_then(|major| major.parse().ok());
+        major.is_some_and(|major: u32| major >= ZSTD_SINCE)
+    }
 }

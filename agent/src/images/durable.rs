@@ -12,22 +12,21 @@ use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Record};
 use crate::stream::digest::DigestReader;
 
-/// Syncs the data partition, then appends the records.
+/// Syncs the data partition, then appends the records: two flushes, however many records there are.
 pub fn record(data: &Path, receipts: &Receipts, records: &[Record]) -> io::Result<()> {
     nix::unistd::syncfs(File::open(data)?)?;
-    records.iter().try_for_each(|record| receipts.append(record))
+    receipts.append_all(records)
 }
 
-/// Removes a tarball that is loaded and recorded, for good.
+/// Removes a tarball that is loaded and recorded. Not synced: one that a cut brings back is known by its receipt, and goes at the next boot.
 pub fn remove(tarball: &Path) -> io::Result<()> {
     match fs::remove_file(tarball) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    sync_folder_of(tarball)
 }
 
-/// Makes a rename or a removal last.
+/// Makes a rename last.
 pub fn sync_folder_of(file: &Path) -> io::Result<()> {
     match file.parent() {
         Some(folder) => File::open(folder)?.sync_all(),

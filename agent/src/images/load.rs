@@ -10,6 +10,7 @@ use bollard::errors::Error;
 use super::archive::{Counted, Image};
 use super::bring::{refused, title};
 use super::claims::Claims;
+use super::early::{Early, Next};
 use super::layout::{self, Blob};
 use super::loaded::{self, Loaded};
 use super::name::ImageName;
@@ -51,6 +52,8 @@ pub async fn load(
         blobs: BTreeSet::new(),
         foreign: BTreeSet::new(),
         ahead: Vec::new(),
+        next: None,
+        early: None,
         failed: BTreeMap::new(),
     };
     match loading.run(items).await {
@@ -83,6 +86,10 @@ pub(super) struct Loading<'a> {
     pub(super) foreign: BTreeSet<String>,
     /// The images that this run is to bring, each with the chain id of its topmost layer.
     ahead: Vec<(String, String)>,
+    /// The load after the one that is under way.
+    pub(super) next: Option<Next>,
+    /// What was begun of it.
+    pub(super) early: Option<Early>,
     failed: BTreeMap<ImageName, Problem>,
 }
 
@@ -123,27 +130,37 @@ impl Loading<'_> {
         }
         self.announce(&items, &claims);
         if !self.ahead.is_empty() {
-            if let Err(error) = self.staging.sweep() {
-                self.report.note(format!("what an earlier load left in memory could not be removed: {error}"));
-            }
+            self.sweep();
             self.clear(&mut items, &claims).await?;
             self.clear_orphans().await?;
         }
-        for item in &items {
-            match self.item(item, &claims).await {
+        let mut left = items.as_slice();
+        while let Some((item, after)) = left.split_first() {
+            left = after;
+            match self.item(item, after, &claims).await {
                 Ok(()) => {}
                 Err(Stop::Item(problem)) => self.fail(item, problem),
                 Err(Stop::Engine(error)) => {
                     self.fail(item, failed(&format!("loading {}", item.path), &error).into());
+                    self.take_back_early().await;
                     // Gone for good, or only for this one? The next answer tells.
                     self.held = self.engine.images().await?;
+                    self.sweep();
                 }
             }
         }
+        self.take_back_early().await;
         if let Some(item) = items.first() {
             self.move_to_card(item).await;
         }
         Ok(())
+    }
+
+    /// Removes from the memory what an engine left there that was cut off.
+    fn sweep(&self) {
+        if let Err(error) = self.staging.sweep() {
+            self.report.note(format!("what an earlier load left in memory could not be removed: {error}"));
+        }
     }
 
     /// A tarball that was loaded, but whose images the engine has lost, is read again; one from the network that the engine lacks is fetched.
@@ -195,7 +212,7 @@ impl Loading<'_> {
     }
 
     /// The images of a tarball that are still to be loaded.
-    fn missing<'i>(&self, item: &'i Tarball, claims: &Claims) -> Vec<&'i Image> {
+    pub(super) fn missing<'i>(&self, item: &'i Tarball, claims: &Claims) -> Vec<&'i Image> {
         let TarballState::Archive(index) = &item.state else {
             return Vec::new();
         };
@@ -327,7 +344,7 @@ impl Loading<'_> {
         Ok(())
     }
 
-    async fn item(&mut self, item: &Tarball, claims: &Claims) -> Result<(), Stop> {
+    async fn item(&mut self, item: &Tarball, after: &[Tarball], claims: &Claims) -> Result<(), Stop> {
         let index = match &item.state {
             TarballState::Bad(problem) => return self.bad(item, problem),
             TarballState::Known(ids) => {
@@ -338,6 +355,7 @@ impl Loading<'_> {
         };
         let missing = self.missing(item, claims);
         if !missing.is_empty() {
+            self.next = self.foresee(&missing, after, claims);
             self.load_all(item, &missing).await?;
         }
         self.tag(item, index, claims).await?;

@@ -91,6 +91,11 @@ impl Freight {
         self.pieces.iter().map(Piece::length).max().unwrap_or(0)
     }
 
+    /// Bytes of all layers.
+    pub fn total(&self) -> u64 {
+        self.pieces.iter().fold(0, |sum, piece| sum.saturating_add(piece.length()))
+    }
+
     /// Packs these images, each with what the engine is to call it, and the `sent` ones (by digest) of the layers. For a layout all layers of
     /// the images must have been weighed, sent or not.
     pub fn pack(&self, form: Form, images: &[(Image, Vec<String>)], sent: &BTreeSet<String>) -> Result<Parcel, Fault> {
@@ -134,9 +139,12 @@ impl Parcel {
 
     /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
     pub fn send(&self, out: &mut impl Write) -> Result<(), Fault> {
-        if !self.pieces.is_empty() {
-            self.send_layers(out)?;
-        }
+        self.send_layers(out)?;
+        self.send_end(out)
+    }
+
+    /// Writes what makes images of the layers, and the end.
+    pub fn send_end(&self, out: &mut impl Write) -> Result<(), Fault> {
         for (name, text) in &self.tail {
             header(out, name, text.len() as u64)?;
             out.write_all(text).map_err(unheard)?;
@@ -145,14 +153,18 @@ impl Parcel {
         out.write_all(&[0; 2 * BLOCK as usize]).and_then(|()| out.flush()).map_err(unheard)
     }
 
-    fn send_layers(&self, out: &mut impl Write) -> Result<(), Fault> {
+    /// Writes the layers, of which the engine makes nothing yet.
+    pub fn send_layers(&self, out: &mut impl Write) -> Result<(), Fault> {
+        if self.pieces.is_empty() {
+            return Ok(());
+        }
         let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
         for piece in &self.pieces {
             header(out, &piece.name(self.form), piece.length())?;
             piece.pass(&mut source, out)?;
             pad(out, piece.length())?;
         }
-        Ok(())
+        out.flush().map_err(unheard)
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn price(images: &[&Image], standing: &mut Standing) -> Price {
         price.need.load = price.need.load.saturating_add(length);
         price.need.layer = price.need.layer.max(length);
     }
+    price.need.both = price.need.load;
     for image in images {
         let config = image.config.len() as u64;
         price.add(IMAGE_BYTES.saturating_add(config), IMAGE_INODES);
@@ -84,7 +85,7 @@ impl Price {
             frees,
             peak: self.peak(room.is_some()),
             inodes: self.inodes,
-            memory: LOAD_MEMORY + room.map_or(0, |room| room.min(self.need.load)),
+            memory: LOAD_MEMORY + room.map_or(0, |room| room.min(self.need.both)),
         }
     }
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use bollard::errors::Error;
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::fault::Fault;
 use super::parcel::Parcel;
 use crate::engine::Engine;
+use crate::ground::joined;
 use crate::report::Reporter;
 use crate::stream::meter::Tally;
 
@@ -28,26 +30,63 @@ pub enum Lost {
     Engine(Error),
 }
 
+/// A parcel on its way: its layers go at once, its end when it may. Dropped before, it is taken back.
+#[derive(Debug)]
+pub struct Sending {
+    end: oneshot::Sender<()>,
+    reading: JoinHandle<Result<(), Fault>>,
+    answer: JoinHandle<Result<BTreeSet<String>, Error>>,
+}
+
+impl Sending {
+    /// Streams the layers into the engine.
+    pub fn begin(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> Sending {
+        let (pipe, pieces) = mpsc::channel(PIECES);
+        let (end, may_end) = oneshot::channel();
+        let mut writer = PieceWriter { pipe, piece: Vec::with_capacity(PIECE), passed: Tally::new(report) };
+        let parcel = parcel.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let layers = parcel.send_layers(&mut writer);
+            let ending = layers.and_then(|()| may_end.blocking_recv().map_err(|_| Fault::Unheard));
+            let sent = ending.and_then(|()| parcel.send_end(&mut writer));
+            if sent.is_err() {
+                // The body ends in an error and not in its end, so the engine drops what it has.
+                let _ = writer.pipe.blocking_send(Err(io::ErrorKind::InvalidData.into()));
+            }
+            sent
+        });
+        let body = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
+        let engine = engine.clone();
+        let answer = tokio::spawn(async move { engine.load_images(body).await });
+        Sending { end, reading, answer }
+    }
+
+    /// Lets the end go and does something `meanwhile`, while the engine unpacks; answers the first twelve digits of each layer that it
+    /// unpacked.
+    pub async fn finish(self, meanwhile: impl FnOnce()) -> Result<BTreeSet<String>, Lost> {
+        let _ = self.end.send(());
+        let read = self.reading.await.map_err(io::Error::other).map_err(Fault::from).flatten();
+        if read.is_ok() {
+            meanwhile();
+        }
+        match (read, joined(self.answer).await) {
+            (Err(Fault::Unheard), Err(error)) => Err(Lost::Engine(error)),
+            (Err(fault), _) => Err(Lost::Tarball(fault)),
+            (Ok(()), answer) => answer.map_err(Lost::Engine),
+        }
+    }
+
+    /// Takes it back, and waits until the engine has noticed.
+    pub async fn take_back(self) {
+        drop(self.end);
+        let _ = self.reading.await;
+        let _ = self.answer.await;
+    }
+}
+
 /// Streams the parcel into the engine; answers the first twelve digits of each layer that the engine unpacked.
 pub async fn send(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> Result<BTreeSet<String>, Lost> {
-    let (pipe, pieces) = mpsc::channel(PIECES);
-    let mut writer = PieceWriter { pipe, piece: Vec::with_capacity(PIECE), passed: Tally::new(report) };
-    let parcel = parcel.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let sent = parcel.send(&mut writer);
-        if sent.is_err() {
-            // The body ends in an error and not in its end, so the engine drops what it has.
-            let _ = writer.pipe.blocking_send(Err(io::ErrorKind::InvalidData.into()));
-        }
-        sent
-    });
-    let body = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
-    let answer = engine.load_images(body).await;
-    match (reading.await.map_err(io::Error::other).map_err(Fault::from).flatten(), answer) {
-        (Err(Fault::Unheard), Err(error)) => Err(Lost::Engine(error)),
-        (Err(fault), _) => Err(Lost::Tarball(fault)),
-        (Ok(()), answer) => answer.map_err(Lost::Engine),
-    }
+    Sending::begin(engine, parcel, report).finish(|| ()).await
 }
 
 struct PieceWriter {

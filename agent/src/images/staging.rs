@@ -39,13 +39,28 @@ pub enum Staging {
     },
 }
 
-/// What loads need: bytes of the largest one, and of the largest layer of all, which is the least that can be sent at once.
+/// What loads need: bytes of the largest one, of the largest with the one before it, which is still unpacked when its layers come, and of the
+/// largest layer of all, which is the least that can be sent at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Need {
     /// Bytes of the largest load.
     pub load: u64,
+    /// Bytes of the largest load and the one before it.
+    pub both: u64,
     /// Bytes of the largest layer.
     pub layer: u64,
+}
+
+impl Need {
+    /// The same after a load of so many bytes.
+    pub fn beside(self, before: u64) -> Need {
+        Need { both: self.load.saturating_add(before), ..self }
+    }
+
+    /// What either needs.
+    pub fn or(self, other: Need) -> Need {
+        Need { load: self.load.max(other.load), both: self.both.max(other.both), layer: self.layer.max(other.layer) }
+    }
 }
 
 /// The most bytes that a load may have in memory; none where the engine unpacks on the card. Looks only.
@@ -58,7 +73,8 @@ pub fn foresee(host: &Host) -> Option<u64> {
 }
 
 /// Makes the folder and tells the engine of it, before that starts; answers bytes in memory, none where the card is used. On a live host the
-/// folder is memory if the largest load fits, or at least the largest layer. With another root nothing is mounted.
+/// folder is memory for the largest load and the one before it, or as much as is to be had, if that is enough for the largest layer. With
+/// another root nothing is mounted.
 pub fn prepare(host: &Host, need: Need) -> io::Result<Option<u64>> {
     let folder = host.engine_folder();
     if !host.is_live() {
@@ -73,7 +89,7 @@ pub fn prepare(host: &Host, need: Need) -> io::Result<Option<u64>> {
     if !fits || !listens(host) {
         return if runs(host).is_some() { Ok(None) } else { forget(host).map(|()| None) };
     }
-    let size = if need.load <= most { need.load } else { most } + SLACK;
+    let size = need.both.max(need.load).min(most) + SLACK;
     fs::create_dir_all(&folder)?;
     clear(&folder)?;
     mount_memory(&folder, size, MsFlags::empty())?;
@@ -240,7 +256,7 @@ mod tests {
     fn with_another_root_nothing_is_mounted_and_the_engine_is_told() {
         let root = std::env::temp_dir().join(format!("offspot-staging-{}", std::process::id()));
         let host = Host::new(&root);
-        assert_eq!((foresee(&host), prepare(&host, Need { load: 9, layer: 9 }).unwrap()), (None, None));
+        assert_eq!((foresee(&host), prepare(&host, Need { load: 9, both: 9, layer: 9 }).unwrap()), (None, None));
         let text = fs::read_to_string(host.engine_environment()).unwrap();
         assert!(text.ends_with(&format!("\nDOCKER_TMPDIR={}\n", host.engine_folder().display())), "{text}");
         assert!(told(&host).is_some_and(|told| told <= now().unwrap()));

@@ -64,6 +64,11 @@ impl Tarball {
         wanted.chain(held).collect()
     }
 
+    /// Whether the file is still the one that was looked at.
+    pub(super) fn is_unchanged(&self) -> bool {
+        stamp(&self.file, &self.stamp.path) == self.stamp
+    }
+
     /// Whether it is no tarball, but an entry of `oci_images` without one.
     pub(super) fn is_absent(&self) -> bool {
         self.remote || self.file.as_os_str().is_empty()
@@ -75,6 +80,11 @@ impl Tarball {
         let meant = self.wanted.iter().filter(|entry| alone || speaks_of(entry, image));
         let meant = meant.flat_map(|entry| entry_names(&entry.ident));
         meant.chain(image.names.iter().cloned()).collect()
+    }
+
+    /// The same in the engine's words.
+    pub(super) fn engine_names(&self, index: &Index, image: &Image) -> Vec<String> {
+        self.names_of(index, image).iter().map(ImageName::engine_name).collect()
     }
 
     /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.

@@ -8,6 +8,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
+use offspot_agent::host::Host;
 use serde_json::Value;
 
 use super::interrupt;
@@ -23,6 +24,8 @@ use crate::tool::{self, Doing, Failure, Outcome, text};
 const MIB: u64 = 1 << 20;
 /// What a Pi of 1 GB says of its memory, with the engine running.
 const MEMORY: &str = "MemTotal:         948304 kB\nMemAvailable:     655360 kB\n";
+/// The memory in which its engine unpacks, half of that.
+const UNPACK: &str = "mode=700,size=320m";
 /// How often status and counters are looked at.
 const LOOK: Duration = Duration::from_millis(4);
 /// Longest that an engine may take to answer.
@@ -167,6 +170,10 @@ impl Bed {
         let device = card.device.clone();
         let session = Session { bed: self, card, device };
         self.board.power_on_with(session.device.clone())?;
+        // With another root than the live one the agent mounts nothing: on a board it would be this.
+        let folder = Host::new(session.root()).engine_folder();
+        fs::create_dir_all(&folder).doing(folder.display())?;
+        tool::run("mount", &["-t", "tmpfs", "-o", UNPACK, "offspot", text(&folder)?])?;
         Ok(session)
     }
 }
