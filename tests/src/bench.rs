@@ -53,7 +53,7 @@ pub fn run(options: &Options) -> Outcome<i32> {
     bench.images()?;
     bench.services()?;
     bench.content()?;
-    if options.wants(&[10, 11, 14]) {
+    if options.wants_part("second-boot") && options.wants(&[10, 11, 14]) {
         bench.keep("second boot", &second_boot::measure(&demo, &bench.agent, options)?)?;
     }
     Ok(0)
@@ -67,7 +67,7 @@ struct Bench {
 
 impl Bench {
     fn images(&self) -> Outcome<()> {
-        if !self.options.wants(&[1, 2, 6, 15]) {
+        if !self.options.wants_part("images") || !self.options.wants(&[1, 2, 6, 15]) {
             return Ok(());
         }
         let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     fn services(&self) -> Outcome<()> {
-        if !self.options.wants(&[9]) {
+        if !self.options.wants_part("services") || !self.options.wants(&[9]) {
             return Ok(());
         }
         let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
@@ -90,7 +90,7 @@ impl Bench {
     }
 
     fn content(&self) -> Outcome<()> {
-        if !self.options.wants(&[12, 13, 15]) {
+        if !self.options.wants_part("content") || !self.options.wants(&[12, 13, 15]) {
             return Ok(());
         }
         let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
