@@ -27,7 +27,11 @@ const ENGINE_LIMIT: Duration = Duration::from_secs(300);
 /// Tells the whole story once; the exit code says how it went. A signal ends it: whatever was cut off, the next run completes.
 pub async fn run(host: &Host, arguments: &Arguments, interrupt: &mut Interrupt) -> Result<u8, Busy> {
     host.contained().map_err(Busy::Failed)?;
-    let _lock = Lock::take(&host.run())?;
+    let run = host.run();
+    let _lock = tokio::select! {
+        lock = Lock::take_for_run(&run) => lock?,
+        () = interrupt.comes() => return Err(Busy::Held("of the watch".into())),
+    };
     let (report, status) = Reporter::new();
     let context = Context::of_this_boot();
 

@@ -3,8 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
+
+/// Stands behind the pid of a watch.
+const WATCH: &str = " watch";
+/// Longest that a run waits for a watch, which holds the lock while it brings a service back.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -24,12 +32,34 @@ pub enum Busy {
 impl Lock {
     /// Takes the lock in `run` or says at once who holds it.
     pub fn take(run: &Path) -> Result<Lock, Busy> {
+        Lock::signed(run, "")
+    }
+
+    /// The same for a watch, which has it for moments: a run waits for it.
+    pub fn take_to_watch(run: &Path) -> Result<Lock, Busy> {
+        Lock::signed(run, WATCH)
+    }
+
+    /// Takes the lock, which a watch gives back before long; says at once if another run holds it.
+    pub async fn take_for_run(run: &Path) -> Result<Lock, Busy> {
+        let begun = Instant::now();
+        loop {
+            match Lock::take(run) {
+                Err(Busy::Held(holder)) if holder.ends_with(WATCH) && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    fn signed(run: &Path, role: &str) -> Result<Lock, Busy> {
         std::fs::create_dir_all(run).map_err(Busy::Failed)?;
         let path = run.join("agent.lock");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         match Flock::lock(file.map_err(Busy::Failed)?, FlockArg::LockExclusiveNonblock) {
             Ok(mut held) => {
-                let written = sign(&mut held);
+                let written = sign(&mut held, role);
                 written.map_err(Busy::Failed).map(|()| Lock { _held: held })
             }
             Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
@@ -48,15 +78,29 @@ pub fn is_held(run: &Path) -> bool {
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
 }
 
-fn sign(file: &mut File) -> io::Result<()> {
+fn sign(file: &mut File, role: &str) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    writeln!(file, "{}", std::process::id())
+    writeln!(file, "{}{role}", std::process::id())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_run_waits_for_a_watch_but_not_for_ever() {
+        let run = std::env::temp_dir().join(format!("offspot-lock-watch-{}", std::process::id()));
+        let watch = Lock::take_to_watch(&run).expect("free");
+        let (taken, ()) = tokio::join!(Lock::take_for_run(&run), async {
+            tokio::time::sleep(LOOK * 3).await;
+            drop(watch);
+        });
+        let taken = taken.expect("given back");
+        assert!(matches!(Lock::take_for_run(&run).await, Err(Busy::Held(_))), "another run is not waited for");
+        drop(taken);
+        std::fs::remove_dir_all(run).unwrap();
+    }
 
     #[test]
     fn the_second_run_learns_the_pid_of_the_first_and_a_stale_file_is_no_lock() {

@@ -176,7 +176,7 @@ impl Watch<'_> {
         if due.is_empty() {
             return Ok(next.max(now + SETTLE / 2));
         }
-        let _lock = match Lock::take(&self.host.run()) {
+        let _lock = match Lock::take_to_watch(&self.host.run()) {
             Ok(lock) => lock,
             Err(Busy::Held(_)) => return Ok(now + BUSY),
             Err(Busy::Failed(error)) => {

@@ -33,7 +33,6 @@ impl Loading<'_> {
         for image in images {
             self.report.item(Kind::Image, &title(item, image), State::Working, &item.path);
         }
-        self.verify(item).await?;
         let all = thin::lacking(images, &BTreeSet::new()).len();
         let mut standing = self.standing(images);
         let (mut thin, mut whole) = (thin::lacking(images, &standing).len() < all, true);
@@ -109,8 +108,12 @@ impl Loading<'_> {
         whole: bool,
     ) -> Result<(), Stop> {
         let (freight, mut early) = match self.take_early(item, images, &standing).await {
+            // Verified before it was begun.
             Some((freight, sending)) => (freight, Some(sending)),
-            None => (self.weigh(item, images, &standing).await?, None),
+            None => {
+                self.verify(item).await?;
+                (self.weigh(item, images, &standing).await?, None)
+            }
         };
         if self.store.is_containerd {
             let ids = images.iter().map(|image| (image.id.clone(), freight.id(Form::Layout, image)));

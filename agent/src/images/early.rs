@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -19,6 +20,10 @@ use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
 use super::thin;
 use crate::ground::{blocking, joined};
+
+/// Longest that the engine may take to clear away what was taken back, and how often that is looked at.
+const CLEARED: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The load that comes next, if the one before succeeds.
 pub(super) struct Next {
@@ -115,6 +120,11 @@ impl Loading<'_> {
             && let Some((_, sending)) = joined(early.task).await
         {
             sending.take_back().await;
+            // The engine answers before it has cleared away what it was sent.
+            let begun = Instant::now();
+            while self.staging.is_in_use() && begun.elapsed() < CLEARED {
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
 }

@@ -113,14 +113,19 @@ impl Staging {
 
     /// Removes from our memory what an engine left there that was cut off within a load. On the card it does so itself when it starts.
     pub fn sweep(&self) -> io::Result<()> {
-        let Staging::Memory { folder, .. } = self else { return Ok(()) };
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(IMPORT) {
-                fs::remove_dir_all(entry.path())?;
-            }
-        }
-        Ok(())
+        self.imports()?.iter().try_for_each(fs::remove_dir_all)
+    }
+
+    /// Whether our memory holds something of a load.
+    pub fn is_in_use(&self) -> bool {
+        self.imports().is_ok_and(|imports| !imports.is_empty())
+    }
+
+    fn imports(&self) -> io::Result<Vec<PathBuf>> {
+        let Staging::Memory { folder, .. } = self else { return Ok(Vec::new()) };
+        let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+        let imports = entries.iter().filter(|entry| entry.file_name().to_string_lossy().starts_with(IMPORT));
+        Ok(imports.map(fs::DirEntry::path).collect())
     }
 
     /// The most bytes that a load may have; `card`: what is to be had there.

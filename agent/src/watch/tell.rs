@@ -47,7 +47,7 @@ impl Teller {
             return Some(last + PAUSE);
         }
         // A run that is at work writes the same files, and knows better.
-        let Ok(_lock) = Lock::take(&host.run()) else { return Some(now + PAUSE) };
+        let Ok(_lock) = Lock::take_to_watch(&host.run()) else { return Some(now + PAUSE) };
         let (status, context, seq) = news(host, word).unwrap_or((status, crate::report::Context::of_this_boot(), 0));
         self.last = Some(now);
         tracing::info!("verdict {:?}, {} problems", status.verdict, status.problems.len());

@@ -28,6 +28,7 @@ pub struct Report {
 struct Done {
     wrong: Vec<String>,
     after: Snapshot,
+    wrong_again: Vec<String>,
     again: Snapshot,
 }
 
@@ -39,12 +40,15 @@ pub fn run(pair: &Pair, case: &Case, judge: &Judge) -> Report {
     for (i, step) in case.steps.iter().enumerate() {
         let (theirs, ours) = both(|side| one(pair, side, case, step));
         let at = if case.steps.len() > 1 { format!("{} {}", case.name, i + 1) } else { case.name.clone() };
-        let said = |done: &Done| if step.fails() { json!(!done.wrong.is_empty()) } else { json!(done.wrong) };
-        differences.extend(judge.other(&at, "up", "the whole", said(&theirs), said(&ours)));
+        let said = |wrong: &[String]| if step.fails() { json!(!wrong.is_empty()) } else { json!(wrong) };
+        differences.extend(judge.other(&at, "up", "the whole", said(&theirs.wrong), said(&ours.wrong)));
+        let again = (said(&theirs.wrong_again), said(&ours.wrong_again));
+        differences.extend(judge.other(&at, "second up", "the whole", again.0, again.1));
         if !step.fails() && !theirs.wrong.is_empty() {
             differences.extend(judge.other(&at, "up", "docker-compose", json!(theirs.wrong), json!("all well")));
         }
         differences.extend(judge.compare(&at, &theirs.after, &ours.after));
+        differences.extend(judge.compare(&at, &theirs.again, &ours.again));
         let (was_theirs, was_ours) = match &before {
             Some((theirs, ours)) => (Some(theirs), Some(ours)),
             None => (None, None),
@@ -73,8 +77,8 @@ fn one(pair: &Pair, side: Side, case: &Case, step: &Step) -> Done {
     step.box_files.iter().for_each(|folder| copy(folder, &root));
     let wrong = pair.up(side, &case.name, &step.text);
     let after = pair.snapshot(side, &case.name);
-    pair.up(side, &case.name, &step.text);
-    Done { wrong, after, again: pair.snapshot(side, &case.name) }
+    let wrong_again = pair.up(side, &case.name, &step.text);
+    Done { wrong, after, wrong_again, again: pair.snapshot(side, &case.name) }
 }
 
 fn compare_fates(
