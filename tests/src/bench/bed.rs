@@ -26,6 +26,8 @@ const MIB: u64 = 1 << 20;
 const MEMORY: &str = "MemTotal:         948304 kB\nMemAvailable:     655360 kB\n";
 /// The memory in which its engine unpacks, half of that.
 const UNPACK: &str = "mode=700,size=320m";
+/// Least bytes of the data partition: it has an inode for each 64 KiB, and a real one is no smaller.
+const LEAST: u64 = 8 << 30;
 /// How often status and counters are looked at.
 const LOOK: Duration = Duration::from_millis(4);
 /// Longest that an engine may take to answer.
@@ -154,7 +156,7 @@ impl Bed {
         fs::write(&memory, MEMORY).doing(memory.display())?;
         let yaml = library.boot.join("offspot.yaml");
         fs::write(&yaml, settings).doing(yaml.display())?;
-        let (boot, root, data) = (96 * MIB, 40 * MIB, size.next_multiple_of(MIB) + 64 * MIB);
+        let (boot, root, data) = (96 * MIB, 40 * MIB, (size.next_multiple_of(MIB) + 64 * MIB).max(LEAST));
         let sizes = Sizes { boot, root, data, card: 8 * MIB + boot + root + data };
         card::make(&self.card(), sizes, &library)?;
         fs::remove_dir_all(&work).doing(work.display())
