@@ -1,5 +1,6 @@
 //! What is made anew, what is left, what goes; and compose by hand on what we made. With the card's engine.
 
+use offspot_agent::receipts::Receipts;
 use offspot_tests::other_release::Release;
 use offspot_tests::rig::Rig;
 
@@ -213,4 +214,46 @@ networks: {outer: {name: outside, external: true}}
     // What was in its way is gone.
     rig.image("tiny:1", &["LABEL x=y"]);
     rig.again(&yaml.replace("/no/such/program", "sleep 1000")).all_well();
+}
+
+#[test]
+fn an_image_that_is_loaded_again_costs_no_volume() {
+    let rig = Rig::of(Some(Release::Trixie), "reload");
+    rig.image("store:1", &["VOLUME /data"]);
+    let tarball = rig.root().join("boot/firmware/offspot/images/store.tar");
+    std::fs::create_dir_all(tarball.parent().unwrap()).unwrap();
+    rig.engine().docker(&["save", "-o", tarball.to_str().unwrap(), "store:1"]);
+    rig.engine().docker(&["rmi", "store:1"]);
+    let yaml = "services: {a: {image: store:1, volumes: ['/cache'], scale: 2}}";
+    rig.up(yaml).all_well();
+    for name in ["docker-a-1", "docker-a-2"] {
+        rig.exec(&[name, "sh", "-c", &format!("echo {name} > /data/mine; echo {name} > /cache/mine")]);
+    }
+    let receipts = rig.root().join("data/.offspot/receipts");
+    let flip = || {
+        let mut text = std::fs::read(&receipts).unwrap();
+        text[20] ^= 1;
+        std::fs::write(&receipts, text).unwrap();
+    };
+    let ids = || ["docker-a-1", "docker-a-2"].map(|name| rig.inspect(name, "{{.Id}}"));
+    let all_there = || {
+        for name in ["docker-a-1", "docker-a-2"] {
+            assert_eq!(rig.exec(&[name, "cat", "/data/mine", "/cache/mine"]), format!("{name}\n{name}"));
+        }
+    };
+    let before = ids();
+    flip();
+    rig.up(yaml).all_well();
+    assert!(ids().iter().all(|id| !before.contains(id)));
+    all_there();
+    // Nothing is left to be remembered.
+    let kept = || Receipts::open(&rig.root().join("data/.offspot")).unwrap().0.volumes().remove("docker");
+    assert_eq!(kept().unwrap_or_default().len(), 0);
+    // Cut off after the load, before a container is made.
+    std::fs::write(&receipts, "").unwrap();
+    rig.cut(yaml, 0);
+    assert_eq!(rig.names(), [""; 0]);
+    assert_eq!(kept().unwrap_or_default().len(), 2);
+    rig.up(yaml).all_well();
+    all_there();
 }

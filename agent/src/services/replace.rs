@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
+use bollard::models::ContainerCreateBody;
 use futures_util::future::join_all;
 use offspot_config::compose::Service;
 
@@ -216,7 +216,7 @@ impl<'a> Up<'a> {
             let Some(container) = self.engine.container(&old.id).await? else {
                 continue;
             };
-            for (target, name) in nameless_volumes(container) {
+            for (target, name) in volumes::without_name(container.mounts.unwrap_or_default()) {
                 let known = inherited.iter().any(|(known, _)| *known == target);
                 if wanted.contains(&target) && !known {
                     inherited.push((target, name));
@@ -231,12 +231,4 @@ impl<'a> Up<'a> {
         }
         Ok(inherited)
     }
-}
-
-/// Volumes whose name the engine made up: 64 hex digits.
-fn nameless_volumes(container: ContainerInspectResponse) -> Vec<(String, String)> {
-    let nameless = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    let mounts = container.mounts.unwrap_or_default().into_iter();
-    let volumes = mounts.filter(|mount| mount.typ.as_deref() == Some("volume"));
-    volumes.filter_map(|mount| Some((mount.destination?, mount.name.filter(nameless)?))).collect()
 }
