@@ -257,3 +257,40 @@ fn an_image_that_is_loaded_again_costs_no_volume() {
     rig.up(yaml).all_well();
     all_there();
 }
+
+#[test]
+fn a_network_that_cannot_be_made_anew_stays_as_it_was() {
+    let rig = Rig::of(Some(Release::Trixie), "overlap");
+    rig.engine().docker(&["network", "create", "--subnet", "10.99.0.0/16", "other"]);
+    let yaml = "
+services:
+  a: {image: tiny:1, networks: [one], restart: unless-stopped}
+  b: {image: tiny:1, networks: [one]}
+networks:
+  one: {ipam: {config: [{subnet: 10.98.0.0/24}]}}
+";
+    rig.up(yaml).all_well();
+    rig.engine().docker(&["run", "-d", "--name", "guest", "--network", "docker_one", "tiny:1"]);
+    let ids = || ["docker-a-1", "docker-b-1"].map(|name| rig.inspect(name, "{{.Id}} {{.State.Status}}"));
+    let before = ids();
+    let run = rig.up(&yaml.replace("10.98", "10.99"));
+    let sentences = run.sentences();
+    assert_eq!(sentences.len(), 2, "{sentences:?}");
+    assert!(sentences[0].starts_with("a could not be started: its network one could not be made: "), "{sentences:?}");
+    assert!(sentences[0].contains("overlaps"), "{sentences:?}");
+    assert!(run.notes.iter().any(|note| note == "the network one stays as it was"), "{:?}", run.notes);
+    assert_eq!(ids(), before);
+    let subnet = |rig: &Rig| {
+        let format = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
+        rig.engine().docker(&["network", "inspect", "-f", format, "docker_one"]).trim().to_owned()
+    };
+    assert_eq!(subnet(&rig), "10.98.0.0/24");
+    rig.exec(&["docker-a-1", "ping", "-c1", "b"]);
+    rig.exec(&["guest", "ping", "-c1", "a"]);
+    // Nothing has changed, and then one that can be made.
+    rig.up(yaml).all_well();
+    assert_eq!(ids(), before);
+    rig.up(&yaml.replace("10.98", "10.97")).all_well();
+    assert_eq!((ids(), subnet(&rig)), (before, "10.97.0.0/24".to_owned()));
+    rig.exec(&["docker-a-1", "ping", "-c1", "b"]);
+}

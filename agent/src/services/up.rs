@@ -188,7 +188,7 @@ impl<'a> Up<'a> {
     /// Makes what is to be made beside what still runs, then removes what it replaces: ports are free before anything is started.
     async fn make_all(&self, jobs: &mut [Job<'a>], networks: &Networks) {
         let names = self.names(jobs);
-        self.ensure_networks(networks, jobs, &names).await;
+        let stopped = self.ensure_networks(networks, jobs, &names).await;
         self.ensure_volumes(jobs).await;
         for job in jobs.iter().filter(|job| job.failed.is_none()) {
             self.step_aside(job).await;
@@ -215,6 +215,7 @@ impl<'a> Up<'a> {
             self.sync().await;
         }
         join_all(jobs.iter().map(|job| self.retire_old(job))).await;
+        self.start_stopped(jobs, &stopped).await;
     }
 
     fn names(&self, jobs: &[Job<'a>]) -> Names<'a> {
