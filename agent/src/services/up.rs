@@ -190,9 +190,7 @@ impl<'a> Up<'a> {
         let names = self.names(jobs);
         let stopped = self.ensure_networks(networks, jobs, &names).await;
         self.ensure_volumes(jobs).await;
-        for job in jobs.iter().filter(|job| job.failed.is_none()) {
-            self.step_aside(job).await;
-        }
+        let aside = self.step_aside(jobs).await;
         loop {
             let upon: Vec<_> = jobs.iter().map(|job| self.upon(job.service, jobs)).collect();
             let waiting = |job: &Job<'_>| job.slots.iter().any(|slot| matches!(slot.step, Step::Make));
@@ -214,6 +212,7 @@ impl<'a> Up<'a> {
         if put {
             self.sync().await;
         }
+        self.step_back(jobs, &aside).await;
         join_all(jobs.iter().map(|job| self.retire_old(job))).await;
         self.start_stopped(jobs, &stopped).await;
     }
