@@ -13,6 +13,7 @@ use super::slots::{Slot, Step};
 use super::up::{Job, Names, Up};
 use super::{create, labels, sources, volumes};
 use crate::engine::Refusal;
+use crate::ground::blocking;
 use crate::problem::ServiceProblem;
 use crate::report::{Kind, State};
 
@@ -108,7 +109,9 @@ impl<'a> Up<'a> {
     ) -> Result<String, ServiceProblem> {
         let service = job.service;
         let said = |refusal: Refusal| self.not_started(service, &refusal.why);
-        let sources = sources::prepare(self.host, service).map_err(|why| self.not_started(service, &why))?;
+        let (host, mine) = (self.host.clone(), service.clone());
+        let sources = blocking(move || sources::prepare(&host, &mine)).await;
+        let sources = sources.map_err(|why| self.not_started(service, &why))?;
         let inherited = self.inherited(service, &job.image, number, old).await.map_err(said)?;
         let name = service.container_numbered(&self.project.name, number);
         let ids = job.ids.clone().unwrap_or_default();
@@ -223,8 +226,7 @@ impl<'a> Up<'a> {
     /// has run nobody looks at it again.
     pub(super) async fn sync(&self) {
         let data = self.host.data();
-        let synced =
-            crate::ground::blocking(move || Ok::<_, std::io::Error>(nix::unistd::syncfs(File::open(data)?)?)).await;
+        let synced = blocking(move || Ok::<_, std::io::Error>(nix::unistd::syncfs(File::open(data)?)?)).await;
         if let Err(error) = synced {
             tracing::warn!(%error, "syncing what was put into containers");
         }

@@ -98,7 +98,8 @@ impl<'a> Up<'a> {
             gone: Vec::new(),
             failed: None,
         };
-        let looked = look::look(self.host, self.project, service).map_err(|why| self.not_started(service, &why));
+        let looked = look::look(self.host, self.project, service).await;
+        let looked = looked.map_err(|why| self.not_started(service, &why));
         match (image, looked, self.upon(service, others)) {
             (None, ..) => job.failed = Some(self.no_image(service)),
             (_, Err(problem), _) | (_, _, Err(problem)) => job.failed = Some(problem),
