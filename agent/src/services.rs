@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use offspot_config::compose::Project;
+use tokio::sync::Semaphore;
 
 use crate::content::Placed;
 use crate::engine::Engine;
@@ -36,6 +37,9 @@ mod volumes;
 
 pub use sources::make_contract;
 pub(crate) use volumes::kept as kept_volumes;
+
+/// Most containers that are made at a time.
+const AT_ONCE: usize = 16;
 
 /// How a service stands at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +126,18 @@ async fn bring(
         running.services.push((refused.name.clone(), ServiceState::Failed));
     }
     let deadline = tokio::time::Instant::now() + limit;
-    let up = up::Up { engine, host, project, images, volumes, report, deadline, limit, again };
+    let up = up::Up {
+        engine,
+        host,
+        project,
+        images,
+        volumes,
+        report,
+        deadline,
+        limit,
+        again,
+        making: Semaphore::new(AT_ONCE),
+    };
     match up.all().await {
         Ok(services) => running.services.extend(services),
         Err(problem) => {

@@ -88,6 +88,7 @@ impl<'a> Up<'a> {
         let lacking = job.slots.iter().filter(|slot| matches!(slot.step, Step::Make));
         let (of, names) = (&*job, names);
         let made = join_all(lacking.map(|slot| async move {
+            let _turn = self.making.acquire().await;
             let made = self.create(of, slot.number, &slot.old, names).await;
             (slot.number, made.map_or_else(Step::Failed, Step::Made))
         }))

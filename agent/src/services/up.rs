@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use offspot_config::compose::{Project, Service};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::found::Found;
@@ -34,6 +35,8 @@ pub(super) struct Up<'a> {
     pub limit: Duration,
     /// Not for the first time in this boot: what has done its work is left alone.
     pub again: bool,
+    /// One for each container that is being made at a time.
+    pub making: Semaphore,
 }
 
 /// One service on its way.
