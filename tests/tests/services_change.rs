@@ -299,25 +299,25 @@ networks:
 fn a_name_moves_from_one_service_to_another() {
     let rig = Rig::of(Some(Release::Trixie), "name");
     let service = |name: &str| rig.inspect(name, "{{index .Config.Labels \"com.docker.compose.service\"}}");
-    rig.up("services: {a: {image: tiny:1, container_name: x}, b: {image: tiny:1}}").all_well();
-    rig.up("services: {a: {image: tiny:1}, b: {image: tiny:1, container_name: x}}").all_well();
-    assert_eq!(rig.names(), ["docker-a-1", "x"]);
-    assert_eq!(service("x"), "b");
+    rig.up("services: {a: {image: tiny:1, container_name: xx}, b: {image: tiny:1}}").all_well();
+    rig.up("services: {a: {image: tiny:1}, b: {image: tiny:1, container_name: xx}}").all_well();
+    assert_eq!(rig.names(), ["docker-a-1", "xx"]);
+    assert_eq!(service("xx"), "b");
     // They change names.
-    rig.up("services: {a: {image: tiny:1, container_name: y}, b: {image: tiny:1, container_name: x}}").all_well();
-    rig.up("services: {a: {image: tiny:1, container_name: x}, b: {image: tiny:1, container_name: y}}").all_well();
-    assert_eq!((rig.names(), service("x"), service("y")), (vec!["x".into(), "y".into()], "a".into(), "b".into()));
+    rig.up("services: {a: {image: tiny:1, container_name: yy}, b: {image: tiny:1, container_name: xx}}").all_well();
+    rig.up("services: {a: {image: tiny:1, container_name: xx}, b: {image: tiny:1, container_name: yy}}").all_well();
+    assert_eq!((rig.names(), service("xx"), service("yy")), (vec!["xx".into(), "yy".into()], "a".into(), "b".into()));
     // None is wanted of the one that has the name.
-    rig.up("services: {a: {image: tiny:1, scale: 0}, b: {image: tiny:1, container_name: x}}").all_well();
-    assert_eq!((rig.names(), service("x")), (vec!["x".to_owned()], "b".into()));
+    rig.up("services: {a: {image: tiny:1, scale: 0}, b: {image: tiny:1, container_name: xx}}").all_well();
+    assert_eq!((rig.names(), service("xx")), (vec!["xx".to_owned()], "b".into()));
     // The new one cannot be made: the old one stays, with its name.
-    let id = rig.inspect("x", "{{.Id}}");
-    let run = rig.up("services: {b: {image: tiny:1, container_name: x, volumes: ['/data/x.yaml:/y.yaml']}}");
+    let id = rig.inspect("xx", "{{.Id}}");
+    let run = rig.up("services: {b: {image: tiny:1, container_name: xx, volumes: ['/data/x.yaml:/y.yaml']}}");
     assert_eq!(run.sentences(), ["b could not be started: its bind source /data/x.yaml does not exist"]);
-    assert_eq!(rig.inspect("x", "{{.Id}}"), id);
+    assert_eq!(rig.inspect("xx", "{{.Id}}"), id);
     // About the one that has the name nothing can be done.
-    let run = rig.up("services: {b: {image: 'no/such:1'}, c: {image: tiny:1, container_name: x}}");
-    let said = "c could not be started: its name x is that of a container of b, which stays";
+    let run = rig.up("services: {b: {image: 'no/such:1'}, c: {image: tiny:1, container_name: xx}}");
+    let said = "c could not be started: its name xx is that of a container of b, which stays";
     assert_eq!(run.sentences(), ["b was not started: its image no/such:1 is not on the card", said]);
-    assert_eq!(rig.inspect("x", "{{.Id}}"), id);
+    assert_eq!(rig.inspect("xx", "{{.Id}}"), id);
 }
