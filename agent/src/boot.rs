@@ -122,7 +122,11 @@ async fn story(
     report.phase(Phase::Services, 0);
     if let Some(project) = project {
         let limit = Duration::from_secs(settings.status.health_limit);
-        services::up(&engine, host, project, (&placed, &loaded), limit, report).await;
+        let name = project.name.clone();
+        let running = services::up(&engine, host, project, (&placed, &loaded), limit, report).await;
+        if let Err(error) = services::forget_volumes(&name, &running, &ground.receipts).await {
+            report.note(format!("that containers have their volumes again could not be recorded: {error}"));
+        }
     }
 
     // 9. Give the verdict.

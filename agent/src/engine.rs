@@ -1,10 +1,12 @@
 //! The few verbs of the Docker API that the story uses, over the engine's Unix socket.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::card::tool;
@@ -29,6 +31,10 @@ const JOURNAL: Duration = Duration::from_secs(20);
 /// Longest wait for a load: the engine says nothing until it has unpacked the whole tar, and a slow card takes its time.
 const LOAD: u64 = 6 * 3600;
 
+/// Most calls about containers that are under way at a time, and of those that wait for a program to end.
+const AT_ONCE: usize = 16;
+const LONG_AT_ONCE: usize = 64;
+
 /// A container engine that has answered.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -36,6 +42,10 @@ pub struct Engine {
     pub(crate) docker: Docker,
     /// For loading alone, with a very long limit.
     pub(crate) loader: Docker,
+    /// For verbs about one container, of which a project may have very many, and for those of them that wait for a program to end: each
+    /// call has a connection of its own.
+    turns: Arc<Semaphore>,
+    long_turns: Arc<Semaphore>,
     /// Architecture in Go's words: `amd64`, `arm64`.
     pub arch: String,
     /// Version of the engine, `20.10.24`.
@@ -69,7 +79,14 @@ impl Engine {
         let connect = |seconds| Docker::connect_with_unix(socket, seconds, bollard::API_DEFAULT_VERSION);
         let (docker, loader) = (connect(ANSWER)?, connect(LOAD)?);
         let about = docker.version().await?;
-        Ok(Engine { docker, loader, arch: about.arch.unwrap_or_default(), version: about.version.unwrap_or_default() })
+        Ok(Engine {
+            docker,
+            loader,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            long_turns: Arc::new(Semaphore::new(LONG_AT_ONCE)),
+            arch: about.arch.unwrap_or_default(),
+            version: about.version.unwrap_or_default(),
+        })
     }
 }
 

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
+use crate::services::Volumes;
+
 /// What identifies a file on the card without reading it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamp {
@@ -62,6 +64,18 @@ pub enum Record {
         /// member list below the state folder.
         placed: String,
     },
+    /// A container is about to be removed with its image: the nameless volumes that the next one in its place is to have, as
+    /// (target, name). None: it has them.
+    Volumes {
+        /// Name of the project.
+        project: String,
+        /// Its service.
+        service: String,
+        /// Which of the containers of that service, from 1.
+        number: u32,
+        /// The volumes.
+        volumes: Vec<(String, String)>,
+    },
     /// A boot came to its verdict.
     Boot {
         /// The kernel's boot id.
@@ -93,6 +107,7 @@ struct State {
     images: BTreeSet<String>,
     tarballs: BTreeMap<Stamp, Vec<String>>,
     files: BTreeMap<String, FileReceipt>,
+    volumes: BTreeMap<String, Volumes>,
     boots: u64,
     last_verdict: Option<String>,
 }
@@ -196,6 +211,11 @@ impl Receipts {
         self.lock().state.files.clone()
     }
 
+    /// The nameless volumes of containers that were removed with their images, by project.
+    pub fn volumes(&self) -> BTreeMap<String, Volumes> {
+        self.lock().state.volumes.clone()
+    }
+
     /// Boots recorded so far, and the verdict of the last.
     pub fn boots(&self) -> (u64, Option<String>) {
         let inner = self.lock();
@@ -225,6 +245,13 @@ impl State {
             Record::File { to, entry, bytes, mtime, placed } => {
                 let receipt = FileReceipt { entry, bytes, mtime, placed };
                 self.files.insert(to, receipt);
+            }
+            Record::Volumes { project, service, number, volumes } => {
+                let of_project = self.volumes.entry(project).or_default();
+                match volumes.is_empty() {
+                    true => of_project.remove(&(service, number)),
+                    false => of_project.insert((service, number), volumes),
+                };
             }
             Record::Boot { verdict, .. } => {
                 self.boots += 1;

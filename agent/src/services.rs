@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use offspot_config::compose::Project;
+use tokio::sync::Semaphore;
 
 use crate::content::Placed;
 use crate::engine::Engine;
+use crate::ground::blocking;
 use crate::host::Host;
 use crate::images::Loaded;
 use crate::problem::ServiceProblem;
+use crate::receipts::{Receipts, Record};
 use crate::report::{Kind, Reporter, State};
 
 mod create;
@@ -33,6 +36,10 @@ mod up;
 mod volumes;
 
 pub use sources::make_contract;
+pub(crate) use volumes::kept as kept_volumes;
+
+/// Most containers that are made at a time.
+const AT_ONCE: usize = 16;
 
 /// How a service stands at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +71,7 @@ pub async fn up(
     limit: Duration,
     report: &Reporter,
 ) -> Running {
-    bring(engine, host, &project, (images, &Volumes::new()), (limit, false), report).await
+    bring(engine, host, &project, (images, &images.volumes(&project.name)), (limit, false), report).await
 }
 
 /// The same once more in this boot: what differs is put right, and a service that has done its work and ended is left alone. Where
@@ -89,6 +96,21 @@ pub async fn bring_back(
     bring(engine, host, project, (&Loaded::held(engine).await, volumes), (limit, true), report).await
 }
 
+/// Takes back what the receipts say of nameless volumes whose containers are there again.
+pub async fn forget_volumes(project: &str, running: &Running, receipts: &Receipts) -> std::io::Result<()> {
+    let well =
+        |service: &str| running.services.iter().any(|(name, state)| name == service && *state != ServiceState::Failed);
+    let taken = receipts.volumes().remove(project).unwrap_or_default().into_keys().filter(|(service, _)| well(service));
+    let records = taken.map(|(service, number)| Record::Volumes {
+        project: project.to_owned(),
+        service,
+        number,
+        volumes: Vec::new(),
+    });
+    let (receipts, records) = (receipts.clone(), records.collect::<Vec<_>>());
+    blocking(move || receipts.append_all(&records)).await
+}
+
 async fn bring(
     engine: &Engine,
     host: &Host,
@@ -104,7 +126,18 @@ async fn bring(
         running.services.push((refused.name.clone(), ServiceState::Failed));
     }
     let deadline = tokio::time::Instant::now() + limit;
-    let up = up::Up { engine, host, project, images, volumes, report, deadline, limit, again };
+    let up = up::Up {
+        engine,
+        host,
+        project,
+        images,
+        volumes,
+        report,
+        deadline,
+        limit,
+        again,
+        making: Semaphore::new(AT_ONCE),
+    };
     match up.all().await {
         Ok(services) => running.services.extend(services),
         Err(problem) => {

@@ -212,9 +212,12 @@ pub fn bring_up(socket: &Path, root: PathBuf, project: compose::Project, limit: 
         let (report, status) = Reporter::new();
         let host = Host::new(root);
         let (engine, images) = images(socket, &host, failed).await;
-        let began = Instant::now();
+        let (began, name) = (Instant::now(), project.name.clone());
         let running = services::up(&engine, &host, project, (&NOTHING, &images), limit, &report).await;
-        Run::of(running, &status.borrow(), began.elapsed())
+        let took = began.elapsed();
+        let (receipts, _) = Receipts::open(&host.state()).unwrap();
+        services::forget_volumes(&name, &running, &receipts).await.unwrap();
+        Run::of(running, &status.borrow(), took)
     })
 }
 

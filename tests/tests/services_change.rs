@@ -1,5 +1,6 @@
 //! What is made anew, what is left, what goes; and compose by hand on what we made. With the card's engine.
 
+use offspot_agent::receipts::Receipts;
 use offspot_tests::other_release::Release;
 use offspot_tests::rig::Rig;
 
@@ -213,4 +214,110 @@ networks: {outer: {name: outside, external: true}}
     // What was in its way is gone.
     rig.image("tiny:1", &["LABEL x=y"]);
     rig.again(&yaml.replace("/no/such/program", "sleep 1000")).all_well();
+}
+
+#[test]
+fn an_image_that_is_loaded_again_costs_no_volume() {
+    let rig = Rig::of(Some(Release::Trixie), "reload");
+    rig.image("store:1", &["VOLUME /data"]);
+    let tarball = rig.root().join("boot/firmware/offspot/images/store.tar");
+    std::fs::create_dir_all(tarball.parent().unwrap()).unwrap();
+    rig.engine().docker(&["save", "-o", tarball.to_str().unwrap(), "store:1"]);
+    rig.engine().docker(&["rmi", "store:1"]);
+    let yaml = "services: {a: {image: store:1, volumes: ['/cache'], scale: 2}}";
+    rig.up(yaml).all_well();
+    for name in ["docker-a-1", "docker-a-2"] {
+        rig.exec(&[name, "sh", "-c", &format!("echo {name} > /data/mine; echo {name} > /cache/mine")]);
+    }
+    let receipts = rig.root().join("data/.offspot/receipts");
+    let flip = || {
+        let mut text = std::fs::read(&receipts).unwrap();
+        text[20] ^= 1;
+        std::fs::write(&receipts, text).unwrap();
+    };
+    let ids = || ["docker-a-1", "docker-a-2"].map(|name| rig.inspect(name, "{{.Id}}"));
+    let all_there = || {
+        for name in ["docker-a-1", "docker-a-2"] {
+            assert_eq!(rig.exec(&[name, "cat", "/data/mine", "/cache/mine"]), format!("{name}\n{name}"));
+        }
+    };
+    let before = ids();
+    flip();
+    rig.up(yaml).all_well();
+    assert!(ids().iter().all(|id| !before.contains(id)));
+    all_there();
+    // Nothing is left to be remembered.
+    let kept = || Receipts::open(&rig.root().join("data/.offspot")).unwrap().0.volumes().remove("docker");
+    assert_eq!(kept().unwrap_or_default().len(), 0);
+    // Cut off after the load, before a container is made.
+    std::fs::write(&receipts, "").unwrap();
+    rig.cut(yaml, 0);
+    assert_eq!(rig.names(), [""; 0]);
+    assert_eq!(kept().unwrap_or_default().len(), 2);
+    rig.up(yaml).all_well();
+    all_there();
+}
+
+#[test]
+fn a_network_that_cannot_be_made_anew_stays_as_it_was() {
+    let rig = Rig::of(Some(Release::Trixie), "overlap");
+    rig.engine().docker(&["network", "create", "--subnet", "10.99.0.0/16", "other"]);
+    let yaml = "
+services:
+  a: {image: tiny:1, networks: [one], restart: unless-stopped}
+  b: {image: tiny:1, networks: [one]}
+networks:
+  one: {ipam: {config: [{subnet: 10.98.0.0/24}]}}
+";
+    rig.up(yaml).all_well();
+    rig.engine().docker(&["run", "-d", "--name", "guest", "--network", "docker_one", "tiny:1"]);
+    let ids = || ["docker-a-1", "docker-b-1"].map(|name| rig.inspect(name, "{{.Id}} {{.State.Status}}"));
+    let before = ids();
+    let run = rig.up(&yaml.replace("10.98", "10.99"));
+    let sentences = run.sentences();
+    assert_eq!(sentences.len(), 2, "{sentences:?}");
+    assert!(sentences[0].starts_with("a could not be started: its network one could not be made: "), "{sentences:?}");
+    assert!(sentences[0].contains("overlaps"), "{sentences:?}");
+    assert!(run.notes.iter().any(|note| note == "the network one stays as it was"), "{:?}", run.notes);
+    assert_eq!(ids(), before);
+    let subnet = |rig: &Rig| {
+        let format = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
+        rig.engine().docker(&["network", "inspect", "-f", format, "docker_one"]).trim().to_owned()
+    };
+    assert_eq!(subnet(&rig), "10.98.0.0/24");
+    rig.exec(&["docker-a-1", "ping", "-c1", "b"]);
+    rig.exec(&["guest", "ping", "-c1", "a"]);
+    // Nothing has changed, and then one that can be made.
+    rig.up(yaml).all_well();
+    assert_eq!(ids(), before);
+    rig.up(&yaml.replace("10.98", "10.97")).all_well();
+    assert_eq!((ids(), subnet(&rig)), (before, "10.97.0.0/24".to_owned()));
+    rig.exec(&["docker-a-1", "ping", "-c1", "b"]);
+}
+
+#[test]
+fn a_name_moves_from_one_service_to_another() {
+    let rig = Rig::of(Some(Release::Trixie), "name");
+    let service = |name: &str| rig.inspect(name, "{{index .Config.Labels \"com.docker.compose.service\"}}");
+    rig.up("services: {a: {image: tiny:1, container_name: xx}, b: {image: tiny:1}}").all_well();
+    rig.up("services: {a: {image: tiny:1}, b: {image: tiny:1, container_name: xx}}").all_well();
+    assert_eq!(rig.names(), ["docker-a-1", "xx"]);
+    assert_eq!(service("xx"), "b");
+    // They change names.
+    rig.up("services: {a: {image: tiny:1, container_name: yy}, b: {image: tiny:1, container_name: xx}}").all_well();
+    rig.up("services: {a: {image: tiny:1, container_name: xx}, b: {image: tiny:1, container_name: yy}}").all_well();
+    assert_eq!((rig.names(), service("xx"), service("yy")), (vec!["xx".into(), "yy".into()], "a".into(), "b".into()));
+    // None is wanted of the one that has the name.
+    rig.up("services: {a: {image: tiny:1, scale: 0}, b: {image: tiny:1, container_name: xx}}").all_well();
+    assert_eq!((rig.names(), service("xx")), (vec!["xx".to_owned()], "b".into()));
+    // The new one cannot be made: the old one stays, with its name.
+    let id = rig.inspect("xx", "{{.Id}}");
+    let run = rig.up("services: {b: {image: tiny:1, container_name: xx, volumes: ['/data/x.yaml:/y.yaml']}}");
+    assert_eq!(run.sentences(), ["b could not be started: its bind source /data/x.yaml does not exist"]);
+    assert_eq!(rig.inspect("xx", "{{.Id}}"), id);
+    // About the one that has the name nothing can be done.
+    let run = rig.up("services: {b: {image: 'no/such:1'}, c: {image: tiny:1, container_name: xx}}");
+    let said = "c could not be started: its name xx is that of a container of b, which stays";
+    assert_eq!(run.sentences(), ["b was not started: its image no/such:1 is not on the card", said]);
+    assert_eq!(rig.inspect("xx", "{{.Id}}"), id);
 }

@@ -222,9 +222,18 @@ services:
     environment: {B: own}
     env_file: [/data/one.env, /data/two.env, {path: /data/none.env, required: false}]
   b: {image: tiny:1, env_file: /data/none.env}
+  c: {image: tiny:1, env_file: /data/pipe}
 ";
+    let pipe = rig.root().join("data/pipe");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
     let run = rig.up(yaml);
-    assert_eq!(run.sentences(), ["b could not be started: its env_file /data/none.env does not exist"]);
+    assert_eq!(
+        run.sentences(),
+        [
+            "b could not be started: its env_file /data/none.env does not exist",
+            "c could not be started: its env_file /data/pipe is no file",
+        ]
+    );
     let variables = || {
         let text = rig.inspect("docker-a-1", "{{range .Config.Env}}{{println .}}{{end}}");
         let mut all: Vec<String> = text.lines().map(str::to_owned).filter(|line| !line.starts_with("PATH")).collect();
@@ -238,4 +247,25 @@ services:
     write("two.env", "C=three\n");
     rig.up(yaml);
     assert_eq!(variables(), "A=1 B=own C=three");
+}
+
+#[test]
+fn an_owner_that_is_a_name_is_refused_as_by_compose() {
+    let rig = Rig::of(Some(Release::Trixie), "owner");
+    let yaml = "
+services:
+  a: {image: tiny:1, configs: [{source: text, uid: www-data}]}
+configs:
+  text: {content: text}
+";
+    let run = rig.up(yaml);
+    let said = run.sentences();
+    assert!(said.len() == 1 && said[0].contains("uid must be a number"), "{said:?}");
+    let path = rig.root().join("compose.yml");
+    std::fs::write(&path, yaml).unwrap();
+    let by_hand = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        rig.compose(Release::Trixie, &["-p", "hand", "-f", path.to_str().unwrap(), "up", "-d"])
+    }));
+    let said = by_hand.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.contains("www-data"), "{said}");
 }

@@ -249,6 +249,7 @@ fn what_sleeps_is_neither_run_nor_refused() {
     assert_eq!((project.services.len(), project.dormant), (2, vec!["b".to_owned()]));
     let (project, _) = read("services: {a: {image: a, depends_on: [b]}, b: {profiles: [x], image: b}, c: {image: c}}");
     assert_eq!((project.services.len(), project.refused.len(), project.dormant.len()), (1, 1, 1));
+    assert_eq!(project.refused[0].finding.message, "it depends on b, which is in no profile that is on");
 }
 
 #[test]
@@ -298,4 +299,25 @@ fn hostile_files_stay_small() {
     let ports = "'1-999:1-999', ".repeat(5_000);
     let (project, _) = beside(&format!("image: a, ports: [{ports}]"));
     assert_eq!(project.refused.len(), 1);
+}
+
+#[test]
+fn owners_of_content_are_numbers() {
+    let file = |keys: &str| {
+        read(&format!(
+            "configs: {{c: {{content: x}}, f: {{file: /f}}}}\nservices:\n  a:\n    image: a\n    configs:\n      - {{{keys}}}\n"
+        ))
+    };
+    for keys in ["source: c, uid: www-data", "source: c, gid: staff", "source: c, uid: -1", "source: c, uid: '1.5'"] {
+        let (project, _) = file(keys);
+        let finding = &project.refused[0].finding;
+        assert!(finding.message.contains("must be a number where"), "{keys}: {finding:?}");
+        assert_eq!((finding.code, finding.at.map(|at| at.line)), ("E-CFG-COMPOSE-VALUE", Some(6)), "{keys}");
+    }
+    // Compose does not look at the owner of what is a file.
+    for keys in ["source: c, uid: '33', gid: 34", "source: c, uid: ''", "source: c, uid: ", "source: f, uid: www-data"]
+    {
+        let (project, findings) = file(keys);
+        assert!(project.refused.is_empty(), "{keys}: {findings:?}");
+    }
 }

@@ -78,6 +78,7 @@ impl Engine {
 
     /// A container by name or id.
     pub async fn container(&self, name: &str) -> Result<Option<ContainerInspectResponse>, Refusal> {
+        let _turn = self.turns.acquire().await;
         or_absent(self.docker.inspect_container(name, None::<InspectContainerOptions>).await)
     }
 
@@ -88,6 +89,7 @@ impl Engine {
         platform: Option<&str>,
         body: ContainerCreateBody,
     ) -> Result<String, Refusal> {
+        let _turn = self.turns.acquire().await;
         let options =
             CreateContainerOptions { name: Some(name.to_owned()), platform: platform.unwrap_or_default().to_owned() };
         Ok(self.docker.create_container(Some(options), body).await?.id)
@@ -95,17 +97,20 @@ impl Engine {
 
     /// Unpacks a tar in the root of a container, running or not. Owners and rights are those in the tar.
     pub async fn put(&self, id: &str, tar: Vec<u8>) -> Result<(), Refusal> {
+        let _turn = self.turns.acquire().await;
         let options = UploadToContainerOptions { path: "/".to_owned(), ..Default::default() };
         Ok(self.docker.upload_to_container(id, Some(options), bollard::body_full(tar.into())).await?)
     }
 
     /// Starts a container; one that runs already is left as it is.
     pub async fn start(&self, id: &str) -> Result<(), Refusal> {
+        let _turn = self.turns.acquire().await;
         Ok(self.docker.start_container(id, None::<StartContainerOptions>).await?)
     }
 
     /// Stops a container within `grace` (its own period where none), after which the engine kills it.
     pub async fn stop(&self, id: &str, grace: Option<Duration>) -> Result<(), Refusal> {
+        let _turn = self.long_turns.acquire().await;
         let options = StopContainerOptions { t: grace.map(|grace| grace.as_secs() as i32), ..Default::default() };
         or_absent(self.patient().stop_container(id, Some(options)).await)?;
         Ok(())
@@ -113,6 +118,7 @@ impl Engine {
 
     /// Stops and starts a container.
     pub async fn restart(&self, id: &str) -> Result<(), Refusal> {
+        let _turn = self.long_turns.acquire().await;
         Ok(self.patient().restart_container(id, None::<RestartContainerOptions>).await?)
     }
 
@@ -123,6 +129,7 @@ impl Engine {
 
     /// Removes a container, killing it first if need be; its volumes stay.
     pub async fn remove(&self, id: &str) -> Result<(), Refusal> {
+        let _turn = self.turns.acquire().await;
         let options = RemoveContainerOptions { force: true, ..Default::default() };
         or_absent(self.docker.remove_container(id, Some(options)).await)?;
         Ok(())
@@ -130,6 +137,7 @@ impl Engine {
 
     /// Gives a container another name.
     pub async fn rename(&self, id: &str, name: &str) -> Result<(), Refusal> {
+        let _turn = self.turns.acquire().await;
         let options = RenameContainerOptions { name: name.to_owned() };
         Ok(self.docker.rename_container(id, options).await?)
     }
@@ -158,6 +166,7 @@ impl Engine {
 
     /// Takes a container out of a network; neither need be there.
     pub async fn disconnect(&self, network: &str, container: &str) -> Result<(), Refusal> {
+        let _turn = self.turns.acquire().await;
         let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
         or_absent(self.docker.disconnect_network(network, request).await)?;
         Ok(())
@@ -165,6 +174,7 @@ impl Engine {
 
     /// Puts a container into one more network.
     pub async fn connect(&self, network: &str, container: &str, as_what: EndpointSettings) -> Result<(), Refusal> {
+        let _turn = self.turns.acquire().await;
         let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(as_what) };
         Ok(self.docker.connect_network(network, request).await?)
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bollard::Docker;
 use bollard::body_try_stream;
 use bollard::errors::Error;
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     ImportImageOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveImageOptionsBuilder, TagImageOptionsBuilder,
@@ -92,23 +93,24 @@ impl Engine {
         self.docker.tag_image(id, Some(options)).await
     }
 
-    /// Removes an image, and before it the containers of ours that use it. Fails where a container of somebody else's runs on it.
-    pub(crate) async fn clear_image(&self, id: &str) -> Result<(), Error> {
+    /// The containers of ours that use an image, newest first.
+    pub(crate) async fn containers_on(&self, id: &str) -> Result<Vec<ContainerSummary>, Error> {
         let filters = HashMap::from([("ancestor", vec![id]), ("label", vec![VERSION])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        for container in self.docker.list_containers(Some(options)).await? {
-            // Another compose's container on this engine is not ours to remove.
-            if !container
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(VERSION))
-                .is_some_and(|made| made.starts_with(MAKER))
-            {
-                continue;
-            }
+        let mut containers = self.docker.list_containers(Some(options)).await?;
+        // Another compose's container on this engine is not ours to remove.
+        containers.retain(|container| {
+            let made = container.labels.as_ref().and_then(|labels| labels.get(VERSION));
+            made.is_some_and(|made| made.starts_with(MAKER))
+        });
+        Ok(containers)
+    }
+
+    /// Removes an image, and before it these containers that use it; their volumes stay. Fails where another container runs on it.
+    pub(crate) async fn clear_image(&self, id: &str, containers: &[ContainerSummary]) -> Result<(), Error> {
+        for name in containers.iter().filter_map(|container| container.id.as_deref()) {
             let force = RemoveContainerOptionsBuilder::new().force(true).build();
-            let name = container.id.unwrap_or_default();
-            gone(self.docker.remove_container(&name, Some(force)).await)?;
+            gone(self.docker.remove_container(name, Some(force)).await)?;
         }
         let force = RemoveImageOptionsBuilder::new().force(true).build();
         gone(self.docker.remove_image(id, Some(force), None).await.map(drop))

@@ -138,7 +138,7 @@ impl Loading<'_> {
         }
         // They have done their work, or are of no use. One that stays is found at the next boot.
         for part in parts {
-            if let Err(error) = self.engine.clear_image(&part).await {
+            if let Err(error) = self.clear_image(&part).await {
                 self.report.note(format!("a part of {} could not be removed from the engine: {error}", item.path));
             }
         }
@@ -231,9 +231,9 @@ impl Loading<'_> {
         Ok(())
     }
 
-    async fn clear_images(&self, images: &[Image]) -> Result<(), Error> {
+    async fn clear_images(&mut self, images: &[Image]) -> Result<(), Error> {
         for image in images {
-            self.engine.clear_image(&self.id(image)).await?;
+            self.clear_image(&self.id(image)).await?;
         }
         Ok(())
     }

@@ -23,8 +23,9 @@ use super::thin;
 use crate::engine::{Engine, HeldImage, Store};
 use crate::ground::blocking;
 use crate::problem::{EngineProblem, Problem};
-use crate::receipts::Receipts;
+use crate::receipts::{Receipts, Record};
 use crate::report::{Kind, Phase, Reporter, State};
+use crate::services::{self, Volumes};
 
 /// Loads the tarballs in order. A bad one costs itself: it is reported by its path and the others go on. Each image is verified while its
 /// bytes pass, then synced (`data` is the mounted data partition), then recorded; only then is its tarball removed, if it may be.
@@ -55,12 +56,13 @@ pub async fn load(
         next: None,
         early: None,
         failed: BTreeMap::new(),
+        volumes: receipts.volumes(),
     };
     match loading.run(items).await {
         Ok(()) => loading.note_unverified(),
         Err(error) => report.problem(failed("loading images", &error)),
     }
-    Loaded::of(&loading.held, loading.failed)
+    Loaded::of(&loading.held, loading.failed).with_volumes(loading.volumes)
 }
 
 /// Everything the step works with.
@@ -91,6 +93,8 @@ pub(super) struct Loading<'a> {
     /// What was begun of it.
     pub(super) early: Option<Early>,
     failed: BTreeMap<ImageName, Problem>,
+    /// Nameless volumes of the containers that were removed with their images, by project.
+    volumes: BTreeMap<String, Volumes>,
 }
 
 /// Why an item was given up: it costs itself, or the engine is gone and it costs all.
@@ -261,10 +265,33 @@ impl Loading<'_> {
     async fn clear_parts(&mut self) -> Result<(), Error> {
         let parts: Vec<_> = self.held.iter().filter(|image| image.is_part).map(|part| part.id.clone()).collect();
         for part in &parts {
-            self.engine.clear_image(part).await?;
+            self.clear_image(part).await?;
         }
         self.held.retain(|image| !parts.contains(&image.id));
         Ok(())
+    }
+
+    /// Removes an image with the containers of ours that use it. Their nameless volumes are kept for those that are made in their place,
+    /// by this run or, where it is cut, by a later one.
+    pub(super) async fn clear_image(&mut self, id: &str) -> Result<(), Error> {
+        let containers = self.engine.containers_on(id).await?;
+        let kept = services::kept_volumes(&containers);
+        let records = kept.iter().flat_map(|(project, volumes)| {
+            volumes.iter().map(|((service, number), volumes)| Record::Volumes {
+                project: project.clone(),
+                service: service.clone(),
+                number: *number,
+                volumes: volumes.clone(),
+            })
+        });
+        let (receipts, records) = (self.receipts.clone(), records.collect::<Vec<_>>());
+        if let Err(error) = blocking(move || receipts.append_all(&records)).await {
+            self.report.note(format!("which volumes the containers of an image have could not be recorded: {error}"));
+        }
+        for (project, volumes) in kept {
+            self.volumes.entry(project).or_default().extend(volumes);
+        }
+        self.engine.clear_image(id, &containers).await
     }
 
     /// Learns on which layers the receipted images stand, and the others.
@@ -281,10 +308,11 @@ impl Loading<'_> {
     /// What has come into the engine since the run began, by a load whose sender is gone, goes, and the layers that no image stands on.
     pub(super) async fn clear_late(&mut self, standing: &BTreeSet<String>) -> Result<(), Error> {
         self.held = self.engine.images().await?;
-        for (id, top) in &self.ahead {
-            if self.is_held(id) && !self.receipts.has_image(id) && !standing.contains(top) {
-                self.engine.clear_image(id).await?;
-            }
+        let ahead = self.ahead.iter().filter(|(_, top)| !standing.contains(top));
+        let late = ahead.filter(|(id, _)| self.is_held(id) && !self.receipts.has_image(id));
+        let late: Vec<_> = late.map(|(id, _)| id.clone()).collect();
+        for id in late {
+            self.clear_image(&id).await?;
         }
         self.held = self.engine.images().await?;
         self.clear_orphans().await
@@ -311,7 +339,7 @@ impl Loading<'_> {
             if let Err(Lost::Engine(error)) = send(self.engine, &Arc::new(parcel), self.report).await {
                 tracing::debug!("naming layers without an image: {error}");
             }
-            self.engine.clear_image(&part.id).await?;
+            self.clear_image(&part.id).await?;
         }
         if !orphans.is_empty() {
             self.report.note("layers of a load that was cut were removed from the engine");
@@ -334,7 +362,7 @@ impl Loading<'_> {
             }
             for image in doubtful {
                 self.report.note(format!("{} was not recorded as whole and is loaded again", title(item, image)));
-                if let Err(error) = self.engine.clear_image(&self.id(image)).await {
+                if let Err(error) = self.clear_image(&self.id(image)).await {
                     item.state = TarballState::Bad(refused(item, error)?);
                     break;
                 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::name::{ImageName, is_hex};
 use crate::engine::{Engine, HeldImage};
 use crate::problem::Problem;
+use crate::services::Volumes;
 
 /// Images were loaded as far as they could be: what the engine now has, and what failed.
 #[derive(Debug, Clone, Default)]
@@ -12,13 +13,19 @@ pub struct Loaded {
     names: BTreeMap<ImageName, String>,
     ids: BTreeSet<String>,
     failed: BTreeMap<ImageName, Problem>,
+    volumes: BTreeMap<String, Volumes>,
 }
 
 impl Loaded {
     pub(super) fn of(held: &[HeldImage], failed: BTreeMap<ImageName, Problem>) -> Loaded {
         let names = names(held);
         let ids = held.iter().map(|image| image.id.clone()).collect();
-        Loaded { names, ids, failed }
+        Loaded { names, ids, failed, volumes: BTreeMap::new() }
+    }
+
+    /// With the nameless volumes of containers that were removed, by project.
+    pub(super) fn with_volumes(self, volumes: BTreeMap<String, Volumes>) -> Loaded {
+        Loaded { volumes, ..self }
     }
 
     /// What the engine has, where nothing is to be loaded. An engine that does not answer says so at the next call.
@@ -33,6 +40,11 @@ impl Loaded {
             return self.ids.get(&format!("sha256:{hex}")).map(String::as_str);
         }
         self.names.get(&ImageName::parse(image)?).map(String::as_str)
+    }
+
+    /// The nameless volumes of the containers of a project that were removed for the sake of their images.
+    pub fn volumes(&self, project: &str) -> Volumes {
+        self.volumes.get(project).cloned().unwrap_or_default()
     }
 
     /// Why the tarball that should have brought this image did not.

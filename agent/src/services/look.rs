@@ -5,8 +5,7 @@
 //! than with compose, what is changed there is a reason to make the container anew.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +13,7 @@ use offspot_config::compose::{FileObject, FileSource, GivenFile, Project, Servic
 use sha2::{Digest, Sha256};
 
 use super::{digest, environment, sources};
+use crate::ground::blocking;
 use crate::host::Host;
 
 /// Rights of content where none are asked for.
@@ -49,21 +49,25 @@ pub(super) enum Origin<'a> {
 }
 
 /// Looks everything up. Fails with words that name what is missing.
-pub(super) fn look<'a>(host: &Host, project: &'a Project, service: &'a Service) -> Result<Looked<'a>, String> {
-    let configs = service.configs.iter().map(|file| one(host, "config", &project.configs, file));
-    let secrets = service.secrets.iter().map(|file| one(host, "secret", &project.secrets, file));
-    let given: Vec<Given<'a>> = configs.chain(secrets).collect::<Result<_, _>>()?;
+pub(super) async fn look<'a>(host: &Host, project: &'a Project, service: &'a Service) -> Result<Looked<'a>, String> {
+    let mut given = Vec::new();
+    for file in &service.configs {
+        given.push(one(host, "config", &project.configs, file).await?);
+    }
+    for file in &service.secrets {
+        given.push(one(host, "secret", &project.secrets, file).await?);
+    }
     let content = |given: &&Given<'_>| matches!(given.from, Origin::Content(_));
     match given.iter().find(content) {
         // The engine takes nothing into such a container, and compose refuses it too.
         Some(given) if service.isolation.read_only => {
             Err(format!("{} cannot be put into a container that is read_only: give it as a file", given.file.source))
         }
-        _ => Ok(Looked { environment: environment::read(host, service)?, given }),
+        _ => Ok(Looked { environment: environment::read(host, service).await?, given }),
     }
 }
 
-fn one<'a>(host: &Host, what: &str, all: &'a [FileObject], file: &'a GivenFile) -> Result<Given<'a>, String> {
+async fn one<'a>(host: &Host, what: &str, all: &'a [FileObject], file: &'a GivenFile) -> Result<Given<'a>, String> {
     let name = &file.source;
     let object = all.iter().find(|object| object.key == *name);
     match &object.ok_or_else(|| format!("its {what} {name} is not defined"))?.from {
@@ -73,8 +77,12 @@ fn one<'a>(host: &Host, what: &str, all: &'a [FileObject], file: &'a GivenFile) 
         }
         FileSource::File(path) => {
             let said = |error: io::Error| format!("its {what} {name}, the file {path}: {error}");
-            let below = sources::below(host, path).map_err(said)?;
-            let digest = compared(&below).map_err(said)?;
+            let (host, inside) = (host.clone(), path.clone());
+            let found = blocking(move || {
+                let below = sources::below(&host, &inside)?;
+                Ok((compared(&below)?, below))
+            });
+            let (digest, below) = found.await.map_err(said)?;
             Ok(Given { file, digest, from: Origin::Path(below) })
         }
     }
@@ -82,12 +90,10 @@ fn one<'a>(host: &Host, what: &str, all: &'a [FileObject], file: &'a GivenFile) 
 
 /// Digest of a file; of a folder it says only that it is there.
 fn compared(path: &Path) -> io::Result<String> {
-    let metadata = std::fs::metadata(path)?;
+    let length = std::fs::metadata(path)?.len();
     let mut digest = Sha256::new();
-    if metadata.is_file() {
-        digest.update(metadata.len().to_le_bytes());
-        let mut start = Vec::new();
-        File::open(path)?.take(COMPARED).read_to_end(&mut start)?;
+    if let Some(start) = environment::beginning(path, COMPARED)? {
+        digest.update(length.to_le_bytes());
         digest.update(start);
     }
     Ok(digest::hex(&digest.finalize()))

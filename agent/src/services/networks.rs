@@ -1,12 +1,12 @@
 //! The networks of the project: made before the containers that join them, and made anew around their containers when they change.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bollard::models::{EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::models::{EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect};
 use offspot_config::compose::{Network, Project, Service, Subnet};
 
 use super::found::Found;
-use super::slots::Step;
+use super::slots::{Slot, Step};
 use super::up::{Job, Names, Up};
 use super::{create, digest, labels};
 use crate::engine::{Engine, Refusal};
@@ -67,8 +67,15 @@ impl Networks {
 }
 
 impl Up<'_> {
-    /// Makes the networks that are to be joined. Where that fails, so do the services that would join them.
-    pub(super) async fn ensure_networks(&self, networks: &Networks, jobs: &mut [Job<'_>], names: &Names<'_>) {
+    /// Makes the networks that are to be joined. Where that fails, so do the services that would join them. Gives the containers that
+    /// were stopped for it.
+    pub(super) async fn ensure_networks(
+        &self,
+        networks: &Networks,
+        jobs: &mut [Job<'_>],
+        names: &Names<'_>,
+    ) -> BTreeSet<String> {
+        let mut stopped = BTreeSet::new();
         for network in &self.project.networks {
             let joins = |job: &Job<'_>| {
                 job.failed.is_none()
@@ -81,13 +88,26 @@ impl Up<'_> {
             let done = match networks.need(&self.project.name, network) {
                 Need::Nothing => Ok(()),
                 Need::Make => self.engine.create_network(body(&self.project.name, network)).await,
-                Need::Remake => self.remake(network, jobs, names).await,
+                Need::Remake => self.remake(network, jobs, names, &mut stopped).await,
                 Need::Missing => self.find(network).await,
             };
             if let Err(refusal) = done {
                 for job in jobs.iter_mut().filter(|job| joins(job)) {
                     let why = format!("its network {} could not be made: {}", network.key, refusal.why);
                     job.failed = Some(self.not_started(job.service, &why));
+                }
+            }
+        }
+        stopped
+    }
+
+    /// Starts what was stopped of services about which nothing is done after all.
+    pub(super) async fn start_stopped(&self, jobs: &[Job<'_>], stopped: &BTreeSet<String>) {
+        for job in jobs.iter().filter(|job| job.failed.is_some()) {
+            for id in job.slots.iter().filter_map(Slot::id).filter(|id| stopped.contains(*id)) {
+                if let Err(refusal) = self.engine.start(id).await {
+                    let name = &job.service.name;
+                    self.report.note(format!("the container of {name} could not be started again: {}", refusal.why));
                 }
             }
         }
@@ -100,55 +120,99 @@ impl Up<'_> {
     }
 
     /// Stops the containers of these services that are in the network, makes it anew, and puts them into it again. Those of others (of
-    /// services that are refused now, too) are moved as they run. Cut off in between, the next run finds containers that are in no
-    /// network, and makes them anew.
-    async fn remake(&self, network: &Network, jobs: &mut [Job<'_>], names: &Names<'_>) -> Result<(), Refusal> {
-        let mut moved: Vec<(&Service, u32, String)> = Vec::new();
+    /// services that are refused now, too) are moved as they run. Where it cannot be made, all is put back as it was. Cut off in between,
+    /// the next run finds containers that are in no network, and makes them anew.
+    async fn remake(
+        &self,
+        network: &Network,
+        jobs: &mut [Job<'_>],
+        names: &Names<'_>,
+        stopped: &mut BTreeSet<String>,
+    ) -> Result<(), Refusal> {
+        let mut moving = Moving::default();
+        let outcome = self.make_anew(network, jobs, names, (&mut moving, stopped)).await;
+        if outcome.is_err() {
+            self.put_back(network, &moving).await;
+        }
+        outcome
+    }
+
+    async fn make_anew(
+        &self,
+        network: &Network,
+        jobs: &mut [Job<'_>],
+        names: &Names<'_>,
+        (moving, stopped): (&mut Moving, &mut BTreeSet<String>),
+    ) -> Result<(), Refusal> {
+        moving.old = self.engine.network(&network.name).await?;
         for job in jobs.iter_mut().filter(|job| job.failed.is_none()) {
-            if create::joined(job.service).iter().any(|joined| joined.network == network.key) {
-                for slot in &mut job.slots {
-                    if let Step::Keep(found) = &mut slot.step
-                        && !found.is_new()
-                    {
-                        self.stop_for_a_while(found).await?;
-                        self.engine.disconnect(&network.name, &found.id).await?;
-                        moved.push((job.service, slot.number, found.id.clone()));
+            let mut joined = create::joined(job.service).iter();
+            let Some(joined) = joined.find(|joined| joined.network == network.key) else { continue };
+            for slot in &mut job.slots {
+                let name = job.service.container_numbered(&self.project.name, slot.number);
+                let seat = create::Seat { project: self.project, number: slot.number, name: &name, names };
+                if let Step::Keep(found) = &mut slot.step
+                    && !found.is_new()
+                {
+                    if found.is_running() {
+                        stopped.insert(found.id.clone());
+                        self.engine.stop(&found.id, None).await?;
+                        found.has_stopped();
                     }
+                    self.engine.disconnect(&network.name, &found.id).await?;
+                    moving.own.push((found.id.clone(), create::endpoint(job.service, joined, &seat)));
                 }
             }
         }
-        let others = self.move_out(network).await?;
+        self.move_out(network, &mut moving.others).await?;
         self.engine.remove_network(&network.name).await?;
         self.engine.create_network(body(&self.project.name, network)).await?;
+        for (id, endpoint) in &moving.own {
+            self.engine.connect(&network.name, id, endpoint.clone()).await?;
+        }
         self.report.note(format!("made the network {} anew: its settings have changed", network.key));
-        for (service, number, id) in moved {
-            let name = service.container_numbered(&self.project.name, number);
-            let seat = create::Seat { project: self.project, number, name: &name, names };
-            let mut joined = create::joined(service).iter();
-            if let Some(joined) = joined.find(|joined| joined.network == network.key) {
-                self.engine.connect(&network.name, &id, create::endpoint(service, joined, &seat)).await?;
+        self.connect_all(network, &moving.others).await;
+        Ok(())
+    }
+
+    /// The network could not be made anew: it is made as it was, and its containers are connected again.
+    async fn put_back(&self, network: &Network, moving: &Moving) {
+        match self.restore(network, moving).await {
+            Ok(()) => self.report.note(format!("the network {} stays as it was", network.key)),
+            Err(refusal) => {
+                self.report.note(format!("the network {} could not be put back: {}", network.key, refusal.why));
             }
         }
-        for (id, endpoint) in others {
-            if let Err(refusal) = self.engine.connect(&network.name, &id, endpoint).await {
+        self.connect_all(network, &moving.own).await;
+        self.connect_all(network, &moving.others).await;
+    }
+
+    async fn restore(&self, network: &Network, moving: &Moving) -> Result<(), Refusal> {
+        let Some(old) = &moving.old else { return Ok(()) };
+        if let Some(there) = self.engine.network(&network.name).await? {
+            if there.id == old.id {
+                return Ok(());
+            }
+            for (id, _) in &moving.own {
+                // Not all of them are in it.
+                let _ = self.engine.disconnect(&network.name, id).await;
+            }
+            self.engine.remove_network(&network.name).await?;
+        }
+        self.engine.create_network(as_it_was(&network.name, old.clone())).await
+    }
+
+    async fn connect_all(&self, network: &Network, containers: &[(String, EndpointSettings)]) {
+        for (id, endpoint) in containers {
+            if let Err(refusal) = self.engine.connect(&network.name, id, endpoint.clone()).await {
                 self.report.note(format!("a container is no longer in the network {}: {}", network.key, refusal.why));
             }
         }
-        Ok(())
     }
 
-    async fn stop_for_a_while(&self, found: &mut Found) -> Result<(), Refusal> {
-        if found.is_running() {
-            self.engine.stop(&found.id, None).await?;
-            found.has_stopped();
-        }
-        Ok(())
-    }
-
-    /// Takes the containers out of a network that are still in it; gives how each was connected.
-    async fn move_out(&self, network: &Network) -> Result<Vec<(String, EndpointSettings)>, Refusal> {
+    /// Takes the containers out of a network that are still in it; adds how each was connected.
+    async fn move_out(&self, network: &Network, all: &mut Vec<(String, EndpointSettings)>) -> Result<(), Refusal> {
         let there = self.engine.network(&network.name).await?;
-        let mut all = Vec::new();
         for id in there.and_then(|there| there.containers).unwrap_or_default().into_keys() {
             let container = self.engine.container(&id).await?;
             let settings = container.and_then(|container| container.network_settings);
@@ -163,7 +227,33 @@ impl Up<'_> {
             };
             all.push((id, asked));
         }
-        Ok(all)
+        Ok(())
+    }
+}
+
+/// What is on its way from a network to the one that takes its place.
+#[derive(Debug, Default)]
+struct Moving {
+    old: Option<NetworkInspect>,
+    /// Those of its services that were taken out, and how they are connected.
+    own: Vec<(String, EndpointSettings)>,
+    /// The same of others.
+    others: Vec<(String, EndpointSettings)>,
+}
+
+/// A network as the engine told of it.
+fn as_it_was(name: &str, old: NetworkInspect) -> NetworkCreateRequest {
+    NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: old.driver,
+        internal: old.internal,
+        attachable: old.attachable,
+        enable_ipv4: old.enable_ipv4,
+        enable_ipv6: old.enable_ipv6,
+        ipam: old.ipam,
+        options: old.options,
+        labels: old.labels,
+        ..Default::default()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
+use bollard::models::ContainerCreateBody;
 use futures_util::future::join_all;
 use offspot_config::compose::Service;
 
@@ -13,6 +13,7 @@ use super::slots::{Slot, Step};
 use super::up::{Job, Names, Up};
 use super::{create, labels, sources, volumes};
 use crate::engine::Refusal;
+use crate::ground::blocking;
 use crate::problem::ServiceProblem;
 use crate::report::{Kind, State};
 
@@ -20,22 +21,44 @@ use crate::report::{Kind, State};
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Who holds a name.
+enum Holder {
+    /// Nobody any more.
+    None,
+    /// Another service of the project.
+    Service(String),
+    /// No container of the project.
+    Foreign,
+}
+
 impl<'a> Up<'a> {
-    /// Gives the containers that are to be replaced another name, so that the new ones can have theirs.
-    pub(super) async fn step_aside(&self, job: &Job<'_>) {
-        for slot in &job.slots {
-            let name = job.service.container_numbered(&self.project.name, slot.number);
-            for old in slot.old.iter().filter(|old| old.name == name) {
+    /// Gives the containers that are to be replaced, or are too many, another name where one that is wanted now has theirs, of this service
+    /// or another. Gives the ids of those that have another one now.
+    pub(super) async fn step_aside(&self, jobs: &[Job<'_>]) -> BTreeSet<String> {
+        let sound = || jobs.iter().filter(|job| job.failed.is_none());
+        let name = |job: &Job<'_>, slot: &Slot| job.service.container_numbered(&self.project.name, slot.number);
+        let names = |job| move |slot| name(job, slot);
+        let wanted: BTreeSet<String> = sound().flat_map(|job| job.slots.iter().map(names(job))).collect();
+        let mut aside = BTreeSet::new();
+        for job in sound() {
+            let old = job.slots.iter().flat_map(|slot| &slot.old).chain(&job.gone);
+            for old in old.filter(|old| wanted.contains(&old.name)) {
                 let short = old.id.get(..12).unwrap_or(&old.id);
-                self.rename(job, old, &format!("{short}_{name}")).await;
-            }
-            // Another hand renamed the one that is kept, or it could not have its name when it was made.
-            if let Step::Keep(keep) = &slot.step
-                && keep.name != name
-            {
-                self.rename(job, keep, &name).await;
+                self.rename(job, old, &format!("{short}_{}", old.name)).await;
+                aside.insert(old.id.clone());
             }
         }
+        for job in sound() {
+            for slot in &job.slots {
+                // Another hand renamed the one that is kept, or it could not have its name when it was made.
+                if let Step::Keep(keep) = &slot.step
+                    && keep.name != name(job, slot)
+                {
+                    self.rename(job, keep, &name(job, slot)).await;
+                }
+            }
+        }
+        aside
     }
 
     async fn rename(&self, job: &Job<'_>, found: &Found, name: &str) {
@@ -44,30 +67,29 @@ impl<'a> Up<'a> {
         }
     }
 
-    /// The new one could not be made: the old one gets its name back, and stays.
-    async fn step_back(&self, job: &Job<'_>, slot: &Slot) {
-        let name = job.service.container_numbered(&self.project.name, slot.number);
-        if let Some(old) = slot.old.iter().find(|old| old.name == name) {
-            self.rename(job, old, &name).await;
+    /// Where the new one could not be made the old one stays, and gets its name back unless another has it now.
+    pub(super) async fn step_back(&self, jobs: &[Job<'_>], aside: &BTreeSet<String>) {
+        for job in jobs {
+            let lost = |slot: &&Slot| job.failed.is_some() || matches!(slot.step, Step::Failed(_) | Step::Make);
+            let gone = job.gone.iter().filter(|_| job.failed.is_some());
+            let old = job.slots.iter().filter(lost).flat_map(|slot| &slot.old).chain(gone);
+            for old in old.filter(|old| aside.contains(&old.id)) {
+                self.rename(job, old, &old.name).await;
+            }
         }
     }
 
     /// Makes the containers that a service lacks.
     pub(super) async fn make(&self, job: &mut Job<'a>, names: &Names<'_>) {
         if job.failed.is_some() {
-            for slot in &job.slots {
-                self.step_back(job, slot).await;
-            }
             return;
         }
         self.report.item(Kind::Service, &job.service.name, State::Working, "making");
         let lacking = job.slots.iter().filter(|slot| matches!(slot.step, Step::Make));
         let (of, names) = (&*job, names);
         let made = join_all(lacking.map(|slot| async move {
+            let _turn = self.making.acquire().await;
             let made = self.create(of, slot.number, &slot.old, names).await;
-            if made.is_err() {
-                self.step_back(of, slot).await;
-            }
             (slot.number, made.map_or_else(Step::Failed, Step::Made))
         }))
         .await;
@@ -88,7 +110,9 @@ impl<'a> Up<'a> {
     ) -> Result<String, ServiceProblem> {
         let service = job.service;
         let said = |refusal: Refusal| self.not_started(service, &refusal.why);
-        let sources = sources::prepare(self.host, service).map_err(|why| self.not_started(service, &why))?;
+        let (host, mine) = (self.host.clone(), service.clone());
+        let sources = blocking(move || sources::prepare(&host, &mine)).await;
+        let sources = sources.map_err(|why| self.not_started(service, &why))?;
         let inherited = self.inherited(service, &job.image, number, old).await.map_err(said)?;
         let name = service.container_numbered(&self.project.name, number);
         let ids = job.ids.clone().unwrap_or_default();
@@ -128,30 +152,43 @@ impl<'a> Up<'a> {
             let made = self.engine.create(name, service.platform.as_deref(), body.clone()).await;
             match made {
                 Ok(id) => return Ok(id),
-                Err(refusal) if refusal.status == 409 && tries > 0 && self.is_free(service, name).await => tries -= 1,
-                Err(refusal) if refusal.status == 409 => {
-                    let name = name.to_owned();
-                    return Err(ServiceProblem::NameTaken { item, name });
-                }
+                Err(refusal) if refusal.status == 409 => match self.holder(service, name).await {
+                    Holder::None if tries > 0 => tries -= 1,
+                    Holder::Service(other) => {
+                        let why = format!("its name {name} is that of a container of {other}, which stays");
+                        return Err(self.not_started(service, &why));
+                    }
+                    Holder::None | Holder::Foreign => {
+                        return Err(ServiceProblem::NameTaken { item, name: name.to_owned() });
+                    }
+                },
                 Err(refusal) => return Err(self.not_started(service, &refusal.why)),
             }
         }
     }
 
-    /// Removes whatever of ours holds the name of this service's container; false: it is not ours.
-    async fn is_free(&self, service: &Service, name: &str) -> bool {
+    /// Who holds the name of this service's container, once what is this service's own is removed.
+    async fn holder(&self, service: &Service, name: &str) -> Holder {
         match self.engine.container(name).await {
             Ok(Some(holder)) => {
-                let labels = holder.config.and_then(|config| config.labels).unwrap_or_default();
-                let is = |label: &str, value: &str| labels.get(label).is_some_and(|found| found == value);
-                let ours = is(labels::PROJECT, &self.project.name) && is(labels::SERVICE, &service.name);
-                ours && self.engine.remove(name).await.is_ok()
+                let mut labels = holder.config.and_then(|config| config.labels).unwrap_or_default();
+                if labels.get(labels::PROJECT) != Some(&self.project.name) {
+                    return Holder::Foreign;
+                }
+                match labels.remove(labels::SERVICE) {
+                    Some(other) if other == service.name => match self.engine.remove(name).await {
+                        Ok(()) => Holder::None,
+                        Err(_) => Holder::Foreign,
+                    },
+                    Some(other) => Holder::Service(other),
+                    None => Holder::Foreign,
+                }
             }
             Ok(None) => {
                 tokio::time::sleep(PAUSE).await;
-                true
+                Holder::None
             }
-            Err(_) => false,
+            Err(_) => Holder::Foreign,
         }
     }
 
@@ -190,8 +227,7 @@ impl<'a> Up<'a> {
     /// has run nobody looks at it again.
     pub(super) async fn sync(&self) {
         let data = self.host.data();
-        let synced =
-            crate::ground::blocking(move || Ok::<_, std::io::Error>(nix::unistd::syncfs(File::open(data)?)?)).await;
+        let synced = blocking(move || Ok::<_, std::io::Error>(nix::unistd::syncfs(File::open(data)?)?)).await;
         if let Err(error) = synced {
             tracing::warn!(%error, "syncing what was put into containers");
         }
@@ -216,7 +252,7 @@ impl<'a> Up<'a> {
             let Some(container) = self.engine.container(&old.id).await? else {
                 continue;
             };
-            for (target, name) in nameless_volumes(container) {
+            for (target, name) in volumes::without_name(container.mounts.unwrap_or_default()) {
                 let known = inherited.iter().any(|(known, _)| *known == target);
                 if wanted.contains(&target) && !known {
                     inherited.push((target, name));
@@ -231,12 +267,4 @@ impl<'a> Up<'a> {
         }
         Ok(inherited)
     }
-}
-
-/// Volumes whose name the engine made up: 64 hex digits.
-fn nameless_volumes(container: ContainerInspectResponse) -> Vec<(String, String)> {
-    let nameless = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    let mounts = container.mounts.unwrap_or_default().into_iter();
-    let volumes = mounts.filter(|mount| mount.typ.as_deref() == Some("volume"));
-    volumes.filter_map(|mount| Some((mount.destination?, mount.name.filter(nameless)?))).collect()
 }

@@ -62,7 +62,11 @@ pub fn prepare(host: &Host, service: &Service) -> Result<BTreeMap<String, PathBu
 fn make(source: &str, target: &str, path: &Path, create: bool) -> Result<(), String> {
     let said = |error: io::Error| format!("its bind source {source} could not be made: {error}");
     if source.strip_prefix("/var").unwrap_or(source) == INTERNET {
-        return offline(path).map_err(said);
+        return match offline(path) {
+            // Another service was quicker.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done.map_err(said),
+        };
     }
     if !create || is_file(source, target) {
         return Err(format!("its bind source {source} does not exist"));

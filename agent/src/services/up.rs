@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use offspot_config::compose::{Project, Service};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::found::Found;
@@ -34,6 +35,8 @@ pub(super) struct Up<'a> {
     pub limit: Duration,
     /// Not for the first time in this boot: what has done its work is left alone.
     pub again: bool,
+    /// One for each container that is being made at a time.
+    pub making: Semaphore,
 }
 
 /// One service on its way.
@@ -98,7 +101,8 @@ impl<'a> Up<'a> {
             gone: Vec::new(),
             failed: None,
         };
-        let looked = look::look(self.host, self.project, service).map_err(|why| self.not_started(service, &why));
+        let looked = look::look(self.host, self.project, service).await;
+        let looked = looked.map_err(|why| self.not_started(service, &why));
         match (image, looked, self.upon(service, others)) {
             (None, ..) => job.failed = Some(self.no_image(service)),
             (_, Err(problem), _) | (_, _, Err(problem)) => job.failed = Some(problem),
@@ -188,11 +192,9 @@ impl<'a> Up<'a> {
     /// Makes what is to be made beside what still runs, then removes what it replaces: ports are free before anything is started.
     async fn make_all(&self, jobs: &mut [Job<'a>], networks: &Networks) {
         let names = self.names(jobs);
-        self.ensure_networks(networks, jobs, &names).await;
+        let stopped = self.ensure_networks(networks, jobs, &names).await;
         self.ensure_volumes(jobs).await;
-        for job in jobs.iter().filter(|job| job.failed.is_none()) {
-            self.step_aside(job).await;
-        }
+        let aside = self.step_aside(jobs).await;
         loop {
             let upon: Vec<_> = jobs.iter().map(|job| self.upon(job.service, jobs)).collect();
             let waiting = |job: &Job<'_>| job.slots.iter().any(|slot| matches!(slot.step, Step::Make));
@@ -214,7 +216,9 @@ impl<'a> Up<'a> {
         if put {
             self.sync().await;
         }
+        self.step_back(jobs, &aside).await;
         join_all(jobs.iter().map(|job| self.retire_old(job))).await;
+        self.start_stopped(jobs, &stopped).await;
     }
 
     fn names(&self, jobs: &[Job<'a>]) -> Names<'a> {

@@ -1,10 +1,13 @@
 //! The volumes of the project: made before the containers that use them, and never made anew.
 
-use bollard::models::VolumeCreateRequest;
+use std::collections::BTreeMap;
+
+use bollard::models::{ContainerSummary, MountPoint, VolumeCreateRequest};
 use offspot_config::compose::{MountKind, Service, Volume};
 
+use super::found::Found;
 use super::up::{Job, Up};
-use super::{create, digest, labels};
+use super::{Volumes, create, digest, labels};
 use crate::engine::Refusal;
 
 impl Up<'_> {
@@ -57,6 +60,33 @@ impl Up<'_> {
         };
         self.engine.create_volume(body).await
     }
+}
+
+/// The nameless volumes of these containers, newest first, by project, service and number.
+pub(crate) fn kept(containers: &[ContainerSummary]) -> BTreeMap<String, Volumes> {
+    let mut kept: BTreeMap<String, Volumes> = BTreeMap::new();
+    for container in containers {
+        let project = container.labels.as_ref().and_then(|labels| labels.get(labels::PROJECT)).cloned();
+        let (Some(project), Some(found)) = (project, Found::read(container.clone())) else { continue };
+        let volumes = without_name(container.mounts.clone().unwrap_or_default());
+        if volumes.is_empty() {
+            continue;
+        }
+        let known = kept.entry(project).or_default().entry((found.service, found.number)).or_default();
+        for (target, name) in volumes {
+            if !known.iter().any(|(known, _)| *known == target) {
+                known.push((target, name));
+            }
+        }
+    }
+    kept
+}
+
+/// Volumes whose name the engine made up, 64 hex digits, as (target, name).
+pub(super) fn without_name(mounts: Vec<MountPoint>) -> Vec<(String, String)> {
+    let nameless = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    let volumes = mounts.into_iter().filter(|mount| mount.typ.as_deref() == Some("volume"));
+    volumes.filter_map(|mount| Some((mount.destination?, mount.name.filter(nameless)?))).collect()
 }
 
 /// Targets of the nameless volumes that a service asks for.

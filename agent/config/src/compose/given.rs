@@ -80,6 +80,24 @@ pub(super) fn given(kind: Kind, place: &Place<'_>) -> Vec<GivenFile> {
     files
 }
 
+/// Owners of what is put into the container have to be numbers: who is called how there nobody asks it. Those of files say nothing.
+pub(super) fn owners(kind: Kind, service: &Place<'_>, is_put: impl Fn(&str) -> bool) {
+    let given = service.entries().into_iter().filter(|(name, place)| name == kind.key() && place.is_sequence());
+    for item in given.flat_map(|(_, place)| place.items()).filter(Place::is_mapping) {
+        let entries = item.entries();
+        let source = entries.iter().find(|(name, _)| name == "source").and_then(|(_, place)| place.node.as_text());
+        if !source.is_some_and(&is_put) {
+            continue;
+        }
+        for (name, place) in entries.iter().filter(|(name, _)| matches!(name.as_str(), "uid" | "gid")) {
+            let is_number = |text: &str| text.is_empty() || text.parse::<u32>().is_ok();
+            if !place.is_null() && !place.text().is_some_and(|text| is_number(&text)) {
+                place.refuse(format!("{name} must be a number where the content stands in the settings"));
+            }
+        }
+    }
+}
+
 fn one(kind: Kind, place: &Place<'_>) -> Option<GivenFile> {
     if !place.is_mapping() {
         let source = place.text()?;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::extends::{self, Services};
 use super::given::{self, Kind};
-use super::model::{Project, Refused, Service, Wiring};
+use super::model::{FileSource, Project, Refused, Service, Wiring};
 use super::place::{Notes, Place};
 use super::{MountKind, NAME, keys, networks, order, service, tags};
 use crate::{Finding, Node, Severity, code};
@@ -236,8 +236,11 @@ impl<'a> Reader<'a> {
         for dependency in &service.depends_on {
             let spared = !dependency.required && self.project.dormant.contains(&dependency.service);
             if !self.names.contains(&dependency.service) && !spared {
-                let message = format!("it depends on {}, and there is no such service", dependency.service);
-                place.refuse(message);
+                let why = match self.project.dormant.contains(&dependency.service) {
+                    true => "which is in no profile that is on",
+                    false => "and there is no such service",
+                };
+                place.refuse(format!("it depends on {}, {why}", dependency.service));
             }
         }
         self.tie_networks(service, place);
@@ -281,6 +284,11 @@ impl<'a> Reader<'a> {
     }
 
     fn tie_objects(&self, service: &Service, place: &Place<'_>) {
+        let is_put = |source: &str| {
+            let mut configs = self.project.configs.iter();
+            configs.any(|config| config.key == source && matches!(config.from, FileSource::Content(_)))
+        };
+        given::owners(Kind::Config, place, is_put);
         for (kind, files) in [(Kind::Config, &service.configs), (Kind::Secret, &service.secrets)] {
             for file in files {
                 let (key, source) = (kind.key(), &file.source);
