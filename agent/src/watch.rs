@@ -160,7 +160,7 @@ impl Watch<'_> {
         self.known = scene.values().flatten().count();
         let stands = self.judge(&project, &scene);
         let now = Instant::now();
-        let mut next = self.tell(None).unwrap_or(now + SLOW);
+        let mut next = now + SLOW;
         let mut due = BTreeSet::new();
         for (name, stand) in &stands {
             let remembered = self.memory.of(name);
@@ -173,6 +173,10 @@ impl Watch<'_> {
                 _ => {}
             }
         }
+        for problem in repair::postpone(&project, &stands, &mut due) {
+            self.memory.of(problem.item()).in_trouble(problem);
+        }
+        next = next.min(self.tell(None).unwrap_or(next));
         if due.is_empty() {
             return Ok(next.max(now + SETTLE / 2));
         }

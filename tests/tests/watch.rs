@@ -125,6 +125,65 @@ services:
     assert_eq!(this.rig.names(), ["front", "web"]);
 }
 
+#[test]
+fn what_only_depends_on_a_neighbour_is_back_too_and_the_lock_is_free_again() {
+    let this = Watched::new(
+        "w7",
+        "
+services:
+  db: {image: tiny:1, container_name: db, restart: always}
+  web: {image: tiny:1, container_name: web, restart: always, depends_on: [db]}
+  again:
+    image: tiny:1
+    container_name: again
+    restart: always
+    depends_on: {web: {condition: service_started, restart: true}, db: {condition: service_started, restart: true}}",
+    );
+    let db = this.rig.id("db");
+    for name in ["web", "again"] {
+        this.docker(&["rm", "-f", name]);
+        this.until("it is back", 20, || this.runs(name));
+    }
+    assert_eq!(this.rig.id("db"), db);
+    std::thread::sleep(Duration::from_secs(4));
+    let ran = this.agent(&["run"]);
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    this.docker(&["rm", "-f", "db"]);
+    this.until("db is back", 20, || this.runs("db"));
+    assert_eq!(this.rig.names(), ["again", "db", "web"]);
+}
+
+#[test]
+fn what_waits_for_the_health_of_a_neighbour_is_brought_back_when_that_is_well() {
+    let services = "
+services:
+  db:
+    image: tiny:1
+    container_name: db
+    restart: always
+    volumes: ['/data/db:/data']
+    healthcheck: {test: test -e /data/ok, interval: 1s, retries: 1}
+  web: {image: tiny:1, container_name: web, restart: always, depends_on: {db: {condition: service_healthy}}}";
+    let this = Watched::unwatched("w8", "services: {good: {image: tiny:1}}");
+    let ok = this.root().join("data/db/ok");
+    fs::create_dir_all(this.root().join("data/db")).unwrap();
+    fs::write(&ok, "").unwrap();
+    this.set(services);
+    let this = this.watched();
+    let db = this.rig.id("db");
+    this.docker(&["rm", "-f", "web"]);
+    this.until("web is back", 20, || this.runs("web"));
+    fs::remove_file(&ok).unwrap();
+    let health = || this.rig.inspect("db", "{{.State.Health.Status}}");
+    this.until("db is unwell", 20, || health() == "unhealthy");
+    this.docker(&["rm", "-f", "web"]);
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(!this.runs("web"), "its condition is honoured\n{}", this.log());
+    fs::write(&ok, "").unwrap();
+    this.until("web is back", 20, || this.runs("web"));
+    assert_eq!(this.rig.id("db"), db);
+}
+
 const TWO: &str = "
 services:
   web:

@@ -23,8 +23,8 @@ const GOING: Duration = Duration::from_secs(60);
 pub enum Rest {
     /// Stopped by hand at that time.
     ByHand(Instant),
-    /// Its program ended, and its policy leaves it so.
-    Ended,
+    /// Its program ended with that exit code, and its policy leaves it so.
+    Ended(i64),
 }
 
 /// What is remembered of one service.
@@ -91,7 +91,7 @@ impl Remembered {
     }
 
     /// The first word of its kind stays: seconds and counts that grow are no news.
-    fn in_trouble(&mut self, problem: ServiceProblem) {
+    pub fn in_trouble(&mut self, problem: ServiceProblem) {
         let code = |problem: &ServiceProblem| problem.facts().code;
         if self.trouble.as_ref().map(code) != Some(code(&problem)) {
             tracing::error!("{}", crate::problem::Problem::from(problem.clone()));
