@@ -184,6 +184,51 @@ services:
     assert_eq!(this.rig.id("db"), db);
 }
 
+#[test]
+fn what_ends_in_error_is_told_until_it_runs_again_and_nothing_is_brought_back_before_the_verdict() {
+    let this = Watched::unwatched("w9", "services: {good: {image: tiny:1}}");
+    let ok = this.root().join("data/frail/ok");
+    fs::create_dir_all(ok.parent().unwrap()).unwrap();
+    fs::write(&ok, "").unwrap();
+    this.set(
+        "
+services:
+  frail:
+    image: tiny:1
+    container_name: frail
+    command: sh -c 'while test -e /data/ok; do sleep 0.2; done; exit 3'
+    volumes: ['/data/frail:/data']
+  good: {image: tiny:1, container_name: good, restart: always}",
+    );
+    let this = this.watched();
+    let text = || fs::read_to_string(this.root().join("boot/firmware/OFFSPOT-STATUS.txt")).unwrap();
+    assert!(text().starts_with("READY"), "{}", text());
+    fs::remove_file(&ok).unwrap();
+    this.until("its end is told", 30, || text().contains("E-SERVICE-ENDED"));
+    assert!(text().contains("exit code 3") && text().starts_with("DEGRADED: 1 problem"), "{}", text());
+    fs::write(&ok, "").unwrap();
+    this.docker(&["start", "frail"]);
+    this.until("it is taken back", 30, || text().starts_with("READY"));
+    let (live, aside) = (this.root().join("run/offspot/status.json"), this.root().join("run/offspot/aside"));
+    fs::rename(&live, &aside).unwrap();
+    this.docker(&["rm", "-f", "good"]);
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(!this.runs("good"), "{}", this.log());
+    fs::rename(&aside, &live).unwrap();
+    this.until("good is back", 45, || this.runs("good"));
+}
+
+#[test]
+fn where_there_are_no_services_it_waits_for_them() {
+    let this = Watched { rig: Rig::new("w10"), watch: None };
+    let mut watch = this.command(&["watch"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let ended = watch.try_wait().unwrap();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert_eq!(ended, None);
+}
+
 const TWO: &str = "
 services:
   web:
@@ -250,6 +295,30 @@ fn after_the_engine_died_all_run_again_but_what_was_stopped_by_hand() {
     assert!(!this.runs("docker-off-1"));
     assert_eq!(this.rig.id("docker-once-1"), once, "it had ended");
     this.rig.exec(&["front", "wget", "-qO-", "http://library/sh"]);
+}
+
+#[test]
+fn what_ended_well_because_the_engine_went_is_started_again() {
+    let mut this = Watched::new(
+        "w11",
+        "
+services:
+  polite: {image: tiny:1, container_name: polite, command: \"sh -c 'trap \\\"exit 0\\\" TERM; while :; do sleep 0.1; done'\"}
+  after: {image: tiny:1, container_name: after, restart: always, stop_signal: SIGKILL, depends_on: [polite]}
+  once: {image: tiny:1, container_name: once, command: 'true'}",
+    );
+    let (names, once) = (["polite", "after"], this.rig.id("once"));
+    let ids = names.map(|name| this.rig.inspect(name, "{{.Id}}"));
+    let engine = this.rig.engine().pid().to_string();
+    assert!(Command::new("kill").args(["-TERM", &engine]).status().unwrap().success());
+    this.until("the engine goes", 30, || this.log().contains("the engine went away"));
+    // It stops its containers first.
+    std::thread::sleep(Duration::from_secs(3));
+    this.rig.engine.as_mut().expect("an engine").kill_and_restart();
+    this.until("all run", 60, || names.iter().all(|name| this.runs(name)));
+    assert!(this.log().contains("polite is down: it ended with the engine"), "{}", this.log());
+    assert_eq!(ids, names.map(|name| this.rig.inspect(name, "{{.Id}}")));
+    assert_eq!(this.rig.id("once"), once, "it had done its work");
 }
 
 #[test]

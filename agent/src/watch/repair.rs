@@ -29,6 +29,8 @@ pub struct Work<'a> {
     pub stands: &'a BTreeMap<String, Stand>,
     /// Those to bring back.
     pub due: BTreeSet<String>,
+    /// Containers of those that ended with the engine: service and id.
+    pub lost: Vec<(String, String)>,
 }
 
 /// Brings back what is due; what was said of those that are not well. Only for who holds the lock.
@@ -45,7 +47,15 @@ pub async fn bring_back(
     }
     let (report, status) = Reporter::new();
     let project = only(work);
-    let whole = services::bring_back(engine, host, &project, volumes, LIMIT, &report);
+    let whole = async {
+        // One that ended with 0 looks as if it had done its work: that would be left.
+        for (item, id) in &work.lost {
+            if let Err(refusal) = engine.start(id).await {
+                report.problem(ServiceProblem::NotStarted { item: item.clone(), why: refusal.why });
+            }
+        }
+        services::bring_back(engine, host, &project, volumes, LIMIT, &report).await
+    };
     let in_time = tokio::time::timeout(WHOLE, whole).await.is_ok();
     let problems = status.borrow().problems.clone();
     let mut said: BTreeMap<String, ServiceProblem> = problems

@@ -100,6 +100,7 @@ pub fn judge(
     match any(State::EXITED) {
         Some(exited) => judge_exited(service, exited, remembered, now),
         None if !running.is_empty() => Stand::Down("one of its containers is gone"),
+        None if any(State::CREATED).is_some() => Stand::Down("it was never started"),
         None => Stand::Down("its container is gone"),
     }
 }
@@ -149,9 +150,8 @@ fn judge_exited(service: &Service, exited: &Seen, remembered: &Remembered, now: 
     match service.restart {
         _ if exited.refused => Stand::Down("the engine could not start it"),
         Restart::Always | Restart::UnlessStopped => Stand::Rests(Rest::ByHand(now)),
-        Restart::No | Restart::OnFailure(_) if remembered.lost && exit_code != 0 => {
-            Stand::Down("it ended with the engine")
-        }
+        // A program may well end with 0 when it is told to go.
+        Restart::No | Restart::OnFailure(_) if remembered.lost => Stand::Down("it ended with the engine"),
         Restart::No | Restart::OnFailure(_) => Stand::Rests(Rest::Ended(exit_code)),
     }
 }
