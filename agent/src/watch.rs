@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use bollard::models::EventMessage;
 use futures_util::StreamExt;
-use offspot_config::compose::{self, Network, Project};
+use offspot_config::compose::{self, Network, Project, Service};
 use tokio::time::{Instant, sleep_until};
 
 use crate::arguments::Arguments;
@@ -20,7 +20,7 @@ use crate::engine::{Engine, Refusal};
 use crate::host::Host;
 use crate::lock::{self, Busy, Lock};
 use crate::problem::EngineProblem;
-use crate::report::live;
+use crate::report::{Verdict, live, told};
 use crate::services::labels;
 use crate::settings;
 use memory::{Memory, Rest};
@@ -42,12 +42,16 @@ const SETTLE: Duration = Duration::from_secs(2);
 const CHATTER: Duration = Duration::from_secs(10);
 /// Between two looks where nothing happens: for what no event tells.
 const SLOW: Duration = Duration::from_secs(300);
-/// An engine that was not reached so often in a row is told: half a minute, at least.
-const SILENT: u32 = 6;
+/// An engine that was not reached for so long is told.
+const SILENT: Duration = Duration::from_secs(60);
+/// Between two looks for services, where none are in force.
+const NONE: Duration = Duration::from_secs(60);
+/// The same for the verdict of this boot.
+const UNTOLD: Duration = Duration::from_secs(30);
 /// Until the lock is tried again.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Watches until there is nothing to watch: only then, or on an error that no time heals, it returns.
+/// Watches, and where nothing is in force waits for it. Never ends by itself.
 pub async fn run(host: &Host, arguments: &Arguments) -> u8 {
     let socket = &arguments.socket;
     let mut watch = Watch {
@@ -56,27 +60,33 @@ pub async fn run(host: &Host, arguments: &Arguments) -> u8 {
         engine: Pace::default(),
         name: String::new(),
         known: 0,
+        in_force: Vec::new(),
         teller: Teller::default(),
     };
-    let mut silent = 0;
+    let (mut silent, mut idle) = (None, false);
     loop {
         let Some(project) = project(host) else {
-            tracing::info!("no services are in force: there is nothing to watch");
-            return 0;
+            if !std::mem::replace(&mut idle, true) {
+                tracing::info!("no services are in force: there is nothing to watch");
+            }
+            tokio::time::sleep(NONE).await;
+            continue;
         };
+        idle = false;
         watch.name = project.name;
+        let begun = Instant::now();
         match Engine::once(socket, ENGINE_LIMIT).await {
             Ok(engine) => {
                 tracing::info!("watching the services, engine {}", engine.version);
-                silent = 0;
+                silent = None;
                 let refusal = watch.follow(&engine).await;
                 tracing::warn!("the engine went away: {}", refusal.why);
                 watch.memory.lost(Instant::now());
                 watch.known = 0;
             }
             Err(problem) => {
-                silent += 1;
-                tracing::warn!("{}, try {silent}", problem.facts().sentence);
+                let silent = silent.get_or_insert(begun).elapsed();
+                tracing::warn!("{}, for {} s", problem.facts().sentence, silent.as_secs());
                 watch.tell((silent >= SILENT).then_some(problem));
             }
         }
@@ -103,6 +113,8 @@ struct Watch<'a> {
     name: String,
     /// How many containers there were at the last look of this connection.
     known: usize,
+    /// Its services at the last look.
+    in_force: Vec<Service>,
     teller: Teller,
 }
 
@@ -112,7 +124,7 @@ impl Watch<'_> {
         // What was stopped before the verdict was stopped by the run.
         let told = std::fs::metadata(live::path(&self.host.run())).and_then(|file| file.modified());
         let mut events = engine.events(seconds(told.unwrap_or_else(|_| SystemTime::now())) + 1);
-        self.memory.connected(nanos());
+        self.memory.connected(nanos(), Instant::now());
         // The engine starts what its policies say: it is given the time.
         let (mut first, mut next) = (None, Instant::now() + SETTLE);
         loop {
@@ -158,9 +170,13 @@ impl Watch<'_> {
         }
         self.name.clone_from(&project.name);
         self.known = scene.values().flatten().count();
+        if self.in_force != project.services {
+            self.memory.services.values_mut().for_each(|service| service.brought = false);
+            self.in_force.clone_from(&project.services);
+        }
         let stands = self.judge(&project, &scene);
         let now = Instant::now();
-        let mut next = self.tell(None).unwrap_or(now + SLOW);
+        let mut next = now + SLOW;
         let mut due = BTreeSet::new();
         for (name, stand) in &stands {
             let remembered = self.memory.of(name);
@@ -173,8 +189,18 @@ impl Watch<'_> {
                 _ => {}
             }
         }
+        let lost = self.lost(&project, &scene, &mut due);
+        for problem in repair::postpone(&project, &stands, &mut due) {
+            self.memory.of(problem.item()).in_trouble(problem);
+        }
+        next = next.min(self.tell(None).unwrap_or(next));
         if due.is_empty() {
             return Ok(next.max(now + SETTLE / 2));
+        }
+        // Before the verdict it is the run's turn, even if it was killed: it starts again, or the next boot does.
+        if told::read(&self.host.run()).is_none_or(|(status, ..)| status.verdict == Verdict::Working) {
+            tracing::info!("this boot has no verdict yet: nothing is brought back");
+            return Ok(now + UNTOLD);
         }
         let _lock = match Lock::take_to_watch(&self.host.run()) {
             Ok(lock) => lock,
@@ -185,16 +211,43 @@ impl Watch<'_> {
             }
         };
         let present = scene.into_keys().collect();
-        self.repair(engine, &repair::Work { project: &project, present, stands: &stands, due }).await;
+        let lost = lost.into_iter().filter(|(name, _)| due.contains(name)).collect();
+        self.repair(engine, &repair::Work { project: &project, present, stands: &stands, due, lost }).await;
         Ok(Instant::now() + SETTLE)
+    }
+
+    /// The containers of what ended with the engine, and well: they are started before the rest, so that those whose turn comes after
+    /// others that are due are due no more.
+    fn lost(
+        &mut self,
+        project: &Project,
+        scene: &BTreeMap<String, Vec<Seen>>,
+        due: &mut BTreeSet<String>,
+    ) -> Vec<(String, String)> {
+        let mut lost = Vec::new();
+        let all = due.clone();
+        for service in project.services.iter().filter(|service| all.contains(&service.name)) {
+            let remembered = self.memory.of(&service.name);
+            let done = scene.get(&service.name).into_iter().flatten().filter(|seen| seen.found.is_done());
+            let ids: Vec<_> = done.map(|seen| (service.name.clone(), seen.found.id.clone())).collect();
+            if !remembered.lost || ids.is_empty() {
+                continue;
+            }
+            if service.depends_on.iter().any(|on| on.required && all.contains(&on.service)) {
+                due.remove(&service.name);
+            }
+            lost.extend(ids);
+        }
+        lost
     }
 
     /// Says what there is to say; when to try again, where that was not to be now.
     fn tell(&mut self, engine: Option<EngineProblem>) -> Option<Instant> {
         let services = &self.memory.services;
         let settled = services.iter().filter(|(_, service)| service.settled).map(|(name, _)| name.clone()).collect();
+        let brought = services.iter().filter(|(_, service)| service.brought).map(|(name, _)| name.clone()).collect();
         let troubles = services.values().filter_map(|service| service.trouble.clone()).collect();
-        self.teller.tell(self.host, &Word { troubles, settled, engine })
+        self.teller.tell(self.host, &Word { troubles, settled, brought, engine })
     }
 
     async fn repair(&mut self, engine: &Engine, work: &repair::Work<'_>) {
@@ -205,6 +258,7 @@ impl Watch<'_> {
             let remembered = self.memory.of(name);
             remembered.pace.tried(Instant::now(), pace::chance());
             remembered.said = said.remove(name);
+            remembered.brought = remembered.said.is_none();
             if let Some(problem) = &remembered.said {
                 tracing::warn!("{}, try {}", problem.facts().sentence, remembered.pace.tries());
             }

@@ -127,8 +127,8 @@ services:
     }
     assert!(run.took < Duration::from_secs(20), "{:?}", run.took);
     assert!(!this.root().join("data/x.yaml").exists());
-    let once = this.inspect("docker-once-1", "{{.State.FinishedAt}}");
-    let then = this.inspect("docker-then-1", "{{.State.StartedAt}}");
+    let once = this.inspect("offspot-once-1", "{{.State.FinishedAt}}");
+    let then = this.inspect("offspot-then-1", "{{.State.StartedAt}}");
     assert!(once < then, "{once} {then}");
 }
 
@@ -151,7 +151,7 @@ volumes: {kept: }
     assert_eq!(
         this.inspect("aa", "{{range .Mounts}}{{.Name}} {{end}}")
             .split(' ')
-            .filter(|name| *name == "docker_kept")
+            .filter(|name| *name == "offspot_kept")
             .count(),
         1
     );
@@ -184,7 +184,7 @@ services:
 ";
     this.up(yaml).all_well();
     let id = |this: &Rig, name: &str| this.inspect(name, "{{.Id}}");
-    let names = ["docker-a-1", "docker-b-1", "docker-c-1"];
+    let names = ["offspot-a-1", "offspot-b-1", "offspot-c-1"];
     let before = names.map(|name| id(&this, name));
     this.engine.as_mut().expect("an engine").kill_and_restart();
     std::fs::remove_dir_all(this.root().join("run/gone")).unwrap();
@@ -192,9 +192,9 @@ services:
     assert_eq!(names.map(|name| id(&this, name)), before);
     assert_eq!(names.map(|name| this.inspect(name, "{{.State.Running}}")), ["true"; 3]);
     // The network is gone: the stopped container cannot start, and is made anew.
-    this.engine().docker(&["rm", "-f", "docker-a-1", "docker-c-1"]);
-    this.stop("docker-b-1");
-    this.engine().docker(&["network", "rm", "docker_default"]);
+    this.engine().docker(&["rm", "-f", "offspot-a-1", "offspot-c-1"]);
+    this.stop("offspot-b-1");
+    this.engine().docker(&["network", "rm", "offspot_default"]);
     this.up(yaml).all_well();
     assert_eq!(this.names(), names);
 }

@@ -155,9 +155,9 @@ services:
             "web waits for api, which waits for db, which ended with exit code 1",
         ]
     );
-    assert_eq!(rig.inspect("docker-follows-1", "{{.State.Status}}"), "running");
-    assert_eq!(rig.inspect("docker-optional-1", "{{.State.Status}}"), "running");
-    assert_eq!(rig.inspect("docker-web-1", "{{.State.Status}}"), "created");
+    assert_eq!(rig.inspect("offspot-follows-1", "{{.State.Status}}"), "running");
+    assert_eq!(rig.inspect("offspot-optional-1", "{{.State.Status}}"), "running");
+    assert_eq!(rig.inspect("offspot-web-1", "{{.State.Status}}"), "created");
 }
 
 #[test]
@@ -207,10 +207,10 @@ networks: {outer: {name: outside, external: true}}
 ";
     let first = rig.up(yaml);
     assert!(first.sentences()[0].starts_with("a could not be started: "), "{:?}", first.sentences());
-    let id = rig.inspect("docker-a-1", "{{.Id}}");
+    let id = rig.inspect("offspot-a-1", "{{.Id}}");
     let second = rig.again(yaml);
     assert_eq!(second.sentences(), first.sentences());
-    assert_eq!(rig.inspect("docker-a-1", "{{.Id}}"), id);
+    assert_eq!(rig.inspect("offspot-a-1", "{{.Id}}"), id);
     // What was in its way is gone.
     rig.image("tiny:1", &["LABEL x=y"]);
     rig.again(&yaml.replace("/no/such/program", "sleep 1000")).all_well();
@@ -226,7 +226,7 @@ fn an_image_that_is_loaded_again_costs_no_volume() {
     rig.engine().docker(&["rmi", "store:1"]);
     let yaml = "services: {a: {image: store:1, volumes: ['/cache'], scale: 2}}";
     rig.up(yaml).all_well();
-    for name in ["docker-a-1", "docker-a-2"] {
+    for name in ["offspot-a-1", "offspot-a-2"] {
         rig.exec(&[name, "sh", "-c", &format!("echo {name} > /data/mine; echo {name} > /cache/mine")]);
     }
     let receipts = rig.root().join("data/.offspot/receipts");
@@ -235,9 +235,9 @@ fn an_image_that_is_loaded_again_costs_no_volume() {
         text[20] ^= 1;
         std::fs::write(&receipts, text).unwrap();
     };
-    let ids = || ["docker-a-1", "docker-a-2"].map(|name| rig.inspect(name, "{{.Id}}"));
+    let ids = || ["offspot-a-1", "offspot-a-2"].map(|name| rig.inspect(name, "{{.Id}}"));
     let all_there = || {
-        for name in ["docker-a-1", "docker-a-2"] {
+        for name in ["offspot-a-1", "offspot-a-2"] {
             assert_eq!(rig.exec(&[name, "cat", "/data/mine", "/cache/mine"]), format!("{name}\n{name}"));
         }
     };
@@ -270,8 +270,8 @@ networks:
   one: {ipam: {config: [{subnet: 10.98.0.0/24}]}}
 ";
     rig.up(yaml).all_well();
-    rig.engine().docker(&["run", "-d", "--name", "guest", "--network", "docker_one", "tiny:1"]);
-    let ids = || ["docker-a-1", "docker-b-1"].map(|name| rig.inspect(name, "{{.Id}} {{.State.Status}}"));
+    rig.engine().docker(&["run", "-d", "--name", "guest", "--network", "offspot_one", "tiny:1"]);
+    let ids = || ["offspot-a-1", "offspot-b-1"].map(|name| rig.inspect(name, "{{.Id}} {{.State.Status}}"));
     let before = ids();
     let run = rig.up(&yaml.replace("10.98", "10.99"));
     let sentences = run.sentences();
@@ -282,17 +282,17 @@ networks:
     assert_eq!(ids(), before);
     let subnet = |rig: &Rig| {
         let format = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
-        rig.engine().docker(&["network", "inspect", "-f", format, "docker_one"]).trim().to_owned()
+        rig.engine().docker(&["network", "inspect", "-f", format, "offspot_one"]).trim().to_owned()
     };
     assert_eq!(subnet(&rig), "10.98.0.0/24");
-    rig.exec(&["docker-a-1", "ping", "-c1", "b"]);
+    rig.exec(&["offspot-a-1", "ping", "-c1", "b"]);
     rig.exec(&["guest", "ping", "-c1", "a"]);
     // Nothing has changed, and then one that can be made.
     rig.up(yaml).all_well();
     assert_eq!(ids(), before);
     rig.up(&yaml.replace("10.98", "10.97")).all_well();
     assert_eq!((ids(), subnet(&rig)), (before, "10.97.0.0/24".to_owned()));
-    rig.exec(&["docker-a-1", "ping", "-c1", "b"]);
+    rig.exec(&["offspot-a-1", "ping", "-c1", "b"]);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_name_moves_from_one_service_to_another() {
     let service = |name: &str| rig.inspect(name, "{{index .Config.Labels \"com.docker.compose.service\"}}");
     rig.up("services: {a: {image: tiny:1, container_name: xx}, b: {image: tiny:1}}").all_well();
     rig.up("services: {a: {image: tiny:1}, b: {image: tiny:1, container_name: xx}}").all_well();
-    assert_eq!(rig.names(), ["docker-a-1", "xx"]);
+    assert_eq!(rig.names(), ["offspot-a-1", "xx"]);
     assert_eq!(service("xx"), "b");
     // They change names.
     rig.up("services: {a: {image: tiny:1, container_name: yy}, b: {image: tiny:1, container_name: xx}}").all_well();

@@ -55,31 +55,31 @@ volumes: {kept: }
             "ro could not be started: text cannot be put into a container that is read_only: give it as a file",
         ]
     );
-    assert_eq!(rig.names(), ["docker-a-1"]);
-    let stat = |path: &str| rig.exec(&["docker-a-1", "stat", "-c", "%u %g %a", path]);
-    let cat = |path: &str| rig.exec(&["docker-a-1", "cat", path]);
+    assert_eq!(rig.names(), ["offspot-a-1"]);
+    let stat = |path: &str| rig.exec(&["offspot-a-1", "stat", "-c", "%u %g %a", path]);
+    let cat = |path: &str| rig.exec(&["offspot-a-1", "cat", path]);
     assert_eq!((stat("/text"), cat("/text")), ("0 0 444".to_owned(), "one".to_owned()));
     assert_eq!(stat("/etc/owned"), "7 8 640");
     assert_eq!((cat("/kept/text"), cat("/file"), cat("/run/secrets/word")), {
         ("one".to_owned(), "from a file".to_owned(), "from a file".to_owned())
     });
-    let mounts = rig.inspect("docker-a-1", "{{range .Mounts}}{{.Type}} {{.Destination}} {{.RW}}\n{{end}}");
+    let mounts = rig.inspect("offspot-a-1", "{{range .Mounts}}{{.Type}} {{.Destination}} {{.RW}}\n{{end}}");
     let mut mounts: Vec<&str> = mounts.lines().collect();
     mounts.sort_unstable();
     assert_eq!(mounts, ["bind /file false", "bind /run/secrets/word false", "volume /kept true"]);
     // Nothing changed: nothing is done. Then the content changed, then the file.
-    let first = rig.id("docker-a-1");
+    let first = rig.id("offspot-a-1");
     rig.up(&file("one"));
-    assert_eq!(rig.id("docker-a-1"), first);
+    assert_eq!(rig.id("offspot-a-1"), first);
     rig.up(&file("two"));
-    assert_eq!(rig.exec(&["docker-a-1", "cat", "/text"]), "two");
-    let second = rig.id("docker-a-1");
+    assert_eq!(rig.exec(&["offspot-a-1", "cat", "/text"]), "two");
+    let second = rig.id("offspot-a-1");
     assert_ne!(second, first);
     std::fs::write(rig.root().join("data/conf.new"), "from another file").unwrap();
     std::fs::rename(rig.root().join("data/conf.new"), rig.root().join("data/conf")).unwrap();
     rig.up(&file("two"));
-    assert_eq!(rig.exec(&["docker-a-1", "cat", "/file"]), "from another file");
-    assert_ne!(rig.id("docker-a-1"), second);
+    assert_eq!(rig.exec(&["offspot-a-1", "cat", "/file"]), "from another file");
+    assert_ne!(rig.id("offspot-a-1"), second);
 }
 
 #[test]
@@ -102,20 +102,20 @@ networks: {one: , two: }
     let run = rig.up(&file("'false'"));
     let sentence = "a waits for db, which ended with exit code 1";
     assert_eq!(run.sentences(), [sentence, "db ended with exit code 1"]);
-    let made = rig.inspect("docker-a-1", "{{.Id}} {{.State.Status}}");
+    let made = rig.inspect("offspot-a-1", "{{.Id}} {{.State.Status}}");
     assert!(made.ends_with("created"), "{made}");
     // As a cut leaves it that came before the second network and the config.
-    rig.engine().docker(&["network", "disconnect", "docker_two", "docker-a-1"]);
+    rig.engine().docker(&["network", "disconnect", "offspot_two", "offspot-a-1"]);
     let empty = rig.root().join("empty");
     std::fs::write(&empty, "").unwrap();
-    rig.engine().docker(&["cp", empty.to_str().unwrap(), "docker-a-1:/text"]);
+    rig.engine().docker(&["cp", empty.to_str().unwrap(), "offspot-a-1:/text"]);
     // While it waits for nothing, nothing is made anew.
     rig.up(&file("'false'"));
-    assert_eq!(rig.inspect("docker-a-1", "{{.Id}} {{.State.Status}}"), made);
+    assert_eq!(rig.inspect("offspot-a-1", "{{.Id}} {{.State.Status}}"), made);
     rig.up(&file("'true'")).all_well();
-    assert_eq!(rig.inspect("docker-a-1", "{{.Id}}"), made.split(' ').next().unwrap());
-    assert_eq!(rig.exec(&["docker-a-1", "cat", "/text"]), "text");
-    assert_eq!(rig.inspect("docker-a-1", "{{len .NetworkSettings.Networks}}"), "2");
+    assert_eq!(rig.inspect("offspot-a-1", "{{.Id}}"), made.split(' ').next().unwrap());
+    assert_eq!(rig.exec(&["offspot-a-1", "cat", "/text"]), "text");
+    assert_eq!(rig.inspect("offspot-a-1", "{{len .NetworkSettings.Networks}}"), "2");
 }
 
 #[test]
@@ -131,10 +131,10 @@ services:
         )
     };
     rig.up(&file(3, "one")).all_well();
-    assert_eq!(rig.names(), ["docker-a-1", "docker-a-2", "docker-a-3", "docker-b-1"]);
-    assert_eq!(label(&rig, "docker-a-3", "container-number"), "3");
-    for name in ["docker-a-1", "docker-a-3", "a"] {
-        rig.exec(&["docker-b-1", "ping", "-c1", name]);
+    assert_eq!(rig.names(), ["offspot-a-1", "offspot-a-2", "offspot-a-3", "offspot-b-1"]);
+    assert_eq!(label(&rig, "offspot-a-3", "container-number"), "3");
+    for name in ["offspot-a-1", "offspot-a-3", "a"] {
+        rig.exec(&["offspot-b-1", "ping", "-c1", name]);
     }
     let three = listed(&rig);
     rig.up(&file(3, "one")).all_well();
@@ -142,17 +142,17 @@ services:
     rig.up(&file(2, "one")).all_well();
     assert_eq!(listed(&rig), [&three[0..2], &three[3..]].concat());
     // A gap is not filled, as with compose.
-    rig.engine().docker(&["rm", "-f", "docker-a-1"]);
+    rig.engine().docker(&["rm", "-f", "offspot-a-1"]);
     rig.up(&file(2, "one")).all_well();
-    assert_eq!(rig.names(), ["docker-a-2", "docker-a-3", "docker-b-1"]);
+    assert_eq!(rig.names(), ["offspot-a-2", "offspot-a-3", "offspot-b-1"]);
     assert!(listed(&rig).contains(&three[1]));
     // Changed, all are made anew under their numbers.
     rig.up(&file(2, "two")).all_well();
-    assert_eq!(rig.names(), ["docker-a-2", "docker-a-3", "docker-b-1"]);
+    assert_eq!(rig.names(), ["offspot-a-2", "offspot-a-3", "offspot-b-1"]);
     assert!(!listed(&rig).contains(&three[1]));
-    assert_eq!(label(&rig, "docker-a-2", "replace"), three[1].split(' ').nth(1).unwrap());
+    assert_eq!(label(&rig, "offspot-a-2", "replace"), three[1].split(' ').nth(1).unwrap());
     let run = rig.up(&file(0, "two")).all_well();
-    assert_eq!(rig.names(), ["docker-b-1"]);
+    assert_eq!(rig.names(), ["offspot-b-1"]);
     assert_eq!(run.state("b"), ServiceState::Running);
 }
 
@@ -170,15 +170,15 @@ services:
         yaml.replace("HOST", host)
     };
     rig.up(&file("one")).all_well();
-    let x = |rig: &Rig| rig.inspect("docker-x-1", "{{.Id}}");
+    let x = |rig: &Rig| rig.inspect("offspot-x-1", "{{.Id}}");
     let modes = |rig: &Rig| {
         let of = "{{.HostConfig.NetworkMode}} {{.HostConfig.PidMode}} {{.HostConfig.IpcMode}}";
-        (rig.inspect("docker-net-1", of), rig.inspect("docker-vols-1", "{{.HostConfig.VolumesFrom}}"))
+        (rig.inspect("offspot-net-1", of), rig.inspect("offspot-vols-1", "{{.HostConfig.VolumesFrom}}"))
     };
     let expected = |x: &str| (format!("container:{x} container:{x} container:{x}"), format!("[{x}:ro foreign]"));
     assert_eq!(modes(&rig), expected(&x(&rig)));
-    rig.exec(&["docker-x-1", "touch", "/shared/here"]);
-    rig.exec(&["docker-vols-1", "ls", "/shared/here"]);
+    rig.exec(&["offspot-x-1", "touch", "/shared/here"]);
+    rig.exec(&["offspot-vols-1", "ls", "/shared/here"]);
     let before = (listed(&rig), x(&rig));
     rig.up(&file("one")).all_well();
     assert_eq!(listed(&rig), before.0);
@@ -186,16 +186,16 @@ services:
     rig.up(&file("two")).all_well();
     assert_ne!(x(&rig), before.1);
     assert_eq!(modes(&rig), expected(&x(&rig)));
-    rig.exec(&["docker-vols-1", "ls", "/shared/here"]);
-    assert_eq!(rig.exec(&["docker-net-1", "cat", "/etc/hostname"]), "two");
+    rig.exec(&["offspot-vols-1", "ls", "/shared/here"]);
+    assert_eq!(rig.exec(&["offspot-net-1", "cat", "/etc/hostname"]), "two");
     // It ended and is started again: who shares its network is started after it.
-    let started = |rig: &Rig| rig.inspect("docker-net-1", "{{.State.StartedAt}}");
+    let started = |rig: &Rig| rig.inspect("offspot-net-1", "{{.State.StartedAt}}");
     let earlier = started(&rig);
-    rig.stop("docker-x-1");
+    rig.stop("offspot-x-1");
     rig.up(&file("two")).all_well();
     assert_ne!(started(&rig), earlier);
     let net = |rig: &Rig, name: &str| rig.exec(&[name, "ls", "/sys/class/net"]);
-    assert_eq!(net(&rig, "docker-net-1"), net(&rig, "docker-x-1"));
+    assert_eq!(net(&rig, "offspot-net-1"), net(&rig, "offspot-x-1"));
     // Without it, it is named.
     let run = rig.up(&file("two").replace("x: {image: tiny:1", "x: {image: 'no/such:1'"));
     assert_eq!(
@@ -235,15 +235,15 @@ services:
         ]
     );
     let variables = || {
-        let text = rig.inspect("docker-a-1", "{{range .Config.Env}}{{println .}}{{end}}");
+        let text = rig.inspect("offspot-a-1", "{{range .Config.Env}}{{println .}}{{end}}");
         let mut all: Vec<String> = text.lines().map(str::to_owned).filter(|line| !line.starts_with("PATH")).collect();
         all.sort();
         all.join(" ")
     };
     assert_eq!(variables(), "A=1 B=own C=two D=$A E=1one");
-    let first = rig.id("docker-a-1");
+    let first = rig.id("offspot-a-1");
     rig.up(yaml);
-    assert_eq!(rig.id("docker-a-1"), first);
+    assert_eq!(rig.id("offspot-a-1"), first);
     write("two.env", "C=three\n");
     rig.up(yaml);
     assert_eq!(variables(), "A=1 B=own C=three");

@@ -125,6 +125,110 @@ services:
     assert_eq!(this.rig.names(), ["front", "web"]);
 }
 
+#[test]
+fn what_only_depends_on_a_neighbour_is_back_too_and_the_lock_is_free_again() {
+    let this = Watched::new(
+        "w7",
+        "
+services:
+  db: {image: tiny:1, container_name: db, restart: always}
+  web: {image: tiny:1, container_name: web, restart: always, depends_on: [db]}
+  again:
+    image: tiny:1
+    container_name: again
+    restart: always
+    depends_on: {web: {condition: service_started, restart: true}, db: {condition: service_started, restart: true}}",
+    );
+    let db = this.rig.id("db");
+    for name in ["web", "again"] {
+        this.docker(&["rm", "-f", name]);
+        this.until("it is back", 20, || this.runs(name));
+    }
+    assert_eq!(this.rig.id("db"), db);
+    std::thread::sleep(Duration::from_secs(4));
+    let ran = this.agent(&["run"]);
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    this.docker(&["rm", "-f", "db"]);
+    this.until("db is back", 20, || this.runs("db"));
+    assert_eq!(this.rig.names(), ["again", "db", "web"]);
+}
+
+#[test]
+fn what_waits_for_the_health_of_a_neighbour_is_brought_back_when_that_is_well() {
+    let services = "
+services:
+  db:
+    image: tiny:1
+    container_name: db
+    restart: always
+    volumes: ['/data/db:/data']
+    healthcheck: {test: test -e /data/ok, interval: 1s, retries: 1}
+  web: {image: tiny:1, container_name: web, restart: always, depends_on: {db: {condition: service_healthy}}}";
+    let this = Watched::unwatched("w8", "services: {good: {image: tiny:1}}");
+    let ok = this.root().join("data/db/ok");
+    fs::create_dir_all(this.root().join("data/db")).unwrap();
+    fs::write(&ok, "").unwrap();
+    this.set(services);
+    let this = this.watched();
+    let db = this.rig.id("db");
+    this.docker(&["rm", "-f", "web"]);
+    this.until("web is back", 20, || this.runs("web"));
+    fs::remove_file(&ok).unwrap();
+    let health = || this.rig.inspect("db", "{{.State.Health.Status}}");
+    this.until("db is unwell", 20, || health() == "unhealthy");
+    this.docker(&["rm", "-f", "web"]);
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(!this.runs("web"), "its condition is honoured\n{}", this.log());
+    fs::write(&ok, "").unwrap();
+    this.until("web is back", 20, || this.runs("web"));
+    assert_eq!(this.rig.id("db"), db);
+}
+
+#[test]
+fn what_ends_in_error_is_told_until_it_runs_again_and_nothing_is_brought_back_before_the_verdict() {
+    let this = Watched::unwatched("w9", "services: {good: {image: tiny:1}}");
+    let ok = this.root().join("data/frail/ok");
+    fs::create_dir_all(ok.parent().unwrap()).unwrap();
+    fs::write(&ok, "").unwrap();
+    this.set(
+        "
+services:
+  frail:
+    image: tiny:1
+    container_name: frail
+    command: sh -c 'while test -e /data/ok; do sleep 0.2; done; exit 3'
+    volumes: ['/data/frail:/data']
+  good: {image: tiny:1, container_name: good, restart: always}",
+    );
+    let this = this.watched();
+    let text = || fs::read_to_string(this.root().join("boot/firmware/OFFSPOT-STATUS.txt")).unwrap();
+    assert!(text().starts_with("READY"), "{}", text());
+    fs::remove_file(&ok).unwrap();
+    this.until("its end is told", 30, || text().contains("E-SERVICE-ENDED"));
+    assert!(text().contains("exit code 3") && text().starts_with("DEGRADED: 1 problem"), "{}", text());
+    fs::write(&ok, "").unwrap();
+    this.docker(&["start", "frail"]);
+    this.until("it is taken back", 30, || text().starts_with("READY"));
+    let (live, aside) = (this.root().join("run/offspot/status.json"), this.root().join("run/offspot/aside"));
+    fs::rename(&live, &aside).unwrap();
+    this.docker(&["rm", "-f", "good"]);
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(!this.runs("good"), "{}", this.log());
+    fs::rename(&aside, &live).unwrap();
+    this.until("good is back", 45, || this.runs("good"));
+}
+
+#[test]
+fn where_there_are_no_services_it_waits_for_them() {
+    let this = Watched { rig: Rig::new("w10"), watch: None };
+    let mut watch = this.command(&["watch"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let ended = watch.try_wait().unwrap();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    assert_eq!(ended, None);
+}
+
 const TWO: &str = "
 services:
   web:
@@ -147,9 +251,9 @@ fn a_network_that_is_gone_is_back_with_all_its_services() {
     };
     assert!(port());
     for name in ["web", "front"] {
-        this.docker(&["network", "disconnect", "-f", "docker_default", name]);
+        this.docker(&["network", "disconnect", "-f", "offspot_default", name]);
     }
-    this.docker(&["network", "rm", "docker_default"]);
+    this.docker(&["network", "rm", "offspot_default"]);
     let reachable = || {
         let get = |name: &str| {
             let url = format!("http://{name}/sh");
@@ -161,10 +265,10 @@ fn a_network_that_is_gone_is_back_with_all_its_services() {
     eprintln!("back after {took:?}");
     this.until("the port answers", 5, port);
     let front = this.rig.id("front");
-    this.docker(&["network", "disconnect", "docker_back", "web"]);
+    this.docker(&["network", "disconnect", "offspot_back", "web"]);
     // While it is made anew there is none.
     let networks = || this.docker(&["ps", "--filter", "name=^web$", "--format", "{{.Networks}}"]);
-    this.until("connected again", 20, || networks() == "docker_back,docker_default");
+    this.until("connected again", 20, || networks() == "offspot_back,offspot_default");
     this.until("it answers", 5, || reachable() && port());
     assert_eq!(this.rig.id("front"), front, "its neighbour is left alone");
 }
@@ -176,21 +280,45 @@ fn after_the_engine_died_all_run_again_but_what_was_stopped_by_hand() {
         TWO.split("\nnetworks:").next().unwrap()
     );
     let mut this = Watched::new("w3", &services);
-    this.docker(&["stop", "docker-off-1"]);
+    this.docker(&["stop", "offspot-off-1"]);
     std::thread::sleep(Duration::from_secs(4));
     let names = this.rig.names();
-    let once = this.rig.id("docker-once-1");
+    let once = this.rig.id("offspot-once-1");
     let ids: Vec<String> = names.iter().map(|name| this.rig.inspect(name, "{{.Id}}")).collect();
     for _ in 0..2 {
         this.rig.engine.as_mut().expect("an engine").kill_and_restart();
-        this.until("all run", 40, || ["web", "front", "docker-plain-1"].iter().all(|name| this.runs(name)));
+        this.until("all run", 40, || ["web", "front", "offspot-plain-1"].iter().all(|name| this.runs(name)));
     }
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(this.rig.names(), names, "none twice");
     assert_eq!(names.iter().map(|name| this.rig.inspect(name, "{{.Id}}")).collect::<Vec<_>>(), ids);
-    assert!(!this.runs("docker-off-1"));
-    assert_eq!(this.rig.id("docker-once-1"), once, "it had ended");
+    assert!(!this.runs("offspot-off-1"));
+    assert_eq!(this.rig.id("offspot-once-1"), once, "it had ended");
     this.rig.exec(&["front", "wget", "-qO-", "http://library/sh"]);
+}
+
+#[test]
+fn what_ended_well_because_the_engine_went_is_started_again() {
+    let mut this = Watched::new(
+        "w11",
+        "
+services:
+  polite: {image: tiny:1, container_name: polite, command: \"sh -c 'trap \\\"exit 0\\\" TERM; while :; do sleep 0.1; done'\"}
+  after: {image: tiny:1, container_name: after, restart: always, stop_signal: SIGKILL, depends_on: [polite]}
+  once: {image: tiny:1, container_name: once, command: 'true'}",
+    );
+    let (names, once) = (["polite", "after"], this.rig.id("once"));
+    let ids = names.map(|name| this.rig.inspect(name, "{{.Id}}"));
+    let engine = this.rig.engine().pid().to_string();
+    assert!(Command::new("kill").args(["-TERM", &engine]).status().unwrap().success());
+    this.until("the engine goes", 30, || this.log().contains("the engine went away"));
+    // It stops its containers first.
+    std::thread::sleep(Duration::from_secs(3));
+    this.rig.engine.as_mut().expect("an engine").kill_and_restart();
+    this.until("all run", 60, || names.iter().all(|name| this.runs(name)));
+    assert!(this.log().contains("polite is down: it ended with the engine"), "{}", this.log());
+    assert_eq!(ids, names.map(|name| this.rig.inspect(name, "{{.Id}}")));
+    assert_eq!(this.rig.id("once"), once, "it had done its work");
 }
 
 #[test]
@@ -269,14 +397,14 @@ fn what_was_put_away_by_hand_stays_away_until_it_is_started() {
     compose(&["down"]);
     std::thread::sleep(Duration::from_secs(12));
     assert_eq!(this.rig.names(), [""; 0], "{}", this.log());
-    assert!(!this.docker(&["network", "ls", "--format", "{{.Name}}"]).contains("docker_"));
+    assert!(!this.docker(&["network", "ls", "--format", "{{.Name}}"]).contains("offspot_"));
     // The next run, as at the next boot, brings it up, and it is watched again.
     this.set(TWO);
     this.docker(&["rm", "-f", "web"]);
     this.until("web is back", 20, || this.runs("web"));
     // All at once, without stopping it first.
     this.docker(&["rm", "-f", "web", "front"]);
-    this.docker(&["network", "rm", "docker_default", "docker_back"]);
+    this.docker(&["network", "rm", "offspot_default", "offspot_back"]);
     std::thread::sleep(Duration::from_secs(8));
     assert_eq!(this.rig.names(), [""; 0], "{}", this.log());
 }

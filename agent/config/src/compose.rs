@@ -33,8 +33,8 @@ pub use model::{
     VolumesFrom, VolumesSource, Wiring,
 };
 
-/// Name of a project without `name`: that of the folder of `/etc/docker/compose.yml`, as compose would take it.
-pub const NAME: &str = "docker";
+/// Name of a project without `name`: what people call it by, as in `docker compose -p offspot ps`.
+pub const NAME: &str = "offspot";
 
 /// The key of the whole mapping.
 const KEY: &str = "containers";

@@ -199,7 +199,7 @@ fn the_project_takes_its_name_from_the_folder_as_compose_does() {
     assert_eq!(project.name, "docker");
     let Wiring::Joined(joined) = &project.services[0].wiring else { panic!() };
     assert_eq!(joined[0].network, "default");
-    assert_eq!(project.networks[0].name, "docker_default");
+    assert_eq!(project.networks[0].name, "offspot_default");
     let (project, findings) = read("name: Not Good\nservices: {a: {image: a}}");
     assert_eq!((project.name.as_str(), findings.len()), ("docker", 1));
 }

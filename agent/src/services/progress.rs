@@ -37,7 +37,9 @@ pub(super) struct Board<'a> {
 
 impl<'a> Board<'a> {
     pub fn new(project: &'a Project) -> Self {
-        let names = project.services.iter().map(|service| service.name.as_str());
+        // Nobody would ever say how far a dormant one is.
+        let dormant = |name: &&str| project.dormant.iter().any(|dormant| dormant == name);
+        let names = project.services.iter().map(|service| service.name.as_str()).filter(|name| !dormant(name));
         Board { project, all: names.map(|name| (name, watch::Sender::default())).collect() }
     }
 

@@ -17,14 +17,18 @@ const LOOP: (usize, Duration) = (5, Duration::from_secs(600));
 const FOR_GOOD: u32 = 5;
 /// What is stopped so shortly before the engine goes was stopped by the engine, not by hand.
 const GOING: Duration = Duration::from_secs(60);
+/// What the engine remembers it tells at once: what comes later than this is new, whatever its clock says.
+const REPLAY: Duration = Duration::from_secs(60);
+/// A clock that is so far behind the last event was set back, in nanoseconds.
+const BACK: i64 = 10_000_000_000;
 
 /// Why a service does not run and is left so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
     /// Stopped by hand at that time.
     ByHand(Instant),
-    /// Its program ended, and its policy leaves it so.
-    Ended,
+    /// Its program ended with that exit code, and its policy leaves it so.
+    Ended(i64),
 }
 
 /// What is remembered of one service.
@@ -42,6 +46,10 @@ pub struct Remembered {
     pub sick_since: Option<Instant>,
     /// How many of its containers ran at the last look, and the most that did.
     pub ran: (usize, usize),
+    /// It ended by itself since the verdict.
+    pub fell: bool,
+    /// We brought it up, from the settings in force.
+    pub brought: bool,
     /// It ran when the engine went away.
     pub lost: bool,
     /// The nameless volumes of its containers, by number: target and name.
@@ -68,6 +76,7 @@ impl Remembered {
         self.ran = (count, self.ran.1.max(count));
         if count > 0 {
             self.lost = false;
+            self.rest = self.rest.filter(|rest| !matches!(rest, Rest::Ended(_)));
             let kept = running.filter(|seen| !seen.volumes.is_empty());
             self.volumes.extend(kept.map(|seen| (seen.found.number, seen.volumes.clone())));
         }
@@ -81,6 +90,11 @@ impl Remembered {
         match stand {
             _ if self.settled => self.trouble = None,
             Stand::Sick(problem) => self.in_trouble(problem.clone()),
+            // What never ran since the verdict is the run's to tell.
+            Stand::Rests(Rest::Ended(exit_code)) if *exit_code != 0 && (self.fell || self.ran.1 > 0) => {
+                self.in_trouble(ServiceProblem::Ended { item: service.to_owned(), exit_code: *exit_code });
+            }
+            Stand::Well if matches!(self.trouble, Some(ServiceProblem::Ended { .. })) => self.trouble = None,
             Stand::Down(_) if self.pace.tries() >= FOR_GOOD => {
                 let why = format!("it was brought back {} times, and is down again", self.pace.tries());
                 let vanishing = ServiceProblem::NotStarted { item: service.to_owned(), why };
@@ -91,7 +105,7 @@ impl Remembered {
     }
 
     /// The first word of its kind stays: seconds and counts that grow are no news.
-    fn in_trouble(&mut self, problem: ServiceProblem) {
+    pub fn in_trouble(&mut self, problem: ServiceProblem) {
         let code = |problem: &ServiceProblem| problem.facts().code;
         if self.trouble.as_ref().map(code) != Some(code(&problem)) {
             tracing::error!("{}", crate::problem::Problem::from(problem.clone()));
@@ -118,6 +132,8 @@ pub struct Memory {
     /// When the engine was last connected to, and the last event, in nanoseconds since 1970 by its clock.
     connected: i64,
     heard: i64,
+    /// Until when, at most, this connection may tell of what was before it; none: it tells of what is new.
+    replay: Option<Instant>,
     /// From when to when we were at work ourselves, by the same clock.
     ours: (i64, i64),
 }
@@ -129,8 +145,12 @@ impl Memory {
     }
 
     /// The engine answers; `nanos` since 1970: what it tells of earlier is its memory.
-    pub fn connected(&mut self, nanos: i64) {
+    pub fn connected(&mut self, nanos: i64, now: Instant) {
         self.connected = nanos;
+        self.replay = Some(now + REPLAY);
+        if nanos.saturating_add(BACK) < self.heard {
+            self.heard = 0;
+        }
     }
 
     /// The nameless volumes of all.
@@ -162,7 +182,10 @@ impl Memory {
     /// Takes in one event of project `project`; true: worth a look. `run`: whether a run of the agent is at work.
     pub fn hear(&mut self, event: &EventMessage, project: &str, now: Instant, run: impl Fn() -> bool) -> bool {
         let nanos = event.time_nano.unwrap_or_default();
-        let past = nanos < self.connected;
+        let past = nanos < self.connected && self.replay.is_some_and(|until| now < until);
+        if !past {
+            self.replay = None;
+        }
         if past && nanos <= self.heard {
             return false;
         }
@@ -189,8 +212,11 @@ impl Memory {
             }
             "die" => {
                 let exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok()).unwrap_or_default();
-                if !self.killed.remove(&id) && !past {
-                    self.of(service).died(now, exit_code);
+                if !self.killed.remove(&id) {
+                    self.of(service).fell = true;
+                    if !past {
+                        self.of(service).died(now, exit_code);
+                    }
                 }
             }
             "destroy" => drop(self.killed.remove(&id)),
@@ -244,7 +270,7 @@ mod tests {
     #[test]
     fn the_engines_memory_is_heard_once_and_counts_no_deaths() {
         let mut memory = told(&["start", "stop"]);
-        memory.connected(10);
+        memory.connected(10, Instant::now());
         for action in ["die", "die", "die", "die", "die", "die"] {
             assert!(!memory.hear(&event(action, 9), "offspot", Instant::now(), || false));
         }
@@ -252,6 +278,40 @@ mod tests {
         assert!(memory.of("web").rest.is_some() && memory.of("web").looping(Instant::now()).is_none());
         assert!(!memory.hear(&event("die", 11), "other", Instant::now(), || false));
         assert!(memory.hear(&event("die", 11), "offspot", Instant::now(), || false));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_deaf() {
+        let (hour, now) = (3_600_000_000_000, Instant::now());
+        let mut memory = Memory::default();
+        memory.connected(2 * hour, now);
+        let hears = |memory: &mut Memory, nanos, now| memory.hear(&event("die", nanos), "offspot", now, || false);
+        assert!(hears(&mut memory, 2 * hour + 1, now));
+        assert!(hears(&mut memory, hour, now), "after one that was new");
+        memory.connected(2 * hour, now);
+        assert!(!hears(&mut memory, hour, now), "it may be of its memory");
+        assert!(hears(&mut memory, hour, now + REPLAY), "but not for so long");
+        memory.heard = 2 * hour;
+        memory.connected(hour, now);
+        assert!(!hears(&mut memory, hour - 1, now) && memory.heard == hour - 1, "what was heard is no measure");
+        assert!(hears(&mut memory, hour, now));
+    }
+
+    #[test]
+    fn what_ends_in_error_after_the_verdict_is_told_until_it_runs_again() {
+        let now = Instant::now();
+        let ended = Stand::Rests(Rest::Ended(3));
+        let mut never = Remembered::default();
+        never.saw("web", &ended, &[], now);
+        assert!(never.trouble.is_none(), "the run has told what it saw");
+        let mut memory = told(&["start", "die"]);
+        let web = memory.of("web");
+        web.saw("web", &Stand::Rests(Rest::Ended(0)), &[], now);
+        assert!(web.trouble.is_none(), "its work is done");
+        web.saw("web", &ended, &[], now);
+        assert!(matches!(web.trouble, Some(ServiceProblem::Ended { exit_code: 3, .. })));
+        web.saw("web", &Stand::Well, &[], now);
+        assert!(web.trouble.is_none());
     }
 
     #[test]

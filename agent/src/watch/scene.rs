@@ -100,6 +100,7 @@ pub fn judge(
     match any(State::EXITED) {
         Some(exited) => judge_exited(service, exited, remembered, now),
         None if !running.is_empty() => Stand::Down("one of its containers is gone"),
+        None if any(State::CREATED).is_some() => Stand::Down("it was never started"),
         None => Stand::Down("its container is gone"),
     }
 }
@@ -145,13 +146,18 @@ fn looping(service: &Service, remembered: &Remembered, now: Instant) -> Option<S
 
 /// The engine starts what its policy says, unless it was stopped by hand or could not be started.
 fn judge_exited(service: &Service, exited: &Seen, remembered: &Remembered, now: Instant) -> Stand {
-    let ended_well = exited.found.status.starts_with("Exited (0)");
+    let exit_code = exit_code(&exited.found.status);
     match service.restart {
         _ if exited.refused => Stand::Down("the engine could not start it"),
         Restart::Always | Restart::UnlessStopped => Stand::Rests(Rest::ByHand(now)),
-        Restart::No | Restart::OnFailure(_) if remembered.lost && !ended_well => {
-            Stand::Down("it ended with the engine")
-        }
-        Restart::No | Restart::OnFailure(_) => Stand::Rests(Rest::Ended),
+        // A program may well end with 0 when it is told to go.
+        Restart::No | Restart::OnFailure(_) if remembered.lost => Stand::Down("it ended with the engine"),
+        Restart::No | Restart::OnFailure(_) => Stand::Rests(Rest::Ended(exit_code)),
     }
+}
+
+/// From the words of the engine: `Exited (3) 2 minutes ago`.
+fn exit_code(status: &str) -> i64 {
+    let code = status.strip_prefix("Exited (").and_then(|rest| rest.split(')').next());
+    code.and_then(|code| code.parse().ok()).unwrap_or(-1)
 }

@@ -18,7 +18,9 @@ use crate::settings;
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// What a run says of a service that needs more time.
-const OVER_BY_ITSELF: [&str; 2] = ["E-SERVICE-UNHEALTHY", "E-SERVICE-LOOPING"];
+const OVER_BY_ITSELF: [&str; 3] = ["E-SERVICE-UNHEALTHY", "E-SERVICE-LOOPING", "E-SERVICE-WAITS"];
+/// What else is over once the watch brought the service up, from the settings in force.
+const OVER_BY_US: [&str; 2] = ["E-SERVICE-START", "E-SERVICE-ENDED"];
 
 /// What is to be said now.
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub struct Word {
     pub troubles: Vec<ServiceProblem>,
     /// Services that are well for a while, or were stopped by hand.
     pub settled: BTreeSet<String>,
+    /// Services that the watch brought up.
+    pub brought: BTreeSet<String>,
     /// The engine stays away; `None`: it answers.
     pub engine: Option<EngineProblem>,
 }
@@ -96,22 +100,28 @@ fn change(status: &mut Status, word: &Word) {
     let now: Vec<Facts> =
         word.troubles.iter().cloned().map(Problem::from).chain(engine).map(|new| new.facts()).collect();
     let same = |one: &Facts, other: &Facts| one.code == other.code && one.item == other.item;
+    let mut gone = BTreeSet::new();
     status.problems.retain(|problem| {
         let facts = problem.facts();
-        let settled = facts.item.as_ref().is_some_and(|item| word.settled.contains(item));
+        let among = |set: &BTreeSet<String>| facts.item.as_ref().is_some_and(|item| set.contains(item));
         let over = facts.later && !now.iter().any(|new| same(new, &facts));
         // Of what the run said, only that may be over: the rest is wrong with what it was to bring up, whatever runs in its place.
-        !(over || settled && OVER_BY_ITSELF.contains(&facts.code))
+        let may = OVER_BY_ITSELF.contains(&facts.code) || OVER_BY_US.contains(&facts.code) && among(&word.brought);
+        if over {
+            gone.extend(facts.item.clone());
+        }
+        !(over || among(&word.settled) && may)
     });
     for new in now {
         if !status.problems.iter().any(|problem| same(&problem.facts(), &new)) {
             status.problems.push(Problem::Told(Facts { later: true, ..new }));
         }
     }
+    gone.retain(|item| !status.problems.iter().any(|problem| problem.facts().item.as_ref() == Some(item)));
     for item in status.items.iter_mut().filter(|item| item.kind == Kind::Service) {
         match word.troubles.iter().find(|trouble| trouble.item() == item.name) {
             Some(trouble) => (item.state, item.detail) = (State::Failed, trouble.facts().sentence),
-            None if word.settled.contains(&item.name) && item.state == State::Failed => {
+            None if (word.settled.contains(&item.name) || gone.contains(&item.name)) && item.state == State::Failed => {
                 (item.state, item.detail) = (State::Done, "well again, or stopped by hand".to_owned());
             }
             None => {}
@@ -191,15 +201,18 @@ mod tests {
         drop(report);
         let mut status = told::read(&host.run()).unwrap().0;
         let unhealthy = ServiceProblem::Unhealthy { item: "other".into(), seconds: 9 };
-        status.problems = vec![unhealthy.into(), trouble("other").into()];
+        let waits = ServiceProblem::waits("other", "db", "ended");
+        status.problems = vec![unhealthy.into(), waits.into(), trouble("other").into()];
         change(&mut status, &word);
-        assert_eq!(status.problems.len(), 3);
+        assert_eq!(status.problems.len(), 4);
         change(&mut status, &word);
-        assert_eq!(status.problems.len(), 3, "once");
+        assert_eq!(status.problems.len(), 4, "once");
         let settled = Word { settled: ["other".to_owned()].into(), ..Word::default() };
         change(&mut status, &settled);
         let codes: Vec<_> = status.problems.iter().map(|problem| problem.facts().code).collect();
         assert_eq!((codes, status.verdict), (vec!["E-SERVICE-START"], Verdict::Degraded), "it runs as it was before");
+        change(&mut status, &Word { brought: settled.settled.clone(), ..settled });
+        assert_eq!((status.problems.len(), status.verdict), (0, Verdict::Ready), "it was made anew");
         std::fs::remove_dir_all(host.root()).unwrap();
     }
 }
