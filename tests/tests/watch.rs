@@ -386,7 +386,7 @@ fn what_was_put_away_by_hand_stays_away_until_it_is_started() {
     let compose = |arguments: &[&str]| {
         let mut command = Command::new("docker-compose");
         let socket = format!("unix://{}", this.rig.engine().socket().display());
-        command.args(["-H", &socket, "-p", "docker", "-f", file.to_str().unwrap()]).args(arguments);
+        command.args(["-H", &socket, "-p", "offspot", "-f", file.to_str().unwrap()]).args(arguments);
         let output = command.output().expect("docker-compose: apt-get install docker-compose");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     };
