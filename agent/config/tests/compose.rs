@@ -194,14 +194,14 @@ services:
 }
 
 #[test]
-fn the_project_takes_its_name_from_the_folder_as_compose_does() {
+fn a_project_without_a_name_is_called_offspot() {
     let (project, _) = read("version: '3.9'\nservices: {a: {image: a}}");
-    assert_eq!(project.name, "docker");
+    assert_eq!(project.name, "offspot");
     let Wiring::Joined(joined) = &project.services[0].wiring else { panic!() };
     assert_eq!(joined[0].network, "default");
     assert_eq!(project.networks[0].name, "offspot_default");
     let (project, findings) = read("name: Not Good\nservices: {a: {image: a}}");
-    assert_eq!((project.name.as_str(), findings.len()), ("docker", 1));
+    assert_eq!((project.name.as_str(), findings.len()), ("offspot", 1));
 }
 
 #[test]
