@@ -247,7 +247,7 @@ fn an_image_that_is_loaded_again_costs_no_volume() {
     assert!(ids().iter().all(|id| !before.contains(id)));
     all_there();
     // Nothing is left to be remembered.
-    let kept = || Receipts::open(&rig.root().join("data/.offspot")).unwrap().0.volumes().remove("docker");
+    let kept = || Receipts::open(&rig.root().join("data/.offspot")).unwrap().0.volumes().remove("offspot");
     assert_eq!(kept().unwrap_or_default().len(), 0);
     // Cut off after the load, before a container is made.
     std::fs::write(&receipts, "").unwrap();
