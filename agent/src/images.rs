@@ -56,7 +56,7 @@ pub fn prepare(host: &Host, tarballs: &[Tarball], receipts: &Receipts, report: &
     match staging::prepare(host, need) {
         Ok(None) => {}
         Ok(Some(bytes)) => {
-            tracing::info!("the engine unpacks in {bytes} bytes of memory, of which {need:?} are needed")
+            tracing::info!("the engine unpacks in {bytes} bytes of memory; the largest load needs {}", need.load);
         }
         Err(error) => report.note(format!("the engine could not be given memory to unpack in: {error}")),
     }
