@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use offspot_config::yaml;
+use offspot_config::{compose, yaml};
 
 use crate::agent_run::workspace;
 
@@ -79,7 +79,7 @@ fn project(text: &str) -> String {
     let root = yaml::read(text.as_bytes()).root.expect("a document");
     let entries = root.as_mapping().unwrap_or_default();
     let name = entries.iter().find(|(key, _)| key.key_text() == "name");
-    name.and_then(|(_, name)| name.as_text()).unwrap_or("docker").to_owned()
+    name.and_then(|(_, name)| name.as_text()).unwrap_or(compose::NAME).to_owned()
 }
 
 fn stem(path: &Path) -> String {

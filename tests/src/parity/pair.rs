@@ -105,10 +105,12 @@ impl Pair {
             Side::Theirs => {
                 let text = text.replace(PLACEHOLDER, root.to_str().unwrap());
                 fs::create_dir_all(root.join("etc/docker")).unwrap();
-                fs::write(root.join(FILE), text).unwrap();
+                fs::write(root.join(FILE), &text).unwrap();
                 let file = root.join(FILE);
+                let named = text.lines().any(|line| line.starts_with("name:"));
+                let project: &[&str] = if named { &[] } else { &["-p", compose::NAME] };
                 let arguments = ["--progress", "quiet", "-f", file.to_str().unwrap(), "up", "-d", "--remove-orphans"];
-                self.compose(side, &root, &arguments).err().into_iter().collect()
+                self.compose(side, &root, &[project, &arguments].concat()).err().into_iter().collect()
             }
             Side::Ours => self.ours_up(root, &text.replace(&format!("{PLACEHOLDER}/"), "/").replace(PLACEHOLDER, "/")),
         }

@@ -13,6 +13,11 @@ pub struct Entry {
     pub reason: &'static str,
 }
 
+const ENDED: (&str, &str) = (
+    "[]",
+    "[\"E-SERVICE-ENDED: fails ended with exit code 1; look at its log; its image or its settings may be wrong\"]",
+);
+
 /// How a field may differ.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Excuse {
@@ -176,15 +181,8 @@ pub const TABLE: &[Entry] = &[
         ("\"{MAC in bridge}\"", "\"02:42:ac:11:65:45\""),
         LOST_MAC,
     ),
-    only(
-        "key-one-shot",
-        "up",
-        (
-            "[]",
-            "[\"E-SERVICE-ENDED: fails ended with exit code 1; look at its log; its image or its settings may be wrong\"]",
-        ),
-        "compose does not look whether a program that it started goes on; we say so",
-    ),
+    only("key-one-shot", "up", ENDED, "compose does not look whether a program that it started goes on; we say so"),
+    only("key-one-shot", "second up", ENDED, "compose starts it once more, and does not look either"),
     only(
         "key-volumes-from",
         "container/HostConfig/VolumesFrom",
