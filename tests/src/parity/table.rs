@@ -181,6 +181,11 @@ pub const TABLE: &[Entry] = &[
         ("\"{MAC in bridge}\"", "\"02:42:ac:11:65:45\""),
         LOST_MAC,
     ),
+    left_out_in(
+        "changes/volumes",
+        "down",
+        "of two volumes of one key, the old and the new, compose removes whichever the engine lists last",
+    ),
     only("key-one-shot", "up", ENDED, "compose does not look whether a program that it started goes on; we say so"),
     only("key-one-shot", "second up", ENDED, "compose starts it once more, and does not look either"),
     only(
