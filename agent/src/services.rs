@@ -36,7 +36,7 @@ mod up;
 mod volumes;
 
 pub use sources::make_contract;
-pub(crate) use volumes::kept as kept_volumes;
+pub(crate) use volumes::{kept as kept_volumes, without_name};
 
 /// Most containers that are made at a time.
 const AT_ONCE: usize = 16;

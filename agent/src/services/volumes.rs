@@ -83,7 +83,7 @@ pub(crate) fn kept(containers: &[ContainerSummary]) -> BTreeMap<String, Volumes>
 }
 
 /// Volumes whose name the engine made up, 64 hex digits, as (target, name).
-pub(super) fn without_name(mounts: Vec<MountPoint>) -> Vec<(String, String)> {
+pub(crate) fn without_name(mounts: Vec<MountPoint>) -> Vec<(String, String)> {
     let nameless = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
     let volumes = mounts.into_iter().filter(|mount| mount.typ.as_deref() == Some("volume"));
     volumes.filter_map(|mount| Some((mount.destination?, mount.name.filter(nameless)?))).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State};
+use bollard::models::ContainerSummaryStateEnum as State;
 use offspot_config::compose::{Network, Project, Restart, Service, Wiring};
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use super::memory::{Remembered, Rest};
 use crate::engine::{Engine, Refusal};
 use crate::problem::ServiceProblem;
 use crate::services::found::Found;
-use crate::services::labels;
+use crate::services::{self, labels};
 
 /// A container that was made and not started belongs to another hand that is at work, for so long.
 const MAKING: Duration = Duration::from_secs(60);
@@ -48,7 +48,7 @@ pub enum Stand {
 pub async fn take(engine: &Engine, project: &Project) -> Result<BTreeMap<String, Vec<Seen>>, Refusal> {
     let mut scene: BTreeMap<String, Vec<Seen>> = BTreeMap::new();
     for summary in engine.labelled(&format!("{}={}", labels::PROJECT, project.name)).await? {
-        let volumes = volumes(&summary);
+        let volumes = services::without_name(summary.mounts.clone().unwrap_or_default());
         let Some(found) = Found::read(summary) else { continue };
         let refused = found.state == State::EXITED && {
             let container = engine.container(&found.id).await?;
@@ -58,12 +58,6 @@ pub async fn take(engine: &Engine, project: &Project) -> Result<BTreeMap<String,
         scene.entry(found.service.clone()).or_default().push(Seen { found, volumes, refused });
     }
     Ok(scene)
-}
-
-fn volumes(summary: &ContainerSummary) -> Vec<(String, String)> {
-    let nameless = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    let mounts = summary.mounts.iter().flatten().filter(|mount| mount.typ.as_deref() == Some("volume"));
-    mounts.filter_map(|mount| Some((mount.destination.clone()?, mount.name.clone().filter(nameless)?))).collect()
 }
 
 /// How a service stands by its containers and what is remembered of it. `clock`: seconds since 1970.
