@@ -1,6 +1,6 @@
 //! The corpus of compose files uses every key, in each of its forms.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use offspot_config::yaml;
 use offspot_tests::parity::case::{self, Case};

@@ -1,7 +1,7 @@
 //! How each entry stands, for the plan: looks, and writes nothing.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use nix::sys::stat::{FileStat, lstat};
 use offspot_config::settings::{FileEntry, Source, Via};
@@ -15,6 +15,8 @@ use crate::stream::unzip;
 
 /// Bytes of a filesystem block.
 const BLOCK: u64 = 4096;
+/// Bytes that are read at once where only headers are wanted; the kernel fetches as many anyway.
+const AHEAD: usize = 16 << 10;
 
 /// How each entry stands. `replace`: each `to` that is to be placed again. An entry done before costs one `lstat`; nothing is fetched.
 pub fn survey(host: &Host, files: &[FileEntry], receipts: &Receipts, replace: &[String]) -> Vec<Found> {
@@ -114,7 +116,7 @@ fn of_zip(file: File) -> io::Result<(u64, u64)> {
 }
 
 fn of_tar(file: File) -> io::Result<(u64, u64)> {
-    let mut archive = tar::Archive::new(file);
+    let mut archive = tar::Archive::new(Leaps { file: BufReader::with_capacity(AHEAD, file), at: 0 });
     let (mut bytes, mut members) = (0_u64, 1);
     // Raw: else the length of an extended header would decide how much memory is taken.
     for entry in archive.entries_with_seek()?.raw(true) {
@@ -126,6 +128,33 @@ fn of_tar(file: File) -> io::Result<(u64, u64)> {
         members += 1;
     }
     Ok((bytes, members))
+}
+
+/// A file that is left out in part: what its buffer has of it costs no call.
+struct Leaps {
+    file: BufReader<File>,
+    at: u64,
+}
+
+impl Read for Leaps {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Leaps {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.at = match to {
+            SeekFrom::Current(by) => {
+                self.file.seek_relative(by)?;
+                self.at.saturating_add_signed(by)
+            }
+            to => self.file.seek(to)?,
+        };
+        Ok(self.at)
+    }
 }
 
 /// What the last member says of its length, of which it holds 32 bits.

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, available_parallelism};
 use std::time::UNIX_EPOCH;
 
 use offspot_config::settings::OciImage;
@@ -89,33 +93,43 @@ impl Tarball {
 
     /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.
     pub(super) fn open(&mut self, receipts: &Receipts, counted: &mut Counted) {
-        self.state = match self.read(receipts, counted) {
-            Ok(index) => TarballState::Archive(index),
-            Err(fault) => TarballState::Bad(fault.of(&self.path)),
-        };
+        self.settle(self.read(&Mutex::default()), receipts, counted);
     }
 
-    fn read(&self, receipts: &Receipts, counted: &mut Counted) -> Result<Index, Fault> {
+    /// Its headers. Of packings whose decoder takes megabytes one is read at a time: they share `large`.
+    fn read(&self, large: &Mutex<()>) -> Result<(Packing, Index), Fault> {
         let (packing, mut source) = Bytes::open(&self.file, HEADERS)?;
         match self.stamp.size {
             0 => return Err(Fault::Empty),
             ..512 if packing == Packing::Plain => return Err(Fault::not_archive("it is shorter than any tar")),
             _ => {}
         }
-        let mut index = Index::read(&mut source, arch())?;
-        if packing == Packing::Plain {
-            index.count(&self.file, counted, |id| !receipts.has_image(id))?;
-        }
-        Ok(index)
+        let is_small = matches!(packing, Packing::Plain | Packing::Gz);
+        let _alone = (!is_small).then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok((packing, Index::read(&mut source, arch())?))
     }
 
-    fn of(file: PathBuf, host: &Host, receipts: &Receipts, counted: &mut Counted) -> Tarball {
+    fn settle(&mut self, read: Result<(Packing, Index), Fault>, receipts: &Receipts, counted: &mut Counted) {
+        let index = read.and_then(|(packing, mut index)| {
+            if packing == Packing::Plain {
+                index.count(&self.file, counted, |id| !receipts.has_image(id))?;
+            }
+            Ok(index)
+        });
+        self.state = match index {
+            Ok(index) => TarballState::Archive(index),
+            Err(fault) => TarballState::Bad(fault.of(&self.path)),
+        };
+    }
+
+    /// One that was not looked into.
+    fn of(file: PathBuf, host: &Host) -> Tarball {
         let path = match file.strip_prefix(host.root()) {
             Ok(below) => Path::new("/").join(below),
             Err(_) => file.clone(),
         };
         let path = path.to_string_lossy().into_owned();
-        let mut tarball = Tarball {
+        Tarball {
             removable: file.parent() == Some(host.images().as_path()),
             stamp: stamp(&file, &path),
             file,
@@ -124,12 +138,7 @@ impl Tarball {
             remote: false,
             state: TarballState::Known(Vec::new()),
             wanted: Vec::new(),
-        };
-        match receipts.tarball(&tarball.stamp) {
-            Some(ids) => tarball.state = TarballState::Known(ids),
-            None => tarball.open(receipts, counted),
         }
-        tarball
     }
 
     /// An entry whose tarball is not here; one from the network will lie in `/data/images` under the image creator's name for it.
@@ -156,9 +165,10 @@ impl Tarball {
             self.state = TarballState::Bad(problem);
             return self;
         }
-        let host = self.host.clone();
-        let wanted = self.wanted;
-        Tarball { wanted, ..Tarball::of(self.file, &host, receipts, &mut Counted::new()) }
+        let mut tarballs = [Tarball { wanted: self.wanted, ..Tarball::of(self.file, &self.host) }];
+        look(&mut tarballs, receipts);
+        let [tarball] = tarballs;
+        tarball
     }
 
     /// Whether this entry of `oci_images` means this tarball.
@@ -197,13 +207,47 @@ pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarb
             files.push(file);
         }
     }
-    let mut counted = Counted::new();
-    let tarballs = files.into_iter().map(|file| Tarball::of(file, host, receipts, &mut counted));
-    let mut tarballs: Vec<_> = tarballs.collect();
+    let mut tarballs: Vec<_> = files.into_iter().map(|file| Tarball::of(file, host)).collect();
+    look(&mut tarballs, receipts);
     for entry in wanted {
         claim(&mut tarballs, entry, host);
     }
     tarballs
+}
+
+/// Reads those that no receipt knows.
+fn look(tarballs: &mut [Tarball], receipts: &Receipts) {
+    let mut unread = Vec::new();
+    for tarball in tarballs {
+        match receipts.tarball(&tarball.stamp) {
+            Some(ids) => tarball.state = TarballState::Known(ids),
+            None => unread.push(tarball),
+        }
+    }
+    let read = read_all(&unread);
+    let mut counted = Counted::new();
+    unread.into_iter().zip(read).for_each(|(tarball, read)| tarball.settle(read, receipts, &mut counted));
+}
+
+/// Reads several at a time, for the headers of one that is packed come only as fast as one processor unpacks it.
+fn read_all(tarballs: &[&mut Tarball]) -> Vec<Result<(Packing, Index), Fault>> {
+    let threads = available_parallelism().map_or(1, NonZero::get).min(tarballs.len());
+    let (next, large, read) = (AtomicUsize::new(0), Mutex::default(), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(tarball) = tarballs.get(number) else { break };
+            let found = tarball.read(&large);
+            read.lock().unwrap_or_else(PoisonError::into_inner).push((number, found));
+        }
+    };
+    thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
+    read.sort_unstable_by_key(|(number, _)| *number);
+    read.into_iter().map(|(_, found)| found).collect()
 }
 
 /// Notes the entry at the tarballs that it means, or as one that is absent.
