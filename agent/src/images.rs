@@ -33,8 +33,8 @@ use std::iter;
 pub use load::load;
 pub use loaded::Loaded;
 pub use name::ImageName;
-pub use price::Standing;
-pub use survey::{Tarball, TarballState, survey};
+pub use price::{Price, Standing};
+pub use survey::{Tarball, TarballState, count, survey};
 
 use crate::host::Host;
 use crate::receipts::Receipts;

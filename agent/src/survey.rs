@@ -7,7 +7,7 @@ use offspot_config::Settings;
 use crate::card::Space;
 use crate::content::{self, Found, Placement};
 use crate::host::Host;
-use crate::images::{self, ImageName, Standing, Tarball, TarballState};
+use crate::images::{self, ImageName, Price, Standing, Tarball, TarballState};
 use crate::plan::{Budget, Cost, Plan, Step};
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::Receipts;
@@ -57,7 +57,11 @@ pub fn take(host: &Host, settings: &Settings, receipts: &Receipts, space: Space,
     }
     let (mut tarballs, mut needed, mut others) = (Vec::new(), Vec::new(), Vec::new());
     let wanted = service_images(settings);
-    for tarball in images::survey(host, &settings.oci_images, receipts) {
+    let mut found = images::survey(host, &settings.oci_images, receipts);
+    if !has_ample_room(&found, &files, receipts, budget) {
+        images::count(&mut found, receipts);
+    }
+    for tarball in found {
         match &tarball.state {
             TarballState::Known(_) | TarballState::Bad(_) => tarballs.push(tarball),
             TarballState::Archive(_) if tarball.names().is_disjoint(&wanted) => others.push(tarball),
@@ -105,6 +109,20 @@ impl Survey {
         });
         self.plan.refused().chain(&self.bad).map(|(name, problem)| (name, problem)).chain(tarballs)
     }
+}
+
+/// Whether twice what the images are expected to take would fit beside the files. Then nothing depends on how many files there are in their
+/// layers, and they are not counted: that takes as long as reading most of a plain tarball.
+fn has_ample_room(found: &[Tarball], files: &[Step<Placement>], receipts: &Receipts, budget: Budget) -> bool {
+    let mut standing = Standing::new();
+    let prices: Vec<_> = found.iter().map(|tarball| tarball.price(&mut standing, receipts)).collect();
+    let sum = |image: fn(&Price) -> u64, file: fn(&Cost) -> u64| {
+        let images = prices.iter().map(|price| image(price).saturating_mul(2));
+        images.chain(files.iter().map(|step| file(&step.cost))).fold(0, u64::saturating_add)
+    };
+    let (bytes, inodes) =
+        (sum(|price| price.peak(false), |cost| cost.peak), sum(|price| price.inodes, |cost| cost.inodes));
+    bytes <= budget.bytes && inodes <= budget.inodes
 }
 
 /// `room`: bytes in memory for what the engine unpacks on the way; none where it does so on the card.

@@ -14,14 +14,20 @@ const NEEDED: &[Package] = &[
     packages::program("gcc", "gcc"),
 ];
 
-/// Builds it in `workspace`, whose target folder is `target`; gives its path. Installs the compiler and Rust target that are missing.
-pub fn build(workspace: &Path, target: &Path) -> Outcome<PathBuf> {
+/// Installs the compiler and the Rust target that are missing.
+pub fn install_missing() -> Outcome<()> {
     packages::install_missing(NEEDED)?;
     if tool::exists("rustup") && !tool::run("rustup", &["target", "list", "--installed"])?.lines().any(|l| l == TARGET)
     {
         eprintln!("installing what is missing: rustup target add {TARGET}");
         tool::run("rustup", &["target", "add", TARGET])?;
     }
+    Ok(())
+}
+
+/// Builds it in `workspace`, whose target folder is `target`; gives its path. Installs what is missing for that.
+pub fn build(workspace: &Path, target: &Path) -> Outcome<PathBuf> {
+    install_missing()?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let status = tool::program(&cargo)
         .args([

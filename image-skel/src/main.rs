@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use image_skel::arguments::Arguments;
 use image_skel::commands;
+use image_skel::tool;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(lexopt::Parser::from_env()) {
+    let arguments = match Arguments::read(tool::arguments()) {
         Ok(arguments) => arguments,
         Err(wrong) => {
             eprintln!("image-skel: {wrong}");

@@ -39,6 +39,13 @@ impl<T, E: Display> Doing<T> for Result<T, E> {
     }
 }
 
+/// What this program was called with. A `--` in front is passed over: our cargo aliases end with one, and many type another.
+pub fn arguments() -> lexopt::Parser {
+    let mut words = std::env::args_os().skip(1).peekable();
+    words.next_if(|word| word == "--");
+    lexopt::Parser::from_args(words)
+}
+
 /// A program of the host, found in the usual folders even where `su` gave root a user's search path.
 pub fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);

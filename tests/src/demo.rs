@@ -155,7 +155,7 @@ pub fn up(agent: Option<PathBuf>) -> Outcome<i32> {
     conclude(&demo, &ready, &ran)
 }
 
-/// `cargo demo -- --down`: gives the exit code.
+/// `cargo demo --down`: gives the exit code.
 pub fn down() -> Outcome<i32> {
     let leftovers = Demo::open()?.down()?;
     for leftover in &leftovers {
@@ -202,7 +202,7 @@ fn conclude(demo: &Demo, ready: &Ready, ran: &Ran) -> Outcome<i32> {
     }
     println!("home page   http://{}/", ready.address);
     println!("library     http://{library}/");
-    println!("cargo demo again is a second boot; cargo demo -- --down takes everything away");
+    println!("cargo demo again is a second boot; cargo demo --down takes everything away");
     Ok(0)
 }
 

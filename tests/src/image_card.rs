@@ -184,7 +184,8 @@ impl Outcome {
 fn load(root: &Path, socket: &Path, wanted: &[OciImage], keep: bool) -> Outcome {
     let (report, status) = Reporter::new();
     let receipts = Receipts::open(&root.join("data/.offspot")).unwrap().0;
-    let items = images::survey(&Host::new(root), wanted, &receipts);
+    let mut items = images::survey(&Host::new(root), wanted, &receipts);
+    images::count(&mut items, &receipts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let loaded = runtime.block_on(async {
         let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();

@@ -3,6 +3,7 @@
 
 pub mod activator;
 pub mod agent_run;
+pub mod ahead;
 pub mod bench;
 pub mod board;
 pub mod boot;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ahead;
 use crate::booted;
 use crate::packages;
 use crate::root_check;
 use crate::skel_image;
 use crate::stages;
-use crate::tool::{self, Failure, Outcome};
+use crate::tool::{self, Doing, Failure, Outcome};
 
 /// How many checks a stage passed and failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +60,12 @@ pub fn run(only: &str) -> Outcome<i32> {
     packages::install_missing(packages::SUITE)?;
     rust_parts()?;
     let begun = Instant::now();
+    let mut building = if only.is_empty() { Some(ahead::start()?) } else { None };
     let results: Vec<(&str, Count, Duration)> =
         STAGES.iter().filter(|stage| stage.heading.contains(only)).map(perform).collect();
+    if let Some(building) = &mut building {
+        building.wait().doing("building ahead")?;
+    }
     println!("\n== summary, {:.0} s in all", begun.elapsed().as_secs_f64());
     for (heading, count, took) in &results {
         let word = if count.failed == 0 { "ok" } else { "FAILED" };

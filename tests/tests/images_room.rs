@@ -36,7 +36,8 @@ fn what_is_planned_fits_to_the_block_and_a_block_less_is_not_begun() {
     let disk = SmallDisk::mount(&folder, 256);
     let card = card(&folder, &disk);
     let (mut standing, receipts) = (Standing::new(), card.receipts());
-    let items = images::survey(&Host::new(&card.root), &[], &receipts);
+    let mut items = images::survey(&Host::new(&card.root), &[], &receipts);
+    images::count(&mut items, &receipts);
     let prices: Vec<_> = items.iter().map(|item| item.price(&mut standing, &receipts)).collect();
     let (first, both) = (prices[0].peak(false), prices[0].bytes + prices[1].peak(false));
     assert!(both > first && prices[1].bytes < prices[0].bytes - (1 << 20), "the base is paid once: {prices:?}");

@@ -33,6 +33,8 @@ pub struct Index {
     pub foreign: Option<String>,
     /// How often an image was added.
     pub(super) taken: usize,
+    /// Whether the tarball is packed: then plain layers were counted on the way.
+    packed: bool,
 }
 
 /// One image.
@@ -103,7 +105,7 @@ impl Index {
     /// Scans a tarball for the images that `arch` (`amd64`, `arm64`) can run.
     pub fn read(source: &mut Bytes, arch: &str) -> Result<Index, Fault> {
         let contents = Contents::scan(source)?;
-        let mut index = Index { images: Vec::new(), foreign: None, taken: 0 };
+        let mut index = Index { images: Vec::new(), foreign: None, taken: 0, packed: source.is_packed() };
         if contents.get("manifest.json").is_some() {
             index.docker(&contents, arch)?;
         } else if contents.get("index.json").is_some() {
@@ -118,9 +120,12 @@ impl Index {
         }
     }
 
-    /// Counts the layers of the images that are `ahead` in the plain tarball that this was read from: each once, and none that is `counted`
-    /// already, by digest. Until then their costs are estimates.
+    /// Counts the layers of the images that are `ahead` in the tarball that this was read from, if that is plain: each once, and none that is
+    /// `counted` already, by digest. Until then their costs are estimates.
     pub fn count(&mut self, path: &Path, counted: &mut Counted, ahead: impl Fn(&str) -> bool) -> io::Result<()> {
+        if self.packed {
+            return Ok(());
+        }
         let images = self.images.iter().filter(|image| ahead(&image.id));
         let layers = images.flat_map(|image| &image.layers).filter(|layer| layer.packing == Packing::Plain);
         let unknown = layers.filter(|layer| !counted.contains_key(&layer.diff_id));

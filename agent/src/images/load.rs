@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bollard::errors::Error;
 
-use super::archive::{Counted, Image};
+use super::archive::Image;
 use super::bring::{refused, title};
 use super::claims::Claims;
 use super::early::{Early, Next};
@@ -180,7 +180,7 @@ impl Loading<'_> {
                 if opened.remote {
                     return opened.bring_here(&receipts, &report);
                 }
-                opened.open(&receipts, &mut Counted::new());
+                opened.open(&receipts);
                 opened
             })
             .await;

@@ -92,12 +92,13 @@ impl Tarball {
     }
 
     /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.
-    pub(super) fn open(&mut self, receipts: &Receipts, counted: &mut Counted) {
-        self.settle(self.read(&Mutex::default()), receipts, counted);
+    pub(super) fn open(&mut self, receipts: &Receipts) {
+        self.settle(self.read(&Mutex::default()));
+        self.count(receipts, &mut Counted::new());
     }
 
     /// Its headers. Of packings whose decoder takes megabytes one is read at a time: they share `large`.
-    fn read(&self, large: &Mutex<()>) -> Result<(Packing, Index), Fault> {
+    fn read(&self, large: &Mutex<()>) -> Result<Index, Fault> {
         let (packing, mut source) = Bytes::open(&self.file, HEADERS)?;
         match self.stamp.size {
             0 => return Err(Fault::Empty),
@@ -106,20 +107,21 @@ impl Tarball {
         }
         let is_small = matches!(packing, Packing::Plain | Packing::Gz);
         let _alone = (!is_small).then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok((packing, Index::read(&mut source, arch())?))
+        Index::read(&mut source, arch())
     }
 
-    fn settle(&mut self, read: Result<(Packing, Index), Fault>, receipts: &Receipts, counted: &mut Counted) {
-        let index = read.and_then(|(packing, mut index)| {
-            if packing == Packing::Plain {
-                index.count(&self.file, counted, |id| !receipts.has_image(id))?;
-            }
-            Ok(index)
-        });
-        self.state = match index {
+    fn settle(&mut self, read: Result<Index, Fault>) {
+        self.state = match read {
             Ok(index) => TarballState::Archive(index),
             Err(fault) => TarballState::Bad(fault.of(&self.path)),
         };
+    }
+
+    fn count(&mut self, receipts: &Receipts, counted: &mut Counted) {
+        let TarballState::Archive(index) = &mut self.state else { return };
+        if let Err(error) = index.count(&self.file, counted, |id| !receipts.has_image(id)) {
+            self.settle(Err(error.into()));
+        }
     }
 
     /// One that was not looked into.
@@ -165,9 +167,11 @@ impl Tarball {
             self.state = TarballState::Bad(problem);
             return self;
         }
-        let mut tarballs = [Tarball { wanted: self.wanted, ..Tarball::of(self.file, &self.host) }];
-        look(&mut tarballs, receipts);
-        let [tarball] = tarballs;
+        let mut tarball = Tarball { wanted: self.wanted, ..Tarball::of(self.file, &self.host) };
+        match receipts.tarball(&tarball.stamp) {
+            Some(ids) => tarball.state = TarballState::Known(ids),
+            None => tarball.open(receipts),
+        }
         tarball
     }
 
@@ -196,7 +200,7 @@ impl Tarball {
 }
 
 /// Every tarball in the two image folders and those that `oci_images` names, in this order, by name within a folder. One that is receipted and
-/// unchanged costs one `stat`; of the others the headers are read. An entry of `oci_images` without a tarball here comes last, as a
+/// unchanged costs one `stat`; of the others the headers are read, and what the layers of plain ones cost is an estimate. An entry of `oci_images` without a tarball here comes last, as a
 /// [`TarballState::Bad`] that [`load`](super::load::load) passes over where the engine has the image.
 pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarball> {
     let mut files = tarballs_in(&host.images());
@@ -225,12 +229,17 @@ fn look(tarballs: &mut [Tarball], receipts: &Receipts) {
         }
     }
     let read = read_all(&unread);
+    unread.into_iter().zip(read).for_each(|(tarball, read)| tarball.settle(read));
+}
+
+/// Counts the files in the layers of plain tarballs, which takes a look at each: then their costs are no estimates any more.
+pub fn count(tarballs: &mut [Tarball], receipts: &Receipts) {
     let mut counted = Counted::new();
-    unread.into_iter().zip(read).for_each(|(tarball, read)| tarball.settle(read, receipts, &mut counted));
+    tarballs.iter_mut().for_each(|tarball| tarball.count(receipts, &mut counted));
 }
 
 /// Reads several at a time, for the headers of one that is packed come only as fast as one processor unpacks it.
-fn read_all(tarballs: &[&mut Tarball]) -> Vec<Result<(Packing, Index), Fault>> {
+fn read_all(tarballs: &[&mut Tarball]) -> Vec<Result<Index, Fault>> {
     let threads = available_parallelism().map_or(1, NonZero::get).min(tarballs.len());
     let (next, large, read) = (AtomicUsize::new(0), Mutex::default(), Mutex::new(Vec::new()));
     let work = || {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -24,10 +25,12 @@ use crate::tool::{self, Doing, Failure, Outcome, text};
 const MIB: u64 = 1 << 20;
 /// What a Pi of 1 GB says of its memory, with the engine running.
 const MEMORY: &str = "MemTotal:         948304 kB\nMemAvailable:     655360 kB\n";
-/// The memory in which its engine unpacks, half of that.
-const UNPACK: &str = "mode=700,size=320m";
-/// Least bytes of the data partition: it has an inode for each 64 KiB, and a real one is no smaller.
-const LEAST: u64 = 8 << 30;
+/// The memory in which its engine unpacks, half of that, in bytes.
+const UNPACK: u64 = 320 << 20;
+/// Least bytes of the data partition: it has an inode for each 64 KiB, and that of a card of 16 GB is no smaller.
+const LEAST: u64 = 12 << 30;
+/// Where the engine unpacks on the data partition.
+const ON_CARD: &str = ".offspot/engine";
 /// How often status and counters are looked at.
 const LOOK: Duration = Duration::from_millis(4);
 /// Longest that an engine may take to answer.
@@ -153,6 +156,7 @@ impl Bed {
         }
         let memory = library.root.join("proc/meminfo");
         fs::create_dir_all(library.root.join("proc")).doing(memory.display())?;
+        fs::create_dir_all(library.data.join(ON_CARD)).doing(ON_CARD)?;
         fs::write(&memory, MEMORY).doing(memory.display())?;
         let yaml = library.boot.join("offspot.yaml");
         fs::write(&yaml, settings).doing(yaml.display())?;
@@ -168,14 +172,26 @@ impl Bed {
 
     /// Puts the card in and switches on: boot and root partition are mounted, the data partition is not.
     pub fn power_on(&self) -> Outcome<Session<'_>> {
+        self.power_on_for(0)
+    }
+
+    /// The same for loads with a layer of so many bytes. With another root than the live one the agent mounts nothing, so what it would do on a
+    /// board is done here: the engine unpacks in memory, or on the card where the layer is larger than that.
+    pub fn power_on_for(&self, layer: u64) -> Outcome<Session<'_>> {
         let card = SlowCard::plug_in(&self.card(), &self.folder)?;
         let device = card.device.clone();
         let session = Session { bed: self, card, device };
         self.board.power_on_with(session.device.clone())?;
-        // With another root than the live one the agent mounts nothing: on a board it would be this.
         let folder = Host::new(session.root()).engine_folder();
-        fs::create_dir_all(&folder).doing(folder.display())?;
-        tool::run("mount", &["-t", "tmpfs", "-o", UNPACK, "offspot", text(&folder)?])?;
+        if layer > UNPACK {
+            let above = folder.parent().unwrap_or(&folder);
+            fs::create_dir_all(above).doing(above.display())?;
+            symlink(session.root().join("data").join(ON_CARD), &folder).doing(folder.display())?;
+        } else {
+            fs::create_dir_all(&folder).doing(folder.display())?;
+            let options = format!("mode=700,size={UNPACK}");
+            tool::run("mount", &["-t", "tmpfs", "-o", &options, "offspot", text(&folder)?])?;
+        }
         Ok(session)
     }
 }

@@ -120,7 +120,7 @@ fn peer(bed: &Bed, made: &Made, packing: Packing) -> Outcome<Sample> {
 /// The agent's first boot, with nothing to do but to load them.
 fn ours(bed: &Bed, made: &Made, packing: Packing) -> Outcome<Sample> {
     bed.make_card("images", &made.tarballs(packing), room(made)?, "timezone: UTC\n")?;
-    let session = bed.power_on()?;
+    let session = bed.power_on_for(made.largest()?)?;
     session.open_engine()?;
     cold()?;
     let told = session.agent(&[])?;

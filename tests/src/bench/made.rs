@@ -47,9 +47,17 @@ impl Made {
 
     /// Bytes of the unique layers' tars, unpacked.
     pub fn unique(&self) -> Outcome<u64> {
-        let sizes =
-            self.layers(Packing::Plain).into_iter().map(|file| Ok(fs::metadata(&file).doing(file.display())?.len()));
-        sizes.sum()
+        Ok(self.sizes()?.iter().sum())
+    }
+
+    /// Bytes of the largest of them.
+    pub fn largest(&self) -> Outcome<u64> {
+        Ok(self.sizes()?.into_iter().max().unwrap_or(0))
+    }
+
+    fn sizes(&self) -> Outcome<Vec<u64>> {
+        let layers = self.layers(Packing::Plain);
+        layers.iter().map(|file| Ok(fs::metadata(file).doing(file.display())?.len())).collect()
     }
 
     fn file(&self, kind: &str, name: &str, packing: Packing) -> PathBuf {

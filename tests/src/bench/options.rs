@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use super::sets::{Packing, SETS};
-use crate::tool::{Doing, Failure, Outcome};
+use crate::tool::{self, Doing, Failure, Outcome};
 
 /// How to call it.
 pub const HELP: &str = "\
@@ -46,7 +46,7 @@ impl Options {
     /// Reads the arguments of this process.
     pub fn read() -> Outcome<Options> {
         let mut options = Options { rounds: 1, ..Options::default() };
-        let mut arguments = lexopt::Parser::from_env();
+        let mut arguments = tool::arguments();
         while let Some(argument) = arguments.next().doing("arguments")? {
             match argument {
                 Long("set") => options.sets.push(set(&text(&mut arguments)?)?),

@@ -60,7 +60,7 @@ pub const SETS: &[Set] = &[
             layer("portal", &["base", "python"], &["python3-dnspython", "python3-requests"], WHOLE),
             layer("metrics", &["base", "python"], &["python3-pandas"], WHOLE),
             layer("courses", &["base", "python"], &["python3-django", "gunicorn", "nginx-light"], WHOLE),
-            layer("wiki", &["base"], &["mediawiki", "php-fpm"], WHOLE),
+            layer("wiki", &["base"], &["mediawiki", "php-fpm"], 300 * MB),
             layer("node", &["base"], &["nodejs"], WHOLE),
             layer("database", &["base"], &["mariadb-server"], WHOLE),
         ],

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use lexopt::prelude::*;
 use offspot_tests::boot::{self, Options};
 use offspot_tests::qemu::Machine;
-use offspot_tests::tool::{Doing, Failure, Outcome};
+use offspot_tests::tool::{self, Doing, Failure, Outcome};
 
 const HELP: &str = "\
 cargo boot                     build the image where it is out of date, and boot it on an emulated arm64 board
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn parse() -> Outcome<Option<Options>> {
     let mut options = Options::default();
-    let mut arguments = lexopt::Parser::from_env();
+    let mut arguments = tool::arguments();
     while let Some(argument) = arguments.next().doing("arguments")? {
         let name = match argument {
             Long(name) => name.to_owned(),

@@ -7,12 +7,12 @@ use lexopt::prelude::*;
 use offspot_tests::activator::{self, Activation};
 use offspot_tests::demo;
 use offspot_tests::lab_engine::ACTIVATOR;
-use offspot_tests::tool::{Doing, Failure, Outcome};
+use offspot_tests::tool::{self, Doing, Failure, Outcome};
 
 const HELP: &str = "\
-cargo demo                 make a library on a card, set it up, serve it; again: a second boot
-cargo demo -- --down       take everything away again
-cargo demo -- --agent BIN  use this agent instead of building one";
+cargo demo              make a library on a card, set it up, serve it; again: a second boot
+cargo demo --down       take everything away again
+cargo demo --agent BIN  use this agent instead of building one";
 
 fn main() -> ExitCode {
     match run() {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 fn run() -> Outcome<i32> {
     let (mut down, mut agent) = (false, None);
-    let mut arguments = lexopt::Parser::from_env();
+    let mut arguments = tool::arguments();
     while let Some(argument) = arguments.next().doing("arguments")? {
         match argument {
             Value(word) if word == ACTIVATOR => return activate(&mut arguments),

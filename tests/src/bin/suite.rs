@@ -2,8 +2,12 @@
 
 use std::process::ExitCode;
 
+use offspot_tests::ahead;
+use offspot_tests::suite;
+
 fn main() -> ExitCode {
-    match offspot_tests::suite::run(&std::env::args().nth(1).unwrap_or_default()) {
+    let only = std::env::args().nth(1).unwrap_or_default();
+    match if only == ahead::WORD { ahead::build() } else { suite::run(&only) } {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(failure) => {
             println!("{failure}\n0 passed, 1 failed");
