@@ -108,13 +108,13 @@ async fn story(
     let placed = ground.place(host, files, &arguments.replace, report).await;
 
     // 7. Load the images. The first call on the socket starts the engine, which is told before where to unpack.
-    images::prepare(host, &tarballs, &ground.receipts, report);
+    images::prepare(host, &tarballs, &ground.receipts, report).await;
     let project = settings.containers.as_ref().map(|containers| compose::read(&containers.given).0);
     let engine = match project.is_some() || !tarballs.is_empty() {
         true => reach(host, arguments, &tarballs, project.as_ref(), report).await,
         false => None,
     };
-    let Some(engine) = engine else { return ground.conclude(context, report) };
+    let Some(engine) = engine else { return ground.conclude(context, report).await };
     let keep = settings.status.keep_tarballs;
     let loaded = images::load(&engine, ground.grown.folder(), tarballs, &ground.receipts, report, keep).await;
 
@@ -130,7 +130,7 @@ async fn story(
     }
 
     // 9. Give the verdict.
-    ground.conclude(context, report)
+    ground.conclude(context, report).await
 }
 
 /// The engine; `None` where it does not answer, which is reported with everything that it costs.
@@ -141,7 +141,8 @@ async fn reach(
     project: Option<&Project>,
     report: &Reporter,
 ) -> Option<Engine> {
-    if let Err(error) = services::make_contract(host) {
+    let of = host.clone();
+    if let Err(error) = blocking(move || services::make_contract(&of)).await {
         report.note(format!("what containers expect of the box could not be made: {error}"));
     }
     report.phase(Phase::Engine, 0);

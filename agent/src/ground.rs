@@ -96,13 +96,17 @@ impl Ground {
     }
 
     /// The verdict, recorded: the one receipt that every boot adds.
-    pub fn conclude(&self, context: &Context, report: &Reporter) -> Verdict {
+    pub async fn conclude(&self, context: &Context, report: &Reporter) -> Verdict {
         let verdict = if report.has_problems() { Verdict::Degraded } else { Verdict::Ready };
         let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let record = Record::Boot { boot: context.boot_id.clone(), verdict: format!("{verdict:?}").to_uppercase(), at };
-        let recorded = self.receipts.append(&record);
-        self.grown.settle();
-        match recorded {
+        let (receipts, grown) = (self.receipts.clone(), self.grown.clone());
+        let recorded = blocking(move || {
+            let recorded = receipts.append(&record);
+            grown.settle();
+            recorded
+        });
+        match recorded.await {
             Ok(()) => verdict,
             Err(error) => {
                 report.problem(CardProblem::Receipts { why: error.to_string() });

@@ -36,6 +36,7 @@ pub use name::ImageName;
 pub use price::{Price, Standing};
 pub use survey::{Tarball, TarballState, count, survey};
 
+use crate::ground::blocking;
 use crate::host::Host;
 use crate::receipts::Receipts;
 use crate::report::{Kind, Reporter, State};
@@ -51,9 +52,10 @@ pub fn need<'t>(tarballs: impl IntoIterator<Item = &'t Tarball>, receipts: &Rece
 }
 
 /// Readies what the engine is to be told before it starts. What cannot be had costs time on the card, no more.
-pub fn prepare(host: &Host, tarballs: &[Tarball], receipts: &Receipts, report: &Reporter) {
+pub async fn prepare(host: &Host, tarballs: &[Tarball], receipts: &Receipts, report: &Reporter) {
     let need = need(tarballs, receipts);
-    match staging::prepare(host, need) {
+    let host = host.clone();
+    match blocking(move || staging::prepare(&host, need)).await {
         Ok(None) => {}
         Ok(Some(bytes)) => {
             tracing::info!("the engine unpacks in {bytes} bytes of memory; the largest load needs {}", need.load);

@@ -9,8 +9,8 @@ use nix::fcntl::{Flock, FlockArg};
 
 /// Stands behind the pid of a watch.
 const WATCH: &str = " watch";
-/// Longest that a run waits for a watch, which holds the lock while it brings a service back.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest that a run waits for a watch, which holds the lock while it brings services back: longer than that may take.
+const PATIENCE: Duration = Duration::from_secs(330);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(200);
 

@@ -37,6 +37,11 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
+    /// The engine gave no answer.
+    pub fn is_silence(&self) -> bool {
+        self.status == 0
+    }
+
     /// What was asked for does not exist.
     pub fn is_absent(&self) -> bool {
         self.status == 404
@@ -92,7 +97,7 @@ impl Engine {
         let _turn = self.turns.acquire().await;
         let options =
             CreateContainerOptions { name: Some(name.to_owned()), platform: platform.unwrap_or_default().to_owned() };
-        Ok(self.docker.create_container(Some(options), body).await?.id)
+        Ok(self.patient().create_container(Some(options), body).await?.id)
     }
 
     /// Unpacks a tar in the root of a container, running or not. Owners and rights are those in the tar.
@@ -105,7 +110,7 @@ impl Engine {
     /// Starts a container; one that runs already is left as it is.
     pub async fn start(&self, id: &str) -> Result<(), Refusal> {
         let _turn = self.turns.acquire().await;
-        Ok(self.docker.start_container(id, None::<StartContainerOptions>).await?)
+        Ok(self.patient().start_container(id, None::<StartContainerOptions>).await?)
     }
 
     /// Stops a container within `grace` (its own period where none), after which the engine kills it.
@@ -122,8 +127,9 @@ impl Engine {
         Ok(self.patient().restart_container(id, None::<RestartContainerOptions>).await?)
     }
 
-    /// For verbs that wait for a program to end: its own grace period may be long.
-    fn patient(&self) -> bollard::Docker {
+    /// For verbs that wait for a program to end, whose own grace period may be long, or that move files on a slow card: a named volume is
+    /// filled from its image while the container is made.
+    pub(super) fn patient(&self) -> bollard::Docker {
         self.docker.clone().with_timeout(Duration::from_secs(600))
     }
 
@@ -131,7 +137,7 @@ impl Engine {
     pub async fn remove(&self, id: &str) -> Result<(), Refusal> {
         let _turn = self.turns.acquire().await;
         let options = RemoveContainerOptions { force: true, ..Default::default() };
-        or_absent(self.docker.remove_container(id, Some(options)).await)?;
+        or_absent(self.patient().remove_container(id, Some(options)).await)?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::body_try_stream;
@@ -13,11 +14,15 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use tokio::time::timeout;
 
 use crate::images::thin::PART;
 use crate::services::labels::{MAKER, VERSION};
 
 use super::Engine;
+
+/// Longest that an engine which has begun to unpack what it was sent may say nothing of it.
+const SILENCE: Duration = Duration::from_secs(3600);
 
 /// An image that the engine has.
 #[derive(Debug, Clone)]
@@ -81,8 +86,11 @@ impl Engine {
         let options = ImportImageOptionsBuilder::new().quiet(false).build();
         let mut answers = Docker::import_image(&self.loader, options, body_try_stream(archive), None).boxed();
         let mut unpacked = BTreeSet::new();
-        while let Some(answer) = answers.next().await {
-            unpacked.extend(answer?.id);
+        // Until the first word the limit of the connection holds, which has the whole of the sending in it.
+        let mut answer = answers.next().await;
+        while let Some(said) = answer {
+            unpacked.extend(said?.id);
+            answer = timeout(SILENCE, answers.next()).await.map_err(|_| Error::RequestTimeoutError)?;
         }
         Ok(unpacked)
     }
@@ -110,10 +118,10 @@ impl Engine {
     pub(crate) async fn clear_image(&self, id: &str, containers: &[ContainerSummary]) -> Result<(), Error> {
         for name in containers.iter().filter_map(|container| container.id.as_deref()) {
             let force = RemoveContainerOptionsBuilder::new().force(true).build();
-            gone(self.docker.remove_container(name, Some(force)).await)?;
+            gone(self.patient().remove_container(name, Some(force)).await)?;
         }
         let force = RemoveImageOptionsBuilder::new().force(true).build();
-        gone(self.docker.remove_image(id, Some(force), None).await.map(drop))
+        gone(self.patient().remove_image(id, Some(force), None).await.map(drop))
     }
 }
 

@@ -17,6 +17,8 @@ use crate::stream::decode::Packing;
 /// Most images of one tarball, and most layers of one image.
 pub(super) const IMAGES: usize = 256;
 pub(super) const LAYERS: usize = 256;
+/// Most names of one image.
+const NAMES: usize = 256;
 
 /// Bytes read at a time where only headers are wanted.
 pub(super) const HEADERS: usize = 4 << 10;
@@ -144,10 +146,17 @@ impl Index {
 
     fn docker(&mut self, contents: &Contents, arch: &str) -> Result<(), Fault> {
         let saved: Vec<Saved> = json(contents.text_of("manifest.json")?, "manifest.json")?;
+        if saved.len() > IMAGES {
+            return Err(too_many(IMAGES, "images"));
+        }
         for saved in saved {
             let config = contents.text_of(&saved.config)?;
             let mut image = Image::new(config, digest_in(&saved.config).as_deref())?;
-            for tag in saved.repo_tags.unwrap_or_default() {
+            let tags = saved.repo_tags.unwrap_or_default();
+            if tags.len() > NAMES {
+                return Err(too_many(NAMES, "names for one image"));
+            }
+            for tag in tags {
                 image.call(&tag);
             }
             let layers = saved.layers.unwrap_or_default();
@@ -182,7 +191,7 @@ impl Index {
             None => self.images.push(image),
         }
         if self.images.len() > IMAGES {
-            return Err(Fault::not_archive(format!("it has more than {IMAGES} images")));
+            return Err(too_many(IMAGES, "images"));
         }
         Ok(())
     }
@@ -237,6 +246,10 @@ impl Config {
         let said: Vec<_> = said.into_iter().filter(|part| !part.is_empty()).map(|part| short(part)).collect();
         Some(if said.is_empty() { "no platform it names".into() } else { said.join("/") })
     }
+}
+
+fn too_many(most: usize, of_what: &str) -> Fault {
+    Fault::not_archive(format!("it has more than {most} {of_what}"))
 }
 
 fn stack(config: &Config, layers: Vec<(&Data, Option<String>)>) -> Result<Vec<Layer>, Fault> {

@@ -100,6 +100,8 @@ impl Contents {
         }
         let piece = match &member.kind {
             Kind::File => Piece::Data(self.data(&member, source)?),
+            // Such a name is never remembered, so nothing can be found under it.
+            Kind::Hard(to) | Kind::Symbolic(to) if to.len() > NAME => return Ok(()),
             Kind::Hard(to) => Piece::Link(normal(to)),
             Kind::Symbolic(to) => Piece::Link(beside(&name, to)),
             Kind::Other => return Ok(()),

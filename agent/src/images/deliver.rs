@@ -24,6 +24,8 @@ use crate::report::{Kind, State};
 
 /// Times that a load is sent before an engine is given up that uses older layers for it.
 const AGAIN: u32 = 3;
+/// Bytes on the card that a load leaves free, if it can.
+const SPARED: u64 = 16 << 20;
 /// First major version of the engine that unpacks zstd.
 const ZSTD_SINCE: u32 = 23;
 
@@ -121,8 +123,11 @@ impl Loading<'_> {
         }
         let room = match &early {
             // It lies in memory already.
-            Some(_) => self.fits(item, &price(images, &mut standing.clone()), 0).map(|_| u64::MAX)?,
-            None => self.room(item, images, &freight, &standing)?,
+            Some(_) => match self.fits(item, &price(images, &mut standing.clone()), 0) {
+                Ok(_) => u64::MAX,
+                Err(problem) => return Err(self.take_back(early.take(), problem).await),
+            },
+            None => self.room(item, images, &freight, &standing).await?,
         };
         let room = if whole { room } else { 0 };
         let loads = thin::loads(images, &standing, room, |layer| freight.length(layer));
@@ -150,7 +155,7 @@ impl Loading<'_> {
     }
 
     /// The most bytes of one load. Refuses what cannot fit, before anything of it is touched.
-    fn room(
+    async fn room(
         &mut self,
         item: &Tarball,
         images: &[&Image],
@@ -159,10 +164,17 @@ impl Loading<'_> {
     ) -> Result<u64, Problem> {
         let price = price(images, &mut standing.clone());
         let largest = freight.largest();
-        if largest > self.staging.room(u64::MAX)
-            && let Err(error) = self.staging.make_room(largest, &item.host)
-        {
-            self.report.note(format!("the engine could not be given room for {} to unpack in: {error}", item.path));
+        if largest > self.staging.room(u64::MAX) {
+            let (mut staging, host) = (self.staging.clone(), item.host.clone());
+            let (staging, made) = blocking(move || {
+                let made = staging.make_room(largest, &host);
+                (staging, made)
+            })
+            .await;
+            self.staging = staging;
+            if let Err(error) = made {
+                self.report.note(format!("the engine could not be given room for {} to unpack in: {error}", item.path));
+            }
         }
         let beside = match &self.staging {
             // It unpacks at once what it is sent, and keeps both.
@@ -171,6 +183,8 @@ impl Loading<'_> {
             Staging::Memory { .. } => 0,
         };
         let left = self.fits(item, &price, beside)?;
+        // The services of earlier boots run, and write.
+        let left = left.saturating_sub(SPARED).max(beside);
         if self.store.is_containerd {
             return Ok(u64::MAX);
         }
@@ -200,7 +214,10 @@ impl Loading<'_> {
         standing: &mut BTreeSet<String>,
         (early, next): (Option<Sending>, Option<Next>),
     ) -> Result<(), Stop> {
-        let parcel = Arc::new(self.pack(item, freight, load)?);
+        let parcel = match self.pack(item, freight, load) {
+            Ok(parcel) => Arc::new(parcel),
+            Err(problem) => return Err(self.take_back(early, problem).await),
+        };
         let sent = match early {
             Some(sending) => self.complete_early(item, sending, &parcel, next).await,
             None => self.complete(Sending::begin(self.engine, &parcel, self.report), next).await,

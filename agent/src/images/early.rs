@@ -13,13 +13,14 @@ use tokio::task::JoinHandle;
 use super::archive::{Image, Layer};
 use super::claims::Claims;
 use super::durable;
-use super::load::Loading;
+use super::load::{Loading, Stop};
 use super::parcel::{Form, Freight};
 use super::send::Sending;
 use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
 use super::thin;
 use crate::ground::{blocking, joined};
+use crate::problem::Problem;
 
 /// Longest that the engine may take to clear away what was taken back, and how often that is looked at.
 const CLEARED: Duration = Duration::from_secs(10);
@@ -119,12 +120,24 @@ impl Loading<'_> {
         if let Some(early) = self.early.take()
             && let Some((_, sending)) = joined(early.task).await
         {
-            sending.take_back().await;
-            // The engine answers before it has cleared away what it was sent.
-            let begun = Instant::now();
-            while self.staging.is_in_use() && begun.elapsed() < CLEARED {
-                tokio::time::sleep(LOOK).await;
-            }
+            self.cut_off(sending).await;
+        }
+    }
+
+    /// The same of one that had come to its turn, and cannot be completed for this problem.
+    pub(super) async fn take_back(&self, sending: Option<Sending>, problem: Problem) -> Stop {
+        if let Some(sending) = sending {
+            self.cut_off(sending).await;
+        }
+        problem.into()
+    }
+
+    async fn cut_off(&self, sending: Sending) {
+        sending.take_back().await;
+        // The engine answers before it has cleared away what it was sent.
+        let begun = Instant::now();
+        while self.staging.is_in_use() && begun.elapsed() < CLEARED {
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

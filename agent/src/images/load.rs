@@ -33,7 +33,7 @@ use crate::services::{self, Volumes};
 pub async fn load(
     engine: &Engine,
     data: &Path,
-    items: Vec<Tarball>,
+    mut items: Vec<Tarball>,
     receipts: &Receipts,
     report: &Reporter,
     keep_tarballs: bool,
@@ -55,12 +55,21 @@ pub async fn load(
         ahead: Vec::new(),
         next: None,
         early: None,
+        done: BTreeSet::new(),
         failed: BTreeMap::new(),
         volumes: receipts.volumes(),
     };
-    match loading.run(items).await {
+    let done = loading.run(&mut items).await;
+    loading.take_back_early().await;
+    if done.is_err() {
+        loading.sweep();
+    }
+    if let Some(item) = items.first() {
+        loading.move_to_card(item).await;
+    }
+    match done {
         Ok(()) => loading.note_unverified(),
-        Err(error) => report.problem(failed("loading images", &error)),
+        Err(error) => loading.give_up(&items, &error),
     }
     Loaded::of(&loading.held, loading.failed).with_volumes(loading.volumes)
 }
@@ -92,6 +101,8 @@ pub(super) struct Loading<'a> {
     pub(super) next: Option<Next>,
     /// What was begun of it.
     pub(super) early: Option<Early>,
+    /// Paths of the tarballs that had their turn.
+    done: BTreeSet<String>,
     failed: BTreeMap<ImageName, Problem>,
     /// Nameless volumes of the containers that were removed with their images, by project.
     volumes: BTreeMap<String, Volumes>,
@@ -116,31 +127,32 @@ impl<P: Into<Problem>> From<P> for Stop {
 }
 
 impl Loading<'_> {
-    async fn run(&mut self, mut items: Vec<Tarball>) -> Result<(), Error> {
+    async fn run(&mut self, items: &mut [Tarball]) -> Result<(), Error> {
         self.held = self.engine.images().await?;
         self.clear_parts().await?;
-        for item in &mut items {
+        for item in &mut *items {
             self.reopen(item).await;
         }
         if items.iter().any(|item| matches!(item.state, TarballState::Archive(_))) {
             self.store = self.engine.store().await?;
         }
-        let claims = Claims::of(&items, &loaded::names(&self.held), |image| self.id(image));
+        let claims = Claims::of(items, &loaded::names(&self.held), |image| self.id(image));
         let top = |image: &Image| image.layers.last().map(|layer| layer.chain_id.clone()).unwrap_or_default();
         let ahead = items.iter().flat_map(|item| self.missing(item, &claims));
         self.ahead = ahead.map(|image| (self.id(image), top(image))).collect();
         if !self.ahead.is_empty() {
             self.trust().await?;
         }
-        self.announce(&items, &claims);
+        self.announce(items, &claims);
         if !self.ahead.is_empty() {
             self.sweep();
-            self.clear(&mut items, &claims).await?;
+            self.clear(items, &claims).await?;
             self.clear_orphans().await?;
         }
-        let mut left = items.as_slice();
+        let mut left = &*items;
         while let Some((item, after)) = left.split_first() {
             left = after;
+            self.done.insert(item.path.clone());
             match self.item(item, after, &claims).await {
                 Ok(()) => {}
                 Err(Stop::Item(problem)) => self.fail(item, problem),
@@ -153,11 +165,20 @@ impl Loading<'_> {
                 }
             }
         }
-        self.take_back_early().await;
-        if let Some(item) = items.first() {
-            self.move_to_card(item).await;
-        }
         Ok(())
+    }
+
+    /// The engine is gone: what had no turn yet is not to be had, for that reason.
+    fn give_up(&mut self, items: &[Tarball], error: &Error) {
+        let problem: Problem = failed("loading images", error).into();
+        self.report.problem(problem.clone());
+        for item in items {
+            match &item.state {
+                _ if self.done.contains(&item.path) => {}
+                TarballState::Bad(own) if !item.is_absent() => self.fail(item, own.clone()),
+                _ => self.mark(item, &problem),
+            }
+        }
     }
 
     /// Removes from the memory what an engine left there that was cut off.
@@ -399,6 +420,11 @@ impl Loading<'_> {
     }
 
     fn fail(&mut self, item: &Tarball, problem: Problem) {
+        self.mark(item, &problem);
+        self.report.problem(problem);
+    }
+
+    fn mark(&mut self, item: &Tarball, problem: &Problem) {
         let present = loaded::names(&self.held);
         let names: Vec<_> = item.names().into_iter().filter(|name| !present.contains_key(name)).collect();
         let titles = names.iter().map(ImageName::familiar);
@@ -407,7 +433,6 @@ impl Loading<'_> {
             self.report.item(Kind::Image, &title, State::Failed, problem.facts().sentence);
         }
         self.failed.extend(names.into_iter().map(|name| (name, problem.clone())));
-        self.report.problem(problem);
     }
 
     /// Images of another hand are used, and said so.

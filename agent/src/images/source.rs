@@ -8,6 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::members::damaged;
 use crate::stream::decode::{self, Packing};
+use crate::stream::limit::Limit;
+
+/// Most bytes that a packed tarball may have unpacked: so many for each of its own (gzip reaches 1032), and so many more. Beyond it is made to
+/// keep us busy.
+const MOST: (u64, u64) = (1100, 1 << 30);
 
 /// The unpacked bytes of a tarball, read forward; a plain one is skipped through by seeking.
 pub struct Bytes {
@@ -58,7 +63,9 @@ impl Bytes {
             return Ok((Packing::Plain, Bytes { inner, at: 0 }));
         }
         let spent = Spent::default();
+        let most = file.metadata()?.len().saturating_mul(MOST.0).saturating_add(MOST.1);
         let (packing, reader) = decode::decode(Watched(file, spent.clone()))?;
+        let reader = Box::new(Limit::new(reader, most));
         let spent = if packing == Packing::Xz { spent } else { Spent::default() };
         let inner = Inner::Packed { reader, spent };
         Ok((packing, Bytes { inner, at: 0 }))

@@ -140,7 +140,9 @@ impl Staging {
     pub fn make_room(&mut self, bytes: u64, host: &Host) -> io::Result<()> {
         let Staging::Memory { folder, ours: true } = self else { return Ok(()) };
         if bytes <= to_be_had(host) {
-            return mount_memory(folder, bytes + SLACK, MsFlags::MS_REMOUNT);
+            // What it holds of another load stays.
+            let used = size_of(folder).saturating_sub(durable::available(folder));
+            return mount_memory(folder, used + bytes + SLACK, MsFlags::MS_REMOUNT);
         }
         self.move_to_card(host)
     }

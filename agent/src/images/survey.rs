@@ -1,6 +1,6 @@
 //! Which tarballs are here, and how each stands: read-only, and without an engine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -93,21 +93,24 @@ impl Tarball {
 
     /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.
     pub(super) fn open(&mut self, receipts: &Receipts) {
-        self.settle(self.read(&Mutex::default()));
+        self.settle(self.read());
         self.count(receipts, &mut Counted::new());
     }
 
-    /// Its headers. Of packings whose decoder takes megabytes one is read at a time: they share `large`.
-    fn read(&self, large: &Mutex<()>) -> Result<Index, Fault> {
+    /// Whether what unpacks it takes megabytes of memory.
+    fn is_large(&self) -> bool {
+        let opened = Bytes::open(&self.file, HEADERS);
+        opened.is_ok_and(|(packing, _)| !matches!(packing, Packing::Plain | Packing::Gz))
+    }
+
+    /// Its headers.
+    fn read(&self) -> Result<Index, Fault> {
         let (packing, mut source) = Bytes::open(&self.file, HEADERS)?;
         match self.stamp.size {
-            0 => return Err(Fault::Empty),
-            ..512 if packing == Packing::Plain => return Err(Fault::not_archive("it is shorter than any tar")),
-            _ => {}
+            0 => Err(Fault::Empty),
+            ..512 if packing == Packing::Plain => Err(Fault::not_archive("it is shorter than any tar")),
+            _ => Index::read(&mut source, arch()),
         }
-        let is_small = matches!(packing, Packing::Plain | Packing::Gz);
-        let _alone = (!is_small).then(|| large.lock().unwrap_or_else(PoisonError::into_inner));
-        Index::read(&mut source, arch())
     }
 
     fn settle(&mut self, read: Result<Index, Fault>) {
@@ -238,25 +241,28 @@ pub fn count(tarballs: &mut [Tarball], receipts: &Receipts) {
     tarballs.iter_mut().for_each(|tarball| tarball.count(receipts, &mut counted));
 }
 
-/// Reads several at a time, for the headers of one that is packed come only as fast as one processor unpacks it.
+/// Reads several at a time, for the headers of one that is packed come only as fast as one processor unpacks it. Those whose decoder takes
+/// megabytes are read one after another.
 fn read_all(tarballs: &[&mut Tarball]) -> Vec<Result<Index, Fault>> {
-    let threads = available_parallelism().map_or(1, NonZero::get).min(tarballs.len());
-    let (next, large, read) = (AtomicUsize::new(0), Mutex::default(), Mutex::new(Vec::new()));
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(tarball) = tarballs.get(number) else { break };
-            let found = tarball.read(&large);
-            read.lock().unwrap_or_else(PoisonError::into_inner).push((number, found));
+    let (large, small): (Vec<_>, Vec<_>) = tarballs.iter().enumerate().partition(|(_, tarball)| tarball.is_large());
+    let (next, read) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let read_one = |(at, tarball): &(usize, &&mut Tarball)| {
+        let found = tarball.read();
+        read.lock().unwrap_or_else(PoisonError::into_inner).insert(*at, found);
+    };
+    let read_small = || {
+        while let Some(one) = small.get(next.fetch_add(1, Ordering::Relaxed)) {
+            read_one(one);
         }
     };
+    let others = available_parallelism().map_or(1, NonZero::get).min(tarballs.len()).saturating_sub(1);
     thread::scope(|scope| {
-        (1..threads).for_each(|_| drop(scope.spawn(work)));
-        work();
+        // Where there is no other thread to be had this one reads them all.
+        (0..others).for_each(|_| drop(thread::Builder::new().spawn_scoped(scope, read_small)));
+        large.iter().for_each(read_one);
+        read_small();
     });
-    let mut read = read.into_inner().unwrap_or_else(PoisonError::into_inner);
-    read.sort_unstable_by_key(|(number, _)| *number);
-    read.into_iter().map(|(_, found)| found).collect()
+    read.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
 /// Notes the entry at the tarballs that it means, or as one that is absent.

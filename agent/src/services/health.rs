@@ -1,14 +1,15 @@
 //! Watching containers: one listing for all of them, and a closer look only at those in doubt.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bollard::models::HealthStatusEnum;
+use bollard::models::{ContainerInspectResponse, HealthStatusEnum};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::found::{Found, Health};
 use super::labels;
-use crate::engine::Engine;
+use crate::engine::{Engine, Refusal};
 
 /// A container without health check is well when it has run this long without ending.
 const STEADY: Duration = Duration::from_secs(2);
@@ -24,11 +25,23 @@ pub(super) struct Watch<'a> {
     engine: &'a Engine,
     label: String,
     seen: watch::Sender<(u64, Vec<Found>)>,
+    /// Why the last listing failed, if it did.
+    lost: Mutex<Option<Refusal>>,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(engine: &'a Engine, project: &str) -> Self {
-        Watch { engine, label: format!("{}={project}", labels::PROJECT), seen: watch::Sender::new((0, Vec::new())) }
+        let label = format!("{}={project}", labels::PROJECT);
+        Watch { engine, label, seen: watch::Sender::new((0, Vec::new())), lost: Mutex::default() }
+    }
+
+    /// Why the engine does not tell any more how the containers stand, if it does not.
+    pub fn lost(&self) -> Option<Refusal> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, lost: Option<Refusal>) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = lost;
     }
 
     /// Lists again and again, ever more rarely. Never ends.
@@ -39,10 +52,14 @@ impl<'a> Watch<'a> {
             pause = (pause * 3 / 2).min(PAUSE.1);
             match self.engine.labelled(&self.label).await {
                 Ok(listed) => {
+                    self.note(None);
                     let found = listed.into_iter().filter_map(Found::read).collect();
                     self.seen.send_modify(|seen| *seen = (seen.0 + 1, found));
                 }
-                Err(refusal) => tracing::warn!(why = refusal.why, "listing containers"),
+                Err(refusal) => {
+                    tracing::warn!(why = refusal.why, "listing containers");
+                    self.note(Some(refusal));
+                }
             }
         }
     }
@@ -101,8 +118,11 @@ impl<'a> Watch<'a> {
     }
 
     /// What can be said of a container at the end of the wait; none: it runs, and its health check has not passed.
-    pub async fn last_look(&self, id: &str) -> Option<Settled> {
-        let container = self.engine.container(id).await.ok().flatten()?;
+    pub async fn last_look(&self, id: &str) -> Result<Option<Settled>, Refusal> {
+        Ok(self.engine.container(id).await?.and_then(Watch::at_last))
+    }
+
+    fn at_last(container: ContainerInspectResponse) -> Option<Settled> {
         let state = container.state.unwrap_or_default();
         let (restarts, exit_code) = (container.restart_count.unwrap_or_default(), state.exit_code.unwrap_or_default());
         let checked = state.health.and_then(|health| health.status);

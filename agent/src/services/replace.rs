@@ -1,7 +1,8 @@
 //! Making a container, in the place of others where there are some. Cut off anywhere, the next run finds by labels what there is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::ContainerCreateBody;
@@ -100,6 +101,13 @@ impl<'a> Up<'a> {
         }
     }
 
+    /// Where the bind sources of a service lie, made where they are to be.
+    pub(super) async fn sources(&self, service: &Service) -> Result<BTreeMap<String, PathBuf>, ServiceProblem> {
+        let (host, mine) = (self.host.clone(), service.clone());
+        let sources = blocking(move || sources::prepare(&host, &mine)).await;
+        sources.map_err(|why| self.not_started(service, &why))
+    }
+
     /// Makes one container, whole: in its networks, with what it is given; gives its id.
     pub(super) async fn create(
         &self,
@@ -110,9 +118,7 @@ impl<'a> Up<'a> {
     ) -> Result<String, ServiceProblem> {
         let service = job.service;
         let said = |refusal: Refusal| self.not_started(service, &refusal.why);
-        let (host, mine) = (self.host.clone(), service.clone());
-        let sources = blocking(move || sources::prepare(&host, &mine)).await;
-        let sources = sources.map_err(|why| self.not_started(service, &why))?;
+        let sources = self.sources(service).await?;
         let inherited = self.inherited(service, &job.image, number, old).await.map_err(said)?;
         let name = service.container_numbered(&self.project.name, number);
         let ids = job.ids.clone().unwrap_or_default();

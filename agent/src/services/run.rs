@@ -8,7 +8,7 @@ use super::health::{Settled, Watch};
 use super::progress::{Begun, Board};
 use super::slots::{Slot, Step};
 use super::up::{Job, Names, Up};
-use super::{ServiceState, create, references, sources};
+use super::{ServiceState, create, references};
 use crate::engine::Refusal;
 use crate::problem::ServiceProblem;
 use crate::report::{Kind, State};
@@ -139,7 +139,7 @@ impl<'a> Up<'a> {
         course: &Course<'_>,
     ) -> Result<String, ServiceProblem> {
         let said = |refusal: Refusal| self.not_started(job.service, &refusal.why);
-        sources::prepare(self.host, job.service).map_err(|why| self.not_started(job.service, &why))?;
+        self.sources(job.service).await?;
         let name = job.service.container_numbered(&self.project.name, slot.number);
         let mut failed_before = false;
         if found.is_new() {
@@ -184,7 +184,7 @@ impl<'a> Up<'a> {
             Standing::Open(id) => id,
         };
         let settled = match course.watch.settle(&id, self.ends(service), self.deadline).await {
-            None => course.watch.last_look(&id).await,
+            None => course.watch.last_look(&id).await.map_err(|refusal| self.not_started(service, &refusal.why))?,
             settled => settled,
         };
         let item = service.name.clone();

@@ -88,9 +88,13 @@ impl<'a> Up<'a> {
 
     async fn job(&self, service: &'a Service, found: Vec<Found>, networks: &Networks, others: &[Job<'a>]) -> Job<'a> {
         let image = match self.images.id(&service.image) {
-            Some(id) => Some(id.to_owned()),
+            Some(id) => Ok(Some(id.to_owned())),
             // Not brought by us, or since.
-            None => self.engine.image_id(&service.image).await.unwrap_or_default(),
+            None => self.engine.image_id(&service.image).await,
+        };
+        let (image, unknown) = match image {
+            Ok(image) => (image, None),
+            Err(refusal) => (None, refusal.is_silence().then(|| self.not_started(service, &refusal.why))),
         };
         let mut job = Job {
             service,
@@ -104,7 +108,7 @@ impl<'a> Up<'a> {
         let looked = look::look(self.host, self.project, service).await;
         let looked = looked.map_err(|why| self.not_started(service, &why));
         match (image, looked, self.upon(service, others)) {
-            (None, ..) => job.failed = Some(self.no_image(service)),
+            (None, ..) => job.failed = Some(unknown.unwrap_or_else(|| self.no_image(service))),
             (_, Err(problem), _) | (_, _, Err(problem)) => job.failed = Some(problem),
             (_, Ok(looked), Ok(ids)) => (job.looked, job.ids) = (looked, ids),
         }
@@ -258,10 +262,14 @@ impl<'a> Up<'a> {
             });
             (name.clone(), state)
         });
-        tokio::select! {
+        let states = tokio::select! {
             biased;
             states = join_all(runs) => states,
             () = course.watch.follow() => Vec::new(),
+        };
+        if let Some(refusal) = course.watch.lost() {
+            self.report.problem(failed("bringing up services")(refusal));
         }
+        states
     }
 }
