@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::archive::{Counted, Index, sha256};
+use super::contents::Contents;
 use super::fault::Fault;
 use super::parcel::{Form, Freight};
 use super::source::Bytes;
@@ -176,4 +177,49 @@ fn a_layer_that_unpacks_to_more_than_there_is() {
     let manifest = r#"[{"Config":"c.json","RepoTags":["x:1"],"Layers":["l.tar"]}]"#;
     let members = [member("l.tar", &bomb), member("c.json", &config), member("manifest.json", manifest.as_bytes())];
     assert!(refused(&[members.concat(), vec![0; 1024]].concat()).contains("unpacks to more than 1048576 bytes"));
+}
+
+#[test]
+fn a_tarball_that_would_unpack_for_ever() {
+    // A terabyte, in the base-256 form of GNU tar.
+    let begin = header(b'0', "big", "", 0);
+    let mut begin = tar::Header::from_byte_slice(&begin).clone();
+    begin.set_size(1 << 40);
+    begin.set_cksum();
+    let bomb = zstd::encode_all(begin.as_bytes().chain(std::io::repeat(0).take(300 << 20)), 1).unwrap();
+    assert!(refused(&bomb).contains("longer than"));
+}
+
+#[test]
+fn links_to_names_that_no_member_has_are_not_kept() {
+    let long = "x".repeat(60_000);
+    let members: Vec<Vec<u8>> = (0..200)
+        .map(|number| {
+            let target = [header(b'K', "long", "", long.len() as u64), long.clone().into_bytes()].concat();
+            let mut target = target;
+            target.resize(target.len().next_multiple_of(512), 0);
+            [target, header(b'2', &format!("link{number}"), "", 0)].concat()
+        })
+        .collect();
+    let path = file(&[members.concat(), sound()].concat());
+    let (_, mut source) = Bytes::open(&path, 4096).unwrap();
+    let contents = Contents::scan(&mut source).unwrap();
+    fs::remove_file(path).unwrap();
+    assert!(contents.get("manifest.json").is_some());
+    let kept = format!("{contents:?}").len();
+    assert!(kept < 100_000, "{kept}");
+}
+
+#[test]
+fn a_manifest_of_more_images_or_names_than_there_can_be() {
+    let config = config(&[]);
+    let with = |manifest: serde_json::Value| {
+        let manifest = manifest.to_string();
+        [member("c.json", &config), member("manifest.json", manifest.as_bytes()), vec![0; 1024]].concat()
+    };
+    let many = vec![serde_json::json!({"Config": "c.json"}); 300];
+    assert!(refused(&with(many.into())).contains("more than 256 images"));
+    let names: Vec<_> = (0..300).map(|number| format!("x:{number}")).collect();
+    let many = serde_json::json!([{"Config": "c.json", "RepoTags": names}]);
+    assert!(refused(&with(many)).contains("more than 256 names"));
 }

@@ -12,7 +12,7 @@ use crate::stream::limit::Limit;
 
 /// Most bytes that a packed tarball may have unpacked: so many for each of its own (gzip reaches 1032), and so many more. Beyond it is made to
 /// keep us busy.
-const MOST: (u64, u64) = (1100, 1 << 30);
+const MOST: (u64, u64) = (1100, 256 << 20);
 
 /// The unpacked bytes of a tarball, read forward; a plain one is skipped through by seeking.
 pub struct Bytes {
