@@ -130,3 +130,31 @@ fn bytes_that_are_not_text() {
         assert!(reading.findings.iter().any(|finding| finding.severity == Severity::Error), "{bytes:?}: {reading:?}");
     }
 }
+
+#[test]
+fn brackets_and_quotes_that_end_left_of_where_they_should_are_read_as_elsewhere() {
+    let web = "containers:
+  web:
+    image:\tnginx
+    ports: [
+      \"80:80\",
+      \"443:443\"
+    ]
+    command: [tar, xf, -]
+    environment:
+      A: \"one
+      two\"
+      B: 'three
+
+four'
+";
+    let tree = r#"{"containers":{"web":{"command":["tar","xf","-"],"environment":{"A":"one two","B":"three\nfour"},"image":"nginx","ports":["80:80","443:443"]}}}"#;
+    reads(web, tree, &[]);
+    reads("ap:\n  dns: [\n  \"1.1.1.1\"\n]\n", r#"{"ap":{"dns":["1.1.1.1"]}}"#, &[]);
+}
+
+#[test]
+fn what_is_broken_beside_brackets_costs_its_own_part_at_its_own_place() {
+    reads("a: [\n\"x\"\n]\nb: c: d\ne: f\n", r#"{"a":["x"],"e":"f"}"#, &["E-CFG-SYNTAX@4:5"]);
+    reads("a:\n  b: [\n  \"x\", \"y\"\n  ]\n  b: 1\n", r#"{"a":{"b":["x","y"]}}"#, &["E-CFG-DUPLICATE@5:3"]);
+}

@@ -12,12 +12,14 @@ pub struct Repairs {
 }
 
 /// Which lines are the content of a `|` or `>` text: what they hold is nobody's business.
-struct Literal {
+#[derive(Default)]
+pub(super) struct Literal {
     parent_indent: Option<usize>,
 }
 
 impl Literal {
-    fn holds(&mut self, line: &str) -> bool {
+    /// Whether this line, the next of the text, is such content.
+    pub(super) fn holds(&mut self, line: &str) -> bool {
         let body = line.trim_start_matches(' ');
         let indent = line.len() - body.len();
         if self.parent_indent.is_some_and(|parent| body.is_empty() || indent > parent) {
@@ -51,7 +53,7 @@ pub fn straightened(text: &str, width: usize, repairs: &mut Repairs) -> String {
 }
 
 fn rewrite(text: &str, mut fix: impl FnMut(usize, &str) -> Option<String>) -> String {
-    let mut literal = Literal { parent_indent: None };
+    let mut literal = Literal::default();
     let mut fixed = String::with_capacity(text.len());
     for (number, line) in text.split('\n').enumerate() {
         if number > 0 {

@@ -4,10 +4,13 @@
 //! number of values and expansion of aliases are bounded here, and nothing recurses over what a file nests.
 
 mod build;
+mod flow;
 mod lines;
 mod locate;
 mod salvage;
 mod text;
+
+use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser};
 
@@ -78,7 +81,7 @@ fn read_text(text: &str, lossy: bool, findings: &mut Findings) -> Option<Node> {
     let mut repairs = Repairs::default();
     let spaced = lines::without_nbsp(text, &mut repairs);
     let text = spaced.as_deref().unwrap_or(text);
-    let source = Source { text, first_line: 0, tabs: &[], lossy };
+    let source = Source { text, first_line: 0, widened: &[], lossy };
     let mut trial = findings.fork();
     let mut lost = Vec::new();
     let root = match parse(&source, &mut Budget::default(), &mut trial) {
@@ -96,7 +99,7 @@ fn read_text(text: &str, lossy: bool, findings: &mut Findings) -> Option<Node> {
     root
 }
 
-/// Tries again with tabs and typographic quotes put right; what is still broken costs only its own part of the file.
+/// Tries again with what other readers take put right, and then with tabs and typographic quotes put right; what is still broken costs only its own part of the file.
 fn read_broken(
     text: &str,
     lossy: bool,
@@ -105,6 +108,18 @@ fn read_broken(
     lost: &mut Vec<Lost>,
 ) -> Option<Node> {
     let spaces = std::mem::take(&mut repairs.spaces);
+    let (reflowed, shifted) = flow::put_right(text).unwrap_or_default();
+    let text = if reflowed.is_empty() { text } else { &reflowed };
+    if !reflowed.is_empty() {
+        let mut trial = findings.fork();
+        if let Ok(root) =
+            parse(&Source { text, first_line: 0, widened: &shifted, lossy }, &mut Budget::default(), &mut trial)
+        {
+            findings.adopt(trial);
+            *repairs = Repairs { spaces, ..Repairs::default() };
+            return root;
+        }
+    }
     for width in [2, 4, 8, 1] {
         *repairs = Repairs { spaces: spaces.clone(), ..Repairs::default() };
         let straight = lines::straightened(text, width, repairs);
@@ -112,7 +127,7 @@ fn read_broken(
             break;
         }
         let mut trial = findings.fork();
-        let source = Source { text: &straight, first_line: 0, tabs: &repairs.tabs, lossy };
+        let source = Source { text: &straight, first_line: 0, widened: &widened(&repairs.tabs, &shifted), lossy };
         if let Ok(root) = parse(&source, &mut Budget::default(), &mut trial) {
             findings.adopt(trial);
             return root;
@@ -120,7 +135,15 @@ fn read_broken(
     }
     *repairs = Repairs { spaces, ..Repairs::default() };
     let straight = lines::straightened(text, 2, repairs);
-    salvage::read_parts(&Source { text: &straight, first_line: 0, tabs: &repairs.tabs, lossy }, findings, lost)
+    let widened = widened(&repairs.tabs, &shifted);
+    salvage::read_parts(&Source { text: &straight, first_line: 0, widened: &widened, lossy }, findings, lost)
+}
+
+/// What both put before the lines, by line.
+fn widened(tabs: &[(usize, usize)], shifted: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    let mut columns = BTreeMap::new();
+    tabs.iter().chain(shifted).for_each(|(line, added)| *columns.entry(*line).or_default() += added);
+    columns.into_iter().collect()
 }
 
 /// A text to parse, and where it stands in the file.
@@ -129,7 +152,7 @@ struct Source<'s> {
     /// Lines of the file before it.
     first_line: usize,
     /// Lines (of the file, from 0) that were widened, and by how many columns.
-    tabs: &'s [(usize, usize)],
+    widened: &'s [(usize, usize)],
     lossy: bool,
 }
 
@@ -137,7 +160,8 @@ impl Source<'_> {
     /// Where a line (from 1) and column (from 0) of the parser stand in the file.
     fn place(&self, line: usize, column: usize) -> Position {
         let line = self.first_line + line;
-        let widened = self.tabs.binary_search_by_key(&line, |(tab, _)| tab + 1).map_or(0, |found| self.tabs[found].1);
+        let widened =
+            self.widened.binary_search_by_key(&line, |(wide, _)| wide + 1).map_or(0, |found| self.widened[found].1);
         Position { line, column: (column + 1).saturating_sub(widened).max(1) }
     }
 }
