@@ -11,6 +11,8 @@ use nix::fcntl::{Flock, FlockArg};
 const WATCH: &str = " watch";
 /// Longest that a run waits for a watch, which holds the lock while it brings services back: longer than that may take.
 const PATIENCE: Duration = Duration::from_secs(330);
+/// And for one that looks only whether a run is at work.
+const GLANCE: Duration = Duration::from_secs(1);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -45,7 +47,11 @@ impl Lock {
         let begun = Instant::now();
         loop {
             match Lock::take(run) {
-                Err(Busy::Held(holder)) if holder.ends_with(WATCH) && begun.elapsed() < PATIENCE => {
+                Err(Busy::Held(holder)) => {
+                    let patience = if holder.ends_with(WATCH) { PATIENCE } else { GLANCE };
+                    if begun.elapsed() > patience {
+                        return Err(Busy::Held(holder));
+                    }
                     tokio::time::sleep(LOOK).await;
                 }
                 taken => return taken,

@@ -42,6 +42,11 @@ pub enum Record {
         /// Image ids.
         ids: Vec<String>,
     },
+    /// These images are about to be loaded: until they have a receipt, what the engine has of them may be torn.
+    Begun {
+        /// Image ids.
+        ids: Vec<String>,
+    },
     /// All images of a tarball were loaded and recorded; it need not be opened again while its stamp holds.
     Tarball {
         /// Which file.
@@ -105,6 +110,7 @@ struct Inner {
 #[derive(Debug, Clone, Default)]
 struct State {
     images: BTreeSet<String>,
+    begun: BTreeSet<String>,
     tarballs: BTreeMap<Stamp, Vec<String>>,
     files: BTreeMap<String, FileReceipt>,
     volumes: BTreeMap<String, Volumes>,
@@ -189,6 +195,11 @@ impl Receipts {
         self.lock().state.images.contains(id)
     }
 
+    /// Whether a load of this image id was begun that has no receipt.
+    pub fn was_begun(&self, id: &str) -> bool {
+        self.lock().state.begun.contains(id)
+    }
+
     /// The image ids of a tarball that was loaded whole and has not changed since.
     pub fn tarball(&self, stamp: &Stamp) -> Option<Vec<String>> {
         self.lock().state.tarballs.get(stamp).cloned()
@@ -231,8 +242,10 @@ impl State {
     fn apply(&mut self, record: Record) {
         match record {
             Record::Image { id, .. } => {
+                self.begun.remove(&id);
                 self.images.insert(id);
             }
+            Record::Begun { ids } => self.begun.extend(ids),
             Record::Forget { ids } => {
                 self.tarballs.retain(|_, held| !held.iter().any(|id| ids.contains(id)));
                 ids.iter().for_each(|id| {

@@ -173,6 +173,28 @@ fn layers_of_a_load_that_was_cut_are_not_used_by_another_image() {
     }
 }
 
+#[test]
+fn an_image_of_a_load_that_was_cut_is_not_stood_on_by_the_one_that_came_in_its_place() {
+    for (name, release) in RELEASES {
+        let card = Card::of(&format!("icut{name}"), programs(release), &[]);
+        let samples = family(&["one:1", "two:1"], 300_000);
+        put(&card.data("1.tar"), &gnu(&docker(&[&samples[0]])));
+        all_well(&card.load());
+        // As if the power had gone after the engine's own record, and before ours.
+        let journal = card.root.join("data/.offspot/receipts");
+        let text = card.receipts_text();
+        let begun: String = text.split_inclusive('\n').filter(|line| line.contains(r#""did":"begun""#)).collect();
+        fs::write(journal, &begun).unwrap();
+        assert!(begun.contains(&samples[0].id()) && card.tear_but(&[]) >= 2);
+        put(&card.data("2.tar"), &gnu(&docker(&[&samples[1]])));
+        let outcome = card.load();
+        all_well(&outcome);
+        assert!(outcome.status.notes.iter().any(|note| note.contains("one:1")), "{:?}", outcome.status.notes);
+        assert_eq!(card.says("two:1"), "two:1");
+        assert_eq!(card.ids(), [samples[1].id()]);
+    }
+}
+
 /// An image of several layers of so many bytes each, on a busybox.
 fn tall(name: &str, layers: usize, bytes: usize) -> Sample {
     let mut sample = Sample::busybox(name);

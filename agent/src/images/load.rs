@@ -146,6 +146,8 @@ impl Loading<'_> {
         self.announce(items, &claims);
         if !self.ahead.is_empty() {
             self.sweep();
+            self.clear_begun(items, &claims).await?;
+            self.begin_to_record().await;
             self.clear(items, &claims).await?;
             self.clear_orphans().await?;
         }
@@ -320,9 +322,42 @@ impl Loading<'_> {
         self.foreign.clear();
         for image in &self.held {
             let layers = self.engine.image_layers(&image.id).await?.unwrap_or_default();
-            let known = if self.receipts.has_image(&image.id) { &mut self.trusted } else { &mut self.foreign };
+            let known = match (self.receipts.has_image(&image.id), self.receipts.was_begun(&image.id)) {
+                (true, _) => &mut self.trusted,
+                (false, false) => &mut self.foreign,
+                (false, true) => continue,
+            };
             known.extend(super::archive::chain(&layers));
         }
+        Ok(())
+    }
+
+    /// Writes down what is about to come into the engine: one record for all of it.
+    async fn begin_to_record(&self) {
+        let ids = self.ahead.iter().map(|(id, _)| id.clone()).collect();
+        let receipts = self.receipts.clone();
+        if let Err(error) = blocking(move || receipts.append(&Record::Begun { ids })).await {
+            self.report.note(format!("which images are about to be loaded could not be recorded: {error}"));
+        }
+    }
+
+    /// Removes images of loads that were cut and that no tarball here brings any more: others must not stand on their layers, which may be
+    /// torn. One that a container of ours runs on stays, unless another image comes in its place.
+    async fn clear_begun(&mut self, items: &[Tarball], claims: &Claims) -> Result<(), Error> {
+        let ahead = |id: &String| self.ahead.iter().any(|(other, _)| other == id);
+        let cut = |image: &&HeldImage| !self.receipts.has_image(&image.id) && self.receipts.was_begun(&image.id);
+        let cut: Vec<_> = self.held.iter().filter(cut).filter(|image| !ahead(&image.id)).cloned().collect();
+        let coming = items.iter().filter(|item| !self.missing(item, claims).is_empty());
+        let coming: BTreeSet<ImageName> = coming.flat_map(Tarball::names).collect();
+        for image in cut {
+            let replaced = loaded::names(std::slice::from_ref(&image)).keys().any(|name| coming.contains(name));
+            if replaced || self.engine.containers_on(&image.id).await?.is_empty() {
+                self.clear_image(&image.id).await?;
+                let name = image.names.first().unwrap_or(&image.id);
+                self.report.note(format!("{name} was not recorded as whole, no tarball brings it, and it was removed"));
+            }
+        }
+        self.held = self.engine.images().await?;
         Ok(())
     }
 
