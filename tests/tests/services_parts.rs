@@ -269,3 +269,25 @@ configs:
     let said = by_hand.unwrap_err().downcast::<String>().unwrap();
     assert!(said.contains("www-data"), "{said}");
 }
+
+#[test]
+fn an_engine_that_goes_away_meanwhile_is_what_is_named() {
+    let mut rig = Rig::of(Some(Release::Trixie), "gone");
+    let file = "services: {a: {image: 'tiny:1', healthcheck: {test: 'false', interval: 1s, retries: 100}}}";
+    let run = std::thread::scope(|scope| {
+        let run = scope.spawn(|| rig.up_within(file, 10));
+        while rig.names().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let engine = rig.engine().pid().to_string();
+        assert!(std::process::Command::new("kill").args(["-KILL", &engine]).status().unwrap().success());
+        run.join().unwrap()
+    });
+    let said = run.sentences();
+    assert!(
+        said.iter().any(|said| said.contains("the container engine failed while bringing up services")),
+        "{said:#?}"
+    );
+    assert!(said.iter().all(|said| !said.contains("unhealthy")), "{said:#?}");
+    rig.engine.as_mut().expect("an engine").kill_and_restart();
+}

@@ -1,6 +1,5 @@
 //! Watching containers: one listing for all of them, and a closer look only at those in doubt.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum};
@@ -25,23 +24,17 @@ pub(super) struct Watch<'a> {
     engine: &'a Engine,
     label: String,
     seen: watch::Sender<(u64, Vec<Found>)>,
-    /// Why the last listing failed, if it did.
-    lost: Mutex<Option<Refusal>>,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(engine: &'a Engine, project: &str) -> Self {
         let label = format!("{}={project}", labels::PROJECT);
-        Watch { engine, label, seen: watch::Sender::new((0, Vec::new())), lost: Mutex::default() }
+        Watch { engine, label, seen: watch::Sender::new((0, Vec::new())) }
     }
 
     /// Why the engine does not tell any more how the containers stand, if it does not.
-    pub fn lost(&self) -> Option<Refusal> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn note(&self, lost: Option<Refusal>) {
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = lost;
+    pub async fn lost(&self) -> Option<Refusal> {
+        self.engine.labelled(&self.label).await.err()
     }
 
     /// Lists again and again, ever more rarely. Never ends.
@@ -52,14 +45,10 @@ impl<'a> Watch<'a> {
             pause = (pause * 3 / 2).min(PAUSE.1);
             match self.engine.labelled(&self.label).await {
                 Ok(listed) => {
-                    self.note(None);
                     let found = listed.into_iter().filter_map(Found::read).collect();
                     self.seen.send_modify(|seen| *seen = (seen.0 + 1, found));
                 }
-                Err(refusal) => {
-                    tracing::warn!(why = refusal.why, "listing containers");
-                    self.note(Some(refusal));
-                }
+                Err(refusal) => tracing::warn!(why = refusal.why, "listing containers"),
             }
         }
     }

@@ -267,7 +267,10 @@ impl<'a> Up<'a> {
             states = join_all(runs) => states,
             () = course.watch.follow() => Vec::new(),
         };
-        if let Some(refusal) = course.watch.lost() {
+        // Where services failed, it may be the engine that did.
+        if states.iter().any(|(_, state)| *state == ServiceState::Failed)
+            && let Some(refusal) = course.watch.lost().await
+        {
             self.report.problem(failed("bringing up services")(refusal));
         }
         states
