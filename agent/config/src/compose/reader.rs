@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::extends::{self, Services};
 use super::given::{self, Kind};
-use super::model::{FileSource, GivenFile, Project, Refused, Service, Wiring};
+use super::model::{FileSource, Project, Refused, Service, Wiring};
 use super::place::{Notes, Place};
 use super::{MountKind, NAME, keys, networks, order, service, tags};
 use crate::{Finding, Node, Severity, code};
@@ -33,11 +33,12 @@ pub(super) fn read(root: &Place<'_>) -> (Project, Vec<Finding>) {
         }
     }
     reader.findings.extend(root.notes.take());
+    reader.tell_of_nowhere();
     (reader.project, reader.findings)
 }
 
 /// Whether an entry of `networks` or `volumes` can be used.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq)]
 enum Health {
     Sound,
     Bad,
@@ -65,7 +66,7 @@ fn project_name(entries: &[(String, Place<'_>)]) -> String {
         let node = extends::filled(place, NAME);
         let place = place.instead(&node);
         let name = place.parsed_filled(normal_name, "must hold a letter of a to z or a digit")?;
-        if !place.node.as_text().is_some_and(|given| given == name) {
+        if place.node.as_text() != Some(&name) {
             let message =
                 format!("the project is called {name}: lower-case letters, digits, - and _ alone make a name");
             place.warn(code::COMPOSE_IGNORED, message, "write the name so");
@@ -157,11 +158,16 @@ impl<'a> Reader<'a> {
         let node = extends::filled(place, &self.project.name);
         let object = given::object(kind, key, &place.instead(&node));
         let entry = (kind, key.to_owned());
-        let found = self.notes.take();
-        let (nowhere, rest) = found.into_iter().partition(|finding| finding.code == code::COMPOSE_KEY);
+        let of_nowhere = |finding: &Finding| finding.code == code::COMPOSE_KEY;
+        let (nowhere, rest): (Vec<Finding>, Vec<Finding>) = self.notes.take().into_iter().partition(of_nowhere);
         self.notes.put(rest);
-        let health = if nowhere.is_empty() { self.health() } else { self.health().max(Health::Bad) };
-        self.nowhere.insert(entry.clone(), nowhere);
+        let mut health = self.health();
+        if !nowhere.is_empty() {
+            health = Health::Bad;
+            if self.nowhere.len() < MOST_FINDINGS {
+                self.nowhere.insert(entry.clone(), nowhere);
+            }
+        }
         self.objects.insert(entry, health);
         match kind {
             Kind::Config => self.project.configs.extend(object),
@@ -193,7 +199,6 @@ impl<'a> Reader<'a> {
             self.circle(&name, entries);
         }
         self.follow(&whole, entries);
-        self.tell_of_nowhere();
     }
 
     /// What lies where a box has nothing is only mentioned where no service uses it.
@@ -203,7 +208,7 @@ impl<'a> Reader<'a> {
             let severity = if self.used.contains(&entry) { Severity::Error } else { Severity::Warning };
             left.extend(found.into_iter().map(|finding| Finding { severity, ..finding }));
         }
-        left.sort_by_key(|finding| finding.at);
+        left.sort_by_key(|finding| (finding.severity == Severity::Warning, finding.at));
         left.truncate(MOST_FINDINGS.saturating_sub(self.findings.len()));
         self.findings.extend(left);
     }
@@ -218,11 +223,9 @@ impl<'a> Reader<'a> {
                 // What is not run may be unfit to run here; only what is no compose at all is refused.
                 self.notes.retain(|found| found.severity == Severity::Error && found.code == code::COMPOSE_VALUE);
             } else {
-                let of =
-                    |kind, files: &[GivenFile]| files.iter().map(move |file| (kind, file.source.clone())).collect();
-                let (configs, secrets): (Vec<_>, Vec<_>) =
-                    (of(Kind::Config, &service.configs), of(Kind::Secret, &service.secrets));
-                self.used.extend(configs.into_iter().chain(secrets));
+                for (kind, files) in [(Kind::Config, &service.configs), (Kind::Secret, &service.secrets)] {
+                    self.used.extend(files.iter().map(|file| (kind, file.source.clone())));
+                }
                 self.tie(&mut service, &place);
             }
         }
