@@ -30,6 +30,7 @@ mod progress;
 pub(crate) mod references;
 mod replace;
 mod run;
+mod security;
 mod slots;
 mod sources;
 mod up;

@@ -178,7 +178,7 @@ fn keep(host: &Host, in_force: &InForce, kept: &Kept) -> io::Result<()> {
         replace(&host.latest(), text.as_bytes())?;
     }
     let Some(containers) = &in_force.settings.containers else { return Ok(()) };
-    let compose = offspot_config::to_yaml(&containers.given);
+    let compose = offspot_config::to_compose_yaml(&containers.given);
     if std::fs::read(host.compose()).ok().as_deref() == Some(compose.as_bytes()) {
         return Ok(());
     }

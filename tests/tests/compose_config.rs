@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use offspot_config::compose::{self, Condition, Project, Restart, Service, dotenv};
-use offspot_config::{Severity, to_yaml, yaml};
+use offspot_config::{Severity, to_compose_yaml, to_yaml, yaml};
 use offspot_tests::other_release::Release;
 use serde_json::{Value, json};
 
@@ -68,10 +68,17 @@ fn sorted(mut service: Value) -> Value {
     service
 }
 
+/// A compose file below `containers`, as in the settings.
+fn settings(text: &str) -> String {
+    let lines = text.split('\n').map(|line| if line.is_empty() { String::new() } else { format!("  {line}") });
+    format!("containers:\n{}\n", lines.collect::<Vec<_>>().join("\n"))
+}
+
 /// What we read, and what refuses.
 fn ours(text: &str) -> (Project, Vec<String>) {
-    let reading = yaml::read(text.as_bytes());
-    let (project, found) = reading.root.as_ref().map(compose::read).unwrap_or_default();
+    let reading = yaml::read(settings(text).as_bytes());
+    let containers = reading.root.as_ref().and_then(|root| root.get("containers"));
+    let (project, found) = containers.map(compose::read).unwrap_or_default();
     let errors = reading.findings.iter().chain(&found).filter(|finding| finding.severity == Severity::Error);
     let errors = errors.map(|finding| format!("{} {}", finding.key, finding.message)).collect();
     (project, errors)
@@ -137,6 +144,7 @@ fn compare(project: &Project, real: &Value) -> Outcome<Vec<String>> {
     let none = serde_json::Map::new();
     let of = |key: &str| real[key].as_object().unwrap_or(&none).clone();
     let services = of("services");
+    differences("name", &json!(project.name), &real["name"], &mut found);
     let names = |names: Vec<&str>| {
         let mut names = names;
         names.sort_unstable();
@@ -290,7 +298,7 @@ fn whole_files_mean_what_they_mean_to_compose() {
     for release in RELEASES {
         let real = Real::of(release, "files");
         for (name, text) in files::all() {
-            let text = format!("name: offspot\n{text}");
+            let text = if text.starts_with("name:") { text } else { format!("name: offspot\n{text}") };
             judge(&real, name, &text, &mut seen, &mut wrong);
         }
     }
@@ -307,10 +315,12 @@ fn whole_files_mean_the_same_when_they_are_written_back() {
         json!([all.services, all.networks, all.volumes, all.configs, all.secrets, all.dormant, refused])
     };
     let mut wrong = Vec::new();
-    // `0755` is a text to the settings and written in quotes, and a number to compose where it has none.
-    for (name, text) in files::all().filter(|(name, _)| *name != "numbers in what is extended") {
-        let written = to_yaml(&yaml::read(text.as_bytes()).root.expect("a document"));
-        differences(name, &meant(&text), &meant(&written), &mut wrong);
+    for (name, text) in files::all().chain(SERVICES.iter().map(|keys| (*keys, around(keys)))) {
+        // What is no YAML is never written.
+        let Some(given) = yaml::read(settings(&text).as_bytes()).root else { continue };
+        let given = yaml::read(to_yaml(&given).as_bytes()).root.expect("a document");
+        let containers = given.get("containers").map(to_compose_yaml).unwrap_or_default();
+        differences(name, &meant(&text), &meant(&containers), &mut wrong);
     }
     report(&wrong);
 }

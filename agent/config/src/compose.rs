@@ -4,6 +4,7 @@
 //! what it means to compose with an empty environment: `$NAME` and `${NAME:-default}` are replaced, `$$` is `$`, services extend each other.
 
 use crate::finding::{Complaint, Findings};
+use crate::node::Scalar;
 use crate::{Finding, Node, Severity};
 
 mod combine;
@@ -37,7 +38,12 @@ pub use model::{
 pub const NAME: &str = "offspot";
 
 /// The key of the whole mapping.
-const KEY: &str = "containers";
+pub(crate) const KEY: &str = "containers";
+
+/// Whether compose makes something else of this scalar than the text that was written: `022` is 18 to it, and `'022'` is not.
+pub(crate) fn means_another_text(scalar: &Scalar) -> bool {
+    words::meaning(scalar) != scalar.text
+}
 
 /// Reads the value of `containers`. All findings are given, those that refuse a service as errors.
 pub fn read(given: &Node) -> (Project, Vec<Finding>) {

@@ -1,34 +1,54 @@
 //! A tree written back as YAML, so that YAML 1.1 and YAML 1.2 readers see the same values as we do.
 //!
 //! Numbers, booleans and nulls of YAML 1.2 stay as they were written (`1.10`); a text that either reader could take for something
-//! else is quoted. Recursion is as deep as the tree, which reading bounds.
+//! else is quoted. Below `containers` numbers of YAML 1.1 stay as they were written too: compose reads them so. Recursion is as deep as the
+//! tree, which reading bounds.
 
+use crate::compose;
 use crate::node::{Node, Scalar, Tag, Value};
 use crate::scalar::{Kind, kind, surprises_yaml_11};
 
 /// Longest text written as a key in front of `: `; readers may refuse more than 1024 bytes.
 const LONGEST_SIMPLE_KEY: usize = 120;
 
-/// The tree as a YAML document in block style.
+/// Whose words the scalars are.
+#[derive(Clone, Copy, PartialEq)]
+enum Words {
+    /// Those of the settings: `0755` is the text that was written.
+    Settings,
+    /// Those of compose: `0755` is a number without quotes, and a text in them.
+    Compose,
+}
+
+/// The tree of the settings as a YAML document in block style.
 pub fn to_yaml(node: &Node) -> String {
+    document(node, Words::Settings)
+}
+
+/// The value of `containers` as a YAML document in block style: a compose file.
+pub fn to_compose_yaml(node: &Node) -> String {
+    document(node, Words::Compose)
+}
+
+fn document(node: &Node, words: Words) -> String {
     let mut out = String::new();
     if fits_one_line(node) {
-        value(node, 0, &mut out)
+        value(node, 0, words, &mut out)
     } else {
-        block(node, 0, &mut out)
+        block(node, 0, words, &mut out)
     }
     out.trim_start_matches([' ', '\n']).to_string()
 }
 
 /// The lines of a sequence or mapping that is not empty; the first one starts where the output stands.
-fn block(node: &Node, indent: usize, out: &mut String) {
+fn block(node: &Node, indent: usize, words: Words, out: &mut String) {
     match &node.value {
-        Value::Scalar(_) => value(node, indent, out),
+        Value::Scalar(_) => value(node, indent, words, out),
         Value::Sequence(items) => {
             for (index, item) in items.iter().enumerate() {
                 start_line(index, indent, out);
                 out.push('-');
-                nested(item, indent, out);
+                nested(item, indent, words, out);
             }
         }
         Value::Mapping(entries) => {
@@ -38,24 +58,25 @@ fn block(node: &Node, indent: usize, out: &mut String) {
                     Some(key) => out.push_str(&key),
                     None => {
                         out.push('?');
-                        nested(key, indent, out);
+                        nested(key, indent, words, out);
                         start_line(1, indent, out);
                     }
                 }
                 out.push(':');
-                value(item, indent + 2, out);
+                let of_compose = indent == 0 && key.key_text() == compose::KEY;
+                value(item, indent + 2, if of_compose { Words::Compose } else { words }, out);
             }
         }
     }
 }
 
 /// What stands behind `-` or `?`: a collection without a tag begins on the same line.
-fn nested(node: &Node, indent: usize, out: &mut String) {
+fn nested(node: &Node, indent: usize, words: Words, out: &mut String) {
     if fits_one_line(node) || node.tag != Tag::None {
-        value(node, indent + 2, out);
+        value(node, indent + 2, words, out);
     } else {
         out.push(' ');
-        block(node, indent + 2, out);
+        block(node, indent + 2, words, out);
     }
 }
 
@@ -71,7 +92,7 @@ fn start_line(index: usize, indent: usize, out: &mut String) {
 }
 
 /// A value and the end of its line, or the lines below a key; in front of it the tag, which makes a scalar a text.
-fn value(node: &Node, indent: usize, out: &mut String) {
+fn value(node: &Node, indent: usize, words: Words, out: &mut String) {
     if let Some(tag) = node.tag.word() {
         out.extend([" ", tag]);
     }
@@ -79,7 +100,9 @@ fn value(node: &Node, indent: usize, out: &mut String) {
         Value::Scalar(scalar) => {
             let scalar = &Scalar { text: scalar.text.clone(), plain: scalar.plain && node.tag == Tag::None };
             out.push(' ');
-            if is_literal(scalar) {
+            if words == Words::Compose && compose::means_another_text(scalar) {
+                out.push_str(&scalar.text)
+            } else if is_literal(scalar) {
                 literal(&scalar.text, indent, out)
             } else {
                 out.push_str(&inline(scalar))
@@ -91,7 +114,7 @@ fn value(node: &Node, indent: usize, out: &mut String) {
         _ => {
             out.push('\n');
             start_line(1, indent, out);
-            block(node, indent, out);
+            block(node, indent, words, out);
         }
     }
 }

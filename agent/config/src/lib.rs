@@ -24,7 +24,7 @@ pub mod yaml;
 
 pub use check::{Checked, CheckedImage, check, check_image};
 pub use choose::choose_file;
-pub use emit::to_yaml;
+pub use emit::{to_compose_yaml, to_yaml};
 pub use finding::{Complaint, Finding, Findings, Refused, Severity};
 pub use merge::{InForce, in_force};
 pub use node::{Node, Position};

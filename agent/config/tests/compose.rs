@@ -18,7 +18,7 @@ fn beside(keys: &str) -> (Project, Vec<Finding>) {
 fn a_key_that_is_not_honoured_refuses_its_service_and_no_other() {
     for keys in [
         "image: a, extends: {service: good, file: x.yml}",
-        "image: a, deploy: {mode: global}",
+        "image: a, deploy: {mode: replicated-job}",
         "image: a, deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
         "image: a, label_file: x",
         "image: a, post_start: [{command: x}]",
@@ -27,8 +27,8 @@ fn a_key_that_is_not_honoured_refuses_its_service_and_no_other() {
         "image: a, credential_spec: {file: x}",
         "image: a, isolation: hyperv",
         "image: a, gpus: all",
-        "image: a, develop: {watch: []}",
-        "image: a, volumes: [{type: bind, source: /a, target: /b, bind: {recursive: disabled}}]",
+        "image: a, ports: [{target: 80, x: 1}]",
+        "image: a, volumes: [{type: bind, source: /a, target: /b, bind: {x: 1}}]",
         "image: a, networks: {default: {interface_name: x}}",
     ] {
         let (project, findings) = beside(keys);
@@ -79,7 +79,8 @@ fn a_value_that_cannot_be_used_refuses_its_service() {
         ("image: a, volumes: ['absent:/x']", "VALUE"),
         ("image: a, volumes: ['~/a:/x']", "VALUE"),
         ("image: a, volumes: ['/a:x']", "VALUE"),
-        ("image: a, volumes: ['/a:/x:wo']", "VALUE"),
+        ("image: a, \"<<\": {user: b}", "VALUE"),
+        ("image: a, mem_limit: '512_000'", "VALUE"),
         ("image: a, volumes: ['/a:/']", "VALUE"),
         ("image: a, volumes: /a", "VALUE"),
         ("image: a, ports: ['x']", "VALUE"),
@@ -119,6 +120,12 @@ fn what_is_only_mentioned() {
         ("image: a, pull_policy: every_12h", "PULL"),
         ("image: a, command: echo $HOME", "VARIABLE"),
         ("image: a, volumes: ['./a:/x']", "RELATIVE"),
+        ("image: a, volumes: ['/a:/x:wo']", "IGNORED"),
+        ("image: a, volumes: [{type: bind, source: /a, target: /b, bind: {recursive: disabled}}]", "IGNORED"),
+        ("image: a, develop: {watch: []}", "IGNORED"),
+        ("image: a, deploy: {mode: global}", "IGNORED"),
+        ("image: a, deploy: {restart_policy: {max_attempts: 3}}", "IGNORED"),
+        ("image: a, mem_limit: 1e8", "IGNORED"),
     ] {
         let (project, findings) = beside(keys);
         let codes: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
@@ -200,8 +207,16 @@ fn a_project_without_a_name_is_called_offspot() {
     let Wiring::Joined(joined) = &project.services[0].wiring else { panic!() };
     assert_eq!(joined[0].network, "default");
     assert_eq!(project.networks[0].name, "offspot_default");
-    let (project, findings) = read("name: Not Good\nservices: {a: {image: a}}");
-    assert_eq!((project.name.as_str(), findings.len()), ("offspot", 1));
+    for (name, expected, findings) in [
+        ("''", "offspot", 0),
+        ("Not Good", "notgood", 1),
+        ("'_-É.2'", "2", 1),
+        ("a_b-1", "a_b-1", 0),
+        ("'É'", "offspot", 1),
+    ] {
+        let (project, found) = read(&format!("name: {name}\nservices: {{a: {{image: a}}}}"));
+        assert_eq!((project.name.as_str(), found.len()), (expected, findings), "{name}");
+    }
 }
 
 #[test]
@@ -268,6 +283,41 @@ fn the_settings_keep_what_has_its_image_elsewhere() {
         .map(|(name, _)| name.key_text())
         .collect();
     assert_eq!(names, ["a", "b", "c"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_base_is_said_as_it_is() {
+    let checked = offspot_config::check(
+        b"containers: {services: {a: {extends: b, image: x}, b: {build: .}, c: {image: c}, d: {image: d, profiles: [x], network_mode: host, ports: ['80:80']}}}",
+    );
+    let errors = checked.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let mut said: Vec<&str> = errors.map(|finding| finding.message.as_str()).collect();
+    said.sort_unstable();
+    assert_eq!(said, ["it extends b, which has an error", "nothing is built on the box"]);
+}
+
+#[test]
+fn what_nobody_uses_is_only_mentioned() {
+    let text = |secrets: &str| {
+        format!(
+            "services: {{a: {{image: a, secrets: [{secrets}]}}, b: {{image: b}}}}\nsecrets: {{s: {{external: true}}}}"
+        )
+    };
+    let (project, findings) = read(&text(""));
+    assert_eq!((project.services.len(), findings.len(), findings[0].severity), (2, 1, Severity::Warning));
+    let (project, findings) = read(&text("s"));
+    assert_eq!((project.services.len(), project.refused.len()), (1, 1));
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Error), "{findings:?}");
+}
+
+#[test]
+fn too_many_ports_are_called_so() {
+    for keys in
+        ["ports: ['1-1001']", "ports: ['1-1001:1-1001']", "ports: [{target: '1-1001'}]", "expose: ['1-1001/udp']"]
+    {
+        let (project, _) = beside(&format!("image: a, {keys}"));
+        assert_eq!(project.refused[0].finding.message, "there are more than 1000 ports", "{keys}");
+    }
 }
 
 #[test]

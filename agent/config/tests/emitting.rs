@@ -217,3 +217,14 @@ fn words_stay_as_they_were_written() {
     assert_eq!(to_yaml(&read(b"X: 0755\nW: -07\nZ: 0\n").root.unwrap()), "X: '0755'\nW: '-07'\nZ: 0\n");
     assert_eq!(to_yaml(&Node::mapping([("content", Node::text("one\n\n  two\n"))])), "content: |\n  one\n\n    two\n");
 }
+
+/// To compose a number without quotes is another text than the same in quotes.
+#[test]
+fn numbers_of_compose_stay_numbers() {
+    let services = "services:\n  a:\n    environment:\n      A: 022\n      B: '022'\n      C: 0b101\n      D: 1_000\n      E: -0x1F\n      F: 'yes'\n";
+    let below = services.replace("\n", "\n  ");
+    let settings = format!("passphrase: '0755'\ncontainers:\n  {}\n", below.trim_end());
+    let root = read(settings.as_bytes()).root.unwrap();
+    assert_eq!(to_yaml(&root), settings);
+    assert_eq!(offspot_config::to_compose_yaml(root.get("containers").unwrap()), services);
+}

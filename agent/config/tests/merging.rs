@@ -236,7 +236,7 @@ fn invisible_characters_are_refused() {
 #[test]
 fn an_error_at_the_top_of_containers_leaves_the_last_good_ones() {
     let services = "services: {kiwix: {image: kiwix:2, ports: ['80:80']}, new: {image: new, networks: [n]}}";
-    for keys in ["name: Offspot", "networks: [n]", "include: [x.yml]"] {
+    for keys in ["name: '-'", "networks: [n]", "include: [x.yml]"] {
         let now = after(&format!("containers: {{{keys}, {services}}}\n"));
         assert!(!errors(&now).is_empty() && now.changed.is_empty(), "{keys}: {:?}", now.findings);
     }

@@ -65,6 +65,8 @@ fn typographic_quotes_are_quotes() {
     reads("ssid: “My: box”\n", r#"{"ssid":"My: box"}"#, &["E-CFG-QUOTES@1:1"]);
     reads("ssid: \"My box”\n", r#"{"ssid":"My box"}"#, &["E-CFG-QUOTES@1:1"]);
     reads("“ssid”: it’s “mine” here\n", r#"{"ssid":"it’s “mine” here"}"#, &["E-CFG-QUOTES@1:1"]);
+    // To compose they are letters.
+    reads("containers: {a: “x”}\nssid: ‘y’\n", r#"{"containers":{"a":"“x”"},"ssid":"y"}"#, &["E-CFG-QUOTES@2:7"]);
     reads("ap:\n\u{a0} ssid:\u{a0}box\n", r#"{"ap":{"ssid":"box"}}"#, &["E-CFG-NBSP@2:1"]);
 }
 

@@ -25,7 +25,7 @@ struct Whole<'a> {
     networks: Vec<&'a str>,
     volumes: Vec<&'a str>,
     environment: &'a BTreeMap<String, Option<String>>,
-    /// Of the files given to it.
+    /// Of the files given to it, and its profiles of seccomp.
     contents: Vec<&'a str>,
     containers: BTreeMap<&'a str, &'a str>,
     /// A label that `docker compose` goes by; the order of the dependencies says nothing.
@@ -40,6 +40,7 @@ pub(super) fn of_service(service: &Service, project: &Project, root: &Path, look
         super::references::of(service).into_iter().filter_map(|name| Some((name, ids.get(name)?.as_str())));
     let mut depends_on: Vec<String> = create::depends_on(service, project).split(',').map(str::to_owned).collect();
     depends_on.sort_unstable();
+    let contents = looked.given.iter().map(|given| given.digest.as_str());
     of(&Whole {
         format: FORMAT,
         root,
@@ -47,7 +48,7 @@ pub(super) fn of_service(service: &Service, project: &Project, root: &Path, look
         networks: networks.map(|network| network.name.as_str()).collect(),
         volumes: volumes.map(|volume| volume.name.as_str()).collect(),
         environment: &looked.environment,
-        contents: looked.given.iter().map(|given| given.digest.as_str()).collect(),
+        contents: contents.chain(looked.security.profiles.iter().map(String::as_str)).collect(),
         containers: containers.collect(),
         depends_on,
     })
@@ -91,6 +92,8 @@ mod tests {
         looked.environment.insert("A".to_owned(), Some("1".to_owned()));
         let third = of(&service, &project, &looked, &ids);
         assert_ne!(third, second);
+        looked.security.profiles.push("{}".to_owned());
+        assert_ne!(of(&service, &project, &looked, &ids), third);
         service.isolation.pid = Some("service:other".to_owned());
         let fourth = of(&service, &project, &looked, &ids);
         ids.insert("other".to_owned(), "2".to_owned());

@@ -1,4 +1,4 @@
-//! What the settings of a service only point at, looked up on the box: files of variables, configs and secrets.
+//! What the settings of a service only point at, looked up on the box: files of variables, configs and secrets, profiles of seccomp.
 //!
 //! Configs and secrets reach a container as with compose: a file is bound read-only as it lies on the box, with its own owner and
 //! rights; content that stands in the settings is put into the container before its first start, with those that are asked for. Other
@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use offspot_config::compose::{FileObject, FileSource, GivenFile, Project, Service};
 use sha2::{Digest, Sha256};
 
+use super::security::{self, Security};
 use super::{digest, environment, sources};
 use crate::ground::blocking;
 use crate::host::Host;
@@ -28,6 +29,8 @@ pub(super) struct Looked<'a> {
     pub environment: BTreeMap<String, Option<String>>,
     /// `configs`, then `secrets`.
     pub given: Vec<Given<'a>>,
+    /// `security_opt` with its profiles read.
+    pub security: Security,
 }
 
 /// A file that a container is given.
@@ -63,7 +66,10 @@ pub(super) async fn look<'a>(host: &Host, project: &'a Project, service: &'a Ser
         Some(given) if service.isolation.read_only => {
             Err(format!("{} cannot be put into a container that is read_only: give it as a file", given.file.source))
         }
-        _ => Ok(Looked { environment: environment::read(host, service).await?, given }),
+        _ => {
+            let environment = environment::read(host, service).await?;
+            Ok(Looked { environment, given, security: security::read(host, service).await? })
+        }
     }
 }
 

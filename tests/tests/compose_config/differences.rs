@@ -12,7 +12,8 @@ pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
     ("image: a, pull_policy: every_12h", Some(Release::Trixie), "theirs refuses", NEWER),
     ("image: a, networks: {n1: {gw_priority: 5}}", Some(Release::Trixie), "gw_priority", NEWER),
     ("image: a, gpus: all", None, "ours refuses", MEANINGLESS),
-    ("image: a, develop: {watch: [{path: x, action: rebuild}]}", None, "ours refuses", MEANINGLESS),
+    ("build: ., develop: {watch: [{path: x, action: rebuild}]}", None, "ours refuses", BUILT),
+    ("a service that is to be built is extended", None, "ours refuses", BUILT),
     ("image: a, deploy: {replicas: 101}", None, "ours refuses", ENOUGH),
     ("image: a, scale: 101", None, "ours refuses", ENOUGH),
     (
@@ -34,7 +35,23 @@ pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
         "the engine, which restarts containers by itself, knows no hooks",
     ),
     ("image: a, credential_spec: {file: x}", None, "ours refuses", MEANINGLESS),
-    ("image: a, deploy: {mode: global}", None, "ours refuses", MEANINGLESS),
+    ("image: a, deploy: {mode: replicated-job}", None, "ours refuses", MEANINGLESS),
+    ("image: a, deploy: {restart_policy: {condition: any, max_attempts: 3}}", None, "ours refuses", ENGINE),
+    ("image: a, ports: ['1-1001']", None, "ours refuses", PORTS),
+    ("image: a, expose: ['1-1001']", None, "ours refuses", PORTS),
+    ("image: a, network_mode: host, networks: ", None, "theirs refuses", EMPTY),
+    ("an external volume with options", None, "theirs refuses", IDLE),
+    ("an external volume with labels", None, "theirs refuses", IDLE),
+    ("image: a, container_name: ''", Some(Release::Sid), "theirs refuses", OLDER),
+    ("image: a, container_name: '${X}'", Some(Release::Sid), "theirs refuses", OLDER),
+    (
+        "image: a, ports: [{target: 80, host_ip: '', published: '', protocol: ''}]",
+        Some(Release::Sid),
+        "theirs refuses",
+        OLDER,
+    ),
+    ("image: a, mem_limit: 512Mi", Some(Release::Sid), "theirs refuses", OLDER),
+    ("image: a, mem_limit: 2Gi, mem_reservation: 1.5Gi", Some(Release::Sid), "theirs refuses", OLDER),
     (
         "image: a, deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
         None,
@@ -96,6 +113,10 @@ pub const DIFFERENCES: &[(&str, Option<Release>, &str, &str)] = &[
 /// What differs in some runs and in others not.
 pub const CHANCE: &str =
     "this release goes through services in random order, and forgets tags of one that it meets below another first";
+const BUILT: &str = "nothing is built on a box";
+const PORTS: &str = "a box publishes no thousand ports of a service: each takes a process of the engine, or memory";
+const IDLE: &str = "it is mentioned, and costs nothing: the volume is there already";
+const OLDER: &str = "this release does not take it any more";
 const EMPTY: &str = "a key without value is an absent key, as everywhere in the settings";
 const ENOUGH: &str = "a box runs no hundred containers of a service: it is a mistake that would take its memory";
 const NEWER: &str = "this release does not know it yet";

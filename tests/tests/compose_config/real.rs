@@ -27,12 +27,16 @@ impl Real {
         Real { release, program, folder }
     }
 
-    /// What compose makes of a file, or its last word.
+    /// What compose makes of a file, or its last word. A name at its beginning is the project's.
     pub fn config(&self, text: &str) -> Outcome<Value> {
         let file = self.folder.join("compose.yml");
         std::fs::write(&file, text).map_err(|error| error.to_string())?;
         let mut command = Command::new(&self.program);
-        command.env_clear().args(["-p", "offspot", "-f"]).arg(&file).args(["config", "--format", "json"]);
+        command.env_clear();
+        if !text.starts_with("name:") {
+            command.args(["-p", "offspot"]);
+        }
+        command.arg("-f").arg(&file).args(["config", "--format", "json"]);
         let output = command.output().map_err(|error| error.to_string())?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().to_owned();

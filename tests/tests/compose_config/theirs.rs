@@ -100,7 +100,7 @@ fn exposed(given: &Value) -> Vec<String> {
 fn port(given: &Value) -> Value {
     json!({
         "target": given["target"],
-        "protocol": given["protocol"],
+        "protocol": given["protocol"].as_str().unwrap_or("tcp"),
         "host_ip": given["host_ip"].as_str().unwrap_or_default(),
         "published": given["published"].as_str().unwrap_or_default(),
     })

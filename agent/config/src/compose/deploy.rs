@@ -12,8 +12,12 @@ const MOST: u32 = 100;
 /// `scale` or `deploy.replicas`.
 pub(super) fn replicas(place: &Place<'_>) -> Option<Replicas> {
     let message = format!("must be a number of containers up to {MOST}");
-    let number = |text: &str| text.parse().ok().filter(|number| *number <= MOST);
-    place.parsed(number, &message).map(Replicas)
+    let number = place.whole_number::<u32>(&message)?;
+    if number > MOST {
+        place.refuse(message);
+        return None;
+    }
+    Some(Replicas(number))
 }
 
 /// What `deploy` says, taken after all other keys: it must not say another thing than they do.
@@ -41,8 +45,13 @@ pub(super) fn read(service: &mut Service, place: &Place<'_>, has: &dyn Fn(&str) 
 }
 
 fn mode(place: &Place<'_>) {
-    if let Some(mode) = place.text().filter(|mode| mode != "replicated") {
-        place.refuse_known(format!("mode {mode} of deploy is for swarms"));
+    match place.filled_text().as_deref() {
+        None | Some("replicated") => {}
+        Some("global") => {
+            let message = "mode global of deploy means nothing on one box, and is ignored";
+            place.warn(code::COMPOSE_IGNORED, message, "leave it out");
+        }
+        Some(mode) => place.refuse_known(format!("mode {mode} of deploy is for swarms")),
     }
 }
 
@@ -80,6 +89,7 @@ fn resource(service: &mut Service, list: &str, key: &str, place: &Place<'_>, has
             let message = "processors are reserved in swarms only: it is ignored";
             place.warn(code::COMPOSE_IGNORED, message, "leave it out");
         }
+        (_, "devices" | "generic_resources") if place.node.is_empty() => {}
         (_, "devices") => place.refuse_known("no device is reserved on a box: name it with devices"),
         (_, "generic_resources") => place.refuse_known("generic_resources are for swarms"),
         _ => keys::unknown(key, place),
@@ -118,7 +128,11 @@ fn restart(place: &Place<'_>) -> Restart {
             Restart::No
         }
     };
-    if attempts.is_some_and(|attempts| attempts > 0) {
+    let attempts = attempts.is_some_and(|attempts| attempts > 0);
+    if attempts && condition.is_empty() {
+        let message = "restart_policy without condition means that nothing is started again: max_attempts is ignored";
+        place.warn(code::COMPOSE_IGNORED, message, "give it condition: on-failure");
+    } else if attempts {
         place.refuse("max_attempts goes with condition: on-failure only");
     }
     restart

@@ -34,15 +34,21 @@ impl Kind {
 
 /// One entry of the top level; what is wrong is noted.
 pub(super) fn object(kind: Kind, key: &str, place: &Place<'_>) -> Option<FileObject> {
-    let mut sources = Vec::new();
+    let (mut sources, mut elsewhere) = (Vec::new(), false);
     for (name, value) in place.entries() {
         match name.as_str() {
             _ if value.is_null() => {}
             "file" => sources.extend(mounts::host_path(&value, &value.text()?).map(FileSource::File)),
             "content" if kind == Kind::Config => sources.push(FileSource::Content(value.text()?)),
-            "environment" => value.refuse_known("nothing sets variables on a box: give its content, or a file"),
+            "environment" => {
+                elsewhere = true;
+                value.refuse_known("nothing sets variables on a box: give its content, or a file");
+            }
             "external" if value.node.as_bool() == Some(false) => {}
-            "external" => value.refuse_known("nothing outside keeps it on a box: give its content, or a file"),
+            "external" => {
+                elsewhere = true;
+                value.refuse_known("nothing outside keeps it on a box: give its content, or a file");
+            }
             "driver" | "template_driver" | "driver_opts" => {
                 value.refuse_known(format!("{name} is for swarms"));
             }
@@ -56,6 +62,7 @@ pub(super) fn object(kind: Kind, key: &str, place: &Place<'_>) -> Option<FileObj
             place.refuse("file and content exclude each other");
             None
         }
+        (None, _) if elsewhere => None,
         (None, _) => {
             place.refuse("its file or content is missing");
             None

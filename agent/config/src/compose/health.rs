@@ -17,7 +17,7 @@ pub(super) fn read(place: &Place<'_>) -> Option<Health> {
             "timeout" => health.timeout = time(&value),
             "start_period" => health.start_period = time(&value),
             "start_interval" => health.start_interval = time(&value),
-            "retries" => health.retries = value.number(),
+            "retries" => health.retries = value.number::<u32>().map(i64::from),
             "disable" => disabled = value.flag() == Some(true),
             _ => keys::unknown(&name, &value),
         }

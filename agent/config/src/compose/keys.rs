@@ -36,6 +36,11 @@ pub(super) fn not_taken(key: &str, value: &Place<'_>, has_image: bool) {
             "nothing is built on the box",
             "build the image elsewhere, put its tarball on the card and name it with image",
         ),
+        ("develop", _) if has_image => value.warn(
+            code::COMPOSE_IGNORED,
+            "develop is ignored: nothing is developed on a box, the image is used",
+            "leave it out",
+        ),
         (_, Some(_)) if asks_nothing(key, value) => {}
         (_, Some(reason)) => value.refuse_known(format!("{key} is not honoured: {reason}")),
         (_, None) => unknown(key, value),
@@ -48,10 +53,21 @@ fn asks_nothing(key: &str, value: &Place<'_>) -> bool {
     off || key == "isolation" && value.node.as_text() == Some("default") || value.node.is_empty()
 }
 
+/// A key of a mapping in which nothing else than what is honoured may stand, but for those that begin with `x-`.
+pub(super) fn not_honoured(key: &str, value: &Place<'_>, what: &str) {
+    if !key.starts_with("x-") {
+        value.refuse_known(format!("{key} of {what} is not honoured"));
+    }
+}
+
 /// A key that compose does not know either; those that begin with `x-` are nobody's business.
 pub(super) fn unknown(key: &str, value: &Place<'_>) {
     if key.starts_with("x-") {
         return;
+    }
+    if key == "<<" {
+        // Plain ones were taken when the file was read.
+        return value.refuse("in quotes << merges nothing: write it without quotes");
     }
     let message = format!("{key} is not a key of compose, and ignored");
     value.warn(code::COMPOSE_UNKNOWN, message, "correct its spelling or leave it out");

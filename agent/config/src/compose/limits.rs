@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::model::{Blkio, Isolation, Limits};
 use super::place::Place;
 use super::{devices, keys, words};
+use crate::code;
 
 /// Takes a key about rights and separation; false: it is not one.
 pub(super) fn isolation(isolation: &mut Isolation, key: &str, value: &Place<'_>) -> bool {
@@ -24,7 +25,8 @@ pub(super) fn isolation(isolation: &mut Isolation, key: &str, value: &Place<'_>)
         "mac_address" => isolation.mac_address = mac_address(value),
         "hostname" => isolation.hostname = value.filled_text(),
         "domainname" => isolation.domainname = value.filled_text(),
-        "dns" => isolation.dns = value.once(),
+        // Of these alone compose drops the empty ones.
+        "dns" => isolation.dns = value.once().into_iter().filter(|address| !address.is_empty()).collect(),
         "dns_search" => isolation.dns_search = value.once(),
         "dns_opt" => isolation.dns_opt = value.names(),
         "extra_hosts" => isolation.extra_hosts = extra_hosts(value),
@@ -64,7 +66,7 @@ pub(super) fn mac_address(place: &Place<'_>) -> Option<String> {
         let parts: Vec<&str> = text.split([':', '-']).collect();
         (parts.len() == 6 && parts.into_iter().all(byte)).then(|| text.to_owned())
     };
-    if place.filled_text().is_none() { None } else { place.parsed(known, "must be a hardware address") }
+    place.parsed_filled(known, "must be a hardware address")
 }
 
 /// As `host:address`.
@@ -107,11 +109,9 @@ pub(super) fn limits(limits: &mut Limits, key: &str, value: &Place<'_>) -> bool 
     match key {
         "mem_limit" => limits.mem_limit = size(value),
         "mem_reservation" => limits.mem_reservation = size(value),
-        "memswap_limit" => {
-            let unlimited = |text: &str| if text == "-1" { Some(-1) } else { words::bytes(text) };
-            limits.memswap_limit = value.parsed(unlimited, "must be a size such as 64m, or -1");
-        }
-        "mem_swappiness" => limits.mem_swappiness = value.number(),
+        "memswap_limit" => limits.memswap_limit = size(value),
+        // Compose takes it for a size too.
+        "mem_swappiness" => limits.mem_swappiness = size(value),
         "shm_size" => limits.shm_size = size(value),
         "cpus" => limits.cpus = processors(value),
         "cpu_count" => limits.cpu_count = value.number(),
@@ -132,23 +132,42 @@ pub(super) fn limits(limits: &mut Limits, key: &str, value: &Place<'_>) -> bool 
     true
 }
 
-/// A size in bytes.
+/// A size in bytes; none: it is zero, which is no limit. A number without quotes may be negative: what that means the engine says.
 pub(super) fn size(place: &Place<'_>) -> Option<i64> {
-    place.parsed(words::bytes, "must be a size such as 64m")
+    bytes(place).filter(|bytes| *bytes != 0)
+}
+
+fn bytes(place: &Place<'_>) -> Option<i64> {
+    let message = "must be a size such as 64m";
+    let Some(scalar) = place.node.as_scalar().filter(|scalar| scalar.plain && words::whole_number(scalar).is_some())
+    else {
+        return place.parsed(words::bytes, message);
+    };
+    if scalar.text.contains(['.', 'e', 'E']) && words::whole_meaning(scalar) == scalar.text {
+        let message = "a number with a point or an exponent is no size, and ignored as compose ignores it";
+        place.warn(code::COMPOSE_IGNORED, message, "write a whole number, or a size such as 64m");
+        return None;
+    }
+    place.number()
 }
 
 /// Billionths of a processor, rounded as compose does.
 pub(super) fn processors(place: &Place<'_>) -> Option<i64> {
     let billionths = |text: &str| {
-        let number: f32 = text.trim().parse().ok()?;
+        let number: f32 = text.parse().ok()?;
         (0.0..1e6).contains(&number).then_some((number * 1e9) as i64)
     };
-    place.parsed(billionths, "must be a number of processors")
+    let message = "must be a number of processors";
+    let processors = billionths(&place.meaning()?);
+    if processors.is_none() {
+        place.refuse(message);
+    }
+    processors
 }
 
 /// Compose's schema speaks of times too, but its reader takes numbers only.
 fn microseconds(place: &Place<'_>) -> Option<i64> {
-    place.parsed(|text| text.parse().ok(), "must be a number of microseconds")
+    place.whole_number("must be a number of microseconds")
 }
 
 fn blkio(place: &Place<'_>) -> Blkio {
@@ -174,7 +193,7 @@ fn device_limit(place: &Place<'_>, key: &str) -> Option<(String, u64)> {
     for (name, value) in place.entries() {
         match name.as_str() {
             "path" => path = value.text(),
-            _ if name == key => limit = size(&value).and_then(|bytes| u64::try_from(bytes).ok()),
+            _ if name == key => limit = bytes(&value).and_then(|bytes| u64::try_from(bytes).ok()),
             _ => keys::unknown(&name, &value),
         }
     }

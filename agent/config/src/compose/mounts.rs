@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::model::{Mount, MountKind, VolumesFrom, VolumesSource};
 use super::place::Place;
-use super::words;
+use super::{keys, limits, words};
 use crate::code;
 
 /// Folder that compose resolves relative paths against: that of `/etc/docker/compose.yml`.
@@ -77,7 +77,10 @@ fn apply_mode(place: &Place<'_>, mount: &mut Mount, mode: &str) {
         ("z" | "Z" | "cached" | "delegated" | "consistent", _) => {}
         ("nocopy", MountKind::Volume { nocopy, .. }) => *nocopy = true,
         (word, MountKind::Bind { propagation, .. }) if is_propagation(word) => *propagation = Some(word.to_owned()),
-        _ => place.refuse(format!("the mode {mode} is not known")),
+        _ => {
+            let message = format!("the mode {mode} means nothing here, and is ignored as compose ignores it");
+            place.warn(code::COMPOSE_IGNORED, message, "leave it out");
+        }
     }
 }
 
@@ -147,7 +150,7 @@ fn long(place: &Place<'_>) -> Option<Mount> {
             "bind" => bind_options(&value, &mut given),
             "volume" => volume_options(&value, &mut given),
             "tmpfs" => tmpfs_options(&value, &mut given),
-            _ => value.refuse_known(format!("{name} of a volume is not honoured")),
+            _ => keys::not_honoured(&name, &value, "a volume"),
         }
     }
     let Some(target) = &given.target else {
@@ -190,12 +193,23 @@ fn bind_options(place: &Place<'_>, given: &mut Long) {
             _ if value.is_null() => {}
             "create_host_path" => given.create = value.flag().unwrap_or(true),
             "selinux" => {}
+            "recursive" => recursive(&value),
             "propagation" => {
                 let known = |text: &str| is_propagation(text).then(|| text.to_owned());
-                given.propagation = value.parsed(known, "is no propagation");
+                given.propagation = value.parsed_filled(known, "is no propagation");
             }
-            _ => value.refuse_known(format!("{name} of a bind is not honoured")),
+            _ => keys::not_honoured(&name, &value, "a bind"),
         }
+    }
+}
+
+/// What the card's compose takes and does nothing with.
+fn recursive(place: &Place<'_>) {
+    let known = |text: &str| matches!(text, "enabled" | "disabled" | "writable" | "readonly").then(|| text.to_owned());
+    let given = place.parsed(known, "must be enabled, disabled, writable or readonly");
+    if let Some(given) = given.filter(|given| given != "enabled") {
+        let message = format!("recursive: {given} is ignored as compose ignores it");
+        place.warn(code::COMPOSE_IGNORED, message, "leave it out");
     }
 }
 
@@ -204,8 +218,8 @@ fn volume_options(place: &Place<'_>, given: &mut Long) {
         match name.as_str() {
             _ if value.is_null() => {}
             "nocopy" => given.nocopy = value.flag().unwrap_or(false),
-            "subpath" => given.subpath = value.parsed(subpath, "must be a path below the volume"),
-            _ => value.refuse_known(format!("{name} of a volume is not honoured")),
+            "subpath" => given.subpath = value.parsed_filled(subpath, "must be a path below the volume"),
+            _ => keys::not_honoured(&name, &value, "a volume"),
         }
     }
 }
@@ -214,9 +228,9 @@ fn tmpfs_options(place: &Place<'_>, given: &mut Long) {
     for (name, value) in place.entries() {
         match name.as_str() {
             _ if value.is_null() => {}
-            "size" => given.size = value.parsed(words::bytes, "must be a size"),
+            "size" => given.size = limits::size(&value),
             "mode" => given.mode = value.mode_bits(),
-            _ => value.refuse_known(format!("{name} of a tmpfs is not honoured")),
+            _ => keys::not_honoured(&name, &value, "a tmpfs"),
         }
     }
 }

@@ -112,7 +112,20 @@ pub(super) fn volume(project: &str, key: &str, place: &Place<'_>) -> Volume {
             _ => unhonoured(&value, &name, "a volume", &[]),
         }
     }
+    if volume.external {
+        warn_of_idle_options(place);
+    }
     volume
+}
+
+/// What makes a volume says nothing of one that is there already; compose refuses the file.
+fn warn_of_idle_options(place: &Place<'_>) {
+    for (name, value) in place.entries() {
+        if matches!(name.as_str(), "driver" | "driver_opts" | "labels") && !value.is_null() {
+            let message = format!("{name} is ignored: the volume is external, and not made here");
+            value.warn(code::COMPOSE_IGNORED, message, "leave it out, or leave external out");
+        }
+    }
 }
 
 /// `network_mode`.
@@ -176,6 +189,5 @@ fn options(key: &str, place: &Place<'_>) -> (i64, Joined) {
 }
 
 fn address<T: ToString>(place: &Place<'_>, known: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<String> {
-    place.filled_text()?;
-    place.parsed(known, message).map(|address| address.to_string())
+    place.parsed_filled(known, message).map(|address| address.to_string())
 }

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
-use std::str::FromStr;
 
 use super::words;
 use crate::node::{Node, Value};
@@ -118,7 +117,7 @@ impl<'a> Place<'a> {
     }
 
     /// Text, or what a number or boolean is to compose where it wants a text: `0x10` is `16`, `1.10` is `1.1`.
-    fn meaning(&self) -> Option<String> {
+    pub fn meaning(&self) -> Option<String> {
         let text = self.text()?;
         Some(self.node.as_scalar().map_or(text, words::meaning))
     }
@@ -135,8 +134,30 @@ impl<'a> Place<'a> {
         }
     }
 
-    pub fn number<T: FromStr>(&self) -> Option<T> {
-        self.parsed(|text| text.trim().parse().ok(), "must be a number")
+    /// A whole number in any notation of YAML: `0100` is 64, `'0100'` is 100.
+    pub fn number<T: TryFrom<i128>>(&self) -> Option<T> {
+        self.whole_number("must be a number")
+    }
+
+    /// As [`Place::number`], with a message of its own for what is none, or too large or too small.
+    pub fn whole_number<T: TryFrom<i128>>(&self, message: &str) -> Option<T> {
+        self.text()?;
+        let number = self.node.as_scalar().and_then(words::whole_number);
+        let number = number.and_then(|number| T::try_from(number).ok());
+        if number.is_none() {
+            self.refuse(message);
+        }
+        number
+    }
+
+    /// What compose makes of a text or whole number through `parse`, which gives none for what it cannot read.
+    pub fn parsed_whole<T>(&self, parse: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<T> {
+        let text = self.text()?;
+        let parsed = parse(&self.node.as_scalar().map_or(text, words::whole_meaning));
+        if parsed.is_none() {
+            self.refuse(message);
+        }
+        parsed
     }
 
     /// The text through `parse`, which gives none for what it cannot read.
@@ -146,6 +167,16 @@ impl<'a> Place<'a> {
             self.refuse(message);
         }
         parsed
+    }
+
+    /// As [`Place::parsed`], where an empty text says nothing: a variable that is not set may have stood there.
+    pub fn parsed_filled<T>(&self, parse: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<T> {
+        self.filled_text().and_then(|_| self.parsed(parse, message))
+    }
+
+    /// `[]` or `{}`.
+    pub fn is_list_of_nothing(&self) -> bool {
+        (self.is_sequence() || self.is_mapping()) && self.node.is_empty()
     }
 
     pub fn items(&self) -> Vec<Place<'a>> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::model::Port;
 use super::place::Place;
-use super::words;
+use super::{keys, words};
 
 /// Most ports of one service: the engine starts a process for each published one.
 const MOST: usize = 1000;
@@ -18,7 +18,7 @@ pub(super) fn read(place: &Place<'_>) -> Vec<Port> {
         let read = if item.is_mapping() { long(&item) } else { short(&item) };
         ports.extend(read.unwrap_or_default());
         if ports.len() > MOST {
-            item.refuse(format!("there are more than {MOST} ports"));
+            too_many(&item);
             return Vec::new();
         }
     }
@@ -32,16 +32,36 @@ pub(super) fn read(place: &Place<'_>) -> Vec<Port> {
 pub(super) fn exposed(place: &Place<'_>) -> Vec<String> {
     let mut ports = Vec::new();
     for item in place.items() {
-        let read = item.parsed(exposed_range, "must be PORT or PORT/PROTOCOL");
-        ports.extend(read.unwrap_or_default());
+        ports.extend(unless_long(&item, exposed_range, "must be PORT or PORT/PROTOCOL").unwrap_or_default());
         if ports.len() > MOST {
-            item.refuse(format!("there are more than {MOST} ports"));
+            too_many(&item);
             return Vec::new();
         }
     }
     let mut seen = HashSet::new();
     ports.retain(|port: &String| seen.insert(port.clone()));
     ports
+}
+
+fn too_many(place: &Place<'_>) {
+    place.refuse(format!("there are more than {MOST} ports"));
+}
+
+/// The value through `parse`; a range that is too long is told apart from what is none.
+fn unless_long<T>(place: &Place<'_>, parse: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<T> {
+    let container = |text: &str| {
+        let (rest, _) = text.split_once('/').unwrap_or((text, ""));
+        words::ports(rest.rsplit_once(':').map_or(rest, |(_, target)| target))
+    };
+    if place.node.as_text().and_then(container).is_some_and(is_long) {
+        too_many(place);
+        return None;
+    }
+    place.parsed_whole(parse, message)
+}
+
+fn is_long((first, last): (u16, u16)) -> bool {
+    last - first >= LONGEST
 }
 
 fn exposed_range(text: &str) -> Option<Vec<String>> {
@@ -51,8 +71,7 @@ fn exposed_range(text: &str) -> Option<Vec<String>> {
         // Passed on as compose does: the engine reads `80` as `80/tcp`.
         return Some(vec![text.to_owned()]);
     }
-    let short = last - first < LONGEST;
-    short.then(|| (first..=last).map(|port| format!("{port}/{protocol}")).collect())
+    Some((first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }
 
 fn protocol(text: &str) -> Option<(&str, &'static str)> {
@@ -60,13 +79,15 @@ fn protocol(text: &str) -> Option<(&str, &'static str)> {
     Some((rest, known_protocol(protocol)?))
 }
 
+/// Nothing is `tcp`: a variable that is not set may have stood there.
 fn known_protocol(text: &str) -> Option<&'static str> {
+    let text = if text.is_empty() { "tcp" } else { text };
     ["tcp", "udp", "sctp"].into_iter().find(|known| known.eq_ignore_ascii_case(text))
 }
 
 fn short(place: &Place<'_>) -> Option<Vec<Port>> {
     let message = "must be [[ADDRESS:]HOST:]CONTAINER[/PROTOCOL] with ports or ranges of the same length";
-    place.parsed(parse_short, message)
+    unless_long(place, parse_short, message)
 }
 
 fn parse_short(text: &str) -> Option<Vec<Port>> {
@@ -83,10 +104,9 @@ fn parse_short(text: &str) -> Option<Vec<Port>> {
         },
     };
     let host_ip = host_ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(host_ip);
+    // What is empty is not said: a variable that is not set may have stood there.
     if !host_ip.is_empty() {
         host_ip.parse::<std::net::IpAddr>().ok()?;
-    } else if front == Some("") {
-        return None;
     }
     ranged(words::ports(target)?, published, protocol, host_ip)
 }
@@ -100,9 +120,6 @@ fn ranged(targets: (u16, u16), published: &str, protocol: &str, host_ip: &str) -
         host_ip: host_ip.to_owned(),
         published,
     };
-    if last - first >= LONGEST {
-        return None;
-    }
     if published.is_empty() {
         return Some((first..=last).map(|target| port(target, String::new())).collect());
     }
@@ -119,20 +136,27 @@ fn long(place: &Place<'_>) -> Option<Vec<Port>> {
     let (mut protocol, mut host_ip) = ("tcp".to_owned(), String::new());
     for (name, value) in place.entries() {
         match name.as_str() {
-            "target" => target = Some(value.parsed(words::ports, "must be a port")?),
+            _ if value.is_null() => {}
+            "target" => target = Some(long_target(&value)?),
             "published" => {
-                let known = |text: &str| words::ports(text).map(|_| text.to_owned());
-                published = value.parsed(known, "must be a port or a range")?;
+                let known = |text: &str| match text {
+                    "" => Some(String::new()),
+                    _ => words::ports(text).map(|_| text.to_owned()),
+                };
+                published = value.parsed_whole(known, "must be a port or a range")?;
             }
             "protocol" => {
                 protocol = value.parsed(known_protocol, "must be tcp, udp or sctp")?.to_owned();
             }
             "host_ip" => {
-                let known = |text: &str| text.parse::<std::net::IpAddr>().ok();
-                host_ip = value.parsed(known, "must be an address")?.to_string();
+                let known = |text: &str| match text {
+                    "" => Some(String::new()),
+                    _ => text.parse::<std::net::IpAddr>().ok().map(|address| address.to_string()),
+                };
+                host_ip = value.parsed(known, "must be an address")?;
             }
             "mode" | "name" | "app_protocol" => {}
-            _ => value.refuse_known(format!("{name} of a port is not honoured")),
+            _ => keys::not_honoured(&name, &value, "a port"),
         }
     }
     let Some(target) = target else {
@@ -144,6 +168,25 @@ fn long(place: &Place<'_>) -> Option<Vec<Port>> {
         place.refuse("target and published are ranges of different length");
     }
     ports
+}
+
+/// A range stands in quotes.
+fn long_target(place: &Place<'_>) -> Option<(u16, u16)> {
+    let range = place.node.as_text().and_then(words::ports);
+    match range.filter(|(first, last)| first < last) {
+        Some(range) if is_long(range) => {
+            too_many(place);
+            None
+        }
+        Some(range) => Some(range),
+        None => {
+            let port = place.whole_number::<u16>("must be a port")?;
+            if port == 0 {
+                place.refuse("must be a port");
+            }
+            (port > 0).then_some((port, port))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -168,8 +211,9 @@ mod tests {
             ("8000-8009:80", Some(":8000-8009:80/tcp")),
             ("80-81", Some("::80/tcp ::81/tcp")),
             ("8000-8002:80-81", None),
-            ("1-65535:1-65535", None),
-            (":80", None),
+            (":80", Some("::80/tcp")),
+            (":80:80", Some(":80:80/tcp")),
+            ("127.0.0.1::80/", Some("127.0.0.1::80/tcp")),
             ("80:", None),
             ("a:80", None),
             ("300.1.1.1:80:80", None),

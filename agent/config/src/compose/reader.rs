@@ -33,6 +33,7 @@ pub(super) fn read(root: &Place<'_>) -> (Project, Vec<Finding>) {
         }
     }
     reader.findings.extend(root.notes.take());
+    reader.tell_of_nowhere();
     (reader.project, reader.findings)
 }
 
@@ -53,21 +54,34 @@ struct Reader<'a> {
     networks: HashMap<String, Health>,
     volumes: HashMap<String, Health>,
     objects: HashMap<(Kind, String), Health>,
+    /// What is wrong with configs and secrets that lie where a box has nothing: it matters where a service uses them.
+    nowhere: HashMap<(Kind, String), Vec<Finding>>,
+    /// The configs and secrets that services use.
+    used: HashSet<(Kind, String)>,
 }
 
 fn project_name(entries: &[(String, Place<'_>)]) -> String {
-    let valid = |text: &str| {
-        let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
-        (first && text.bytes().all(rest)).then(|| text.to_owned())
-    };
     let given = entries.iter().find(|(key, place)| key == "name" && !place.is_null());
-    let message = "must be lower-case letters, digits, - and _";
     let name = given.and_then(|(_, place)| {
         let node = extends::filled(place, NAME);
-        place.instead(&node).parsed(valid, message)
+        let place = place.instead(&node);
+        let name = place.parsed_filled(normal_name, "must hold a letter of a to z or a digit")?;
+        if place.node.as_text() != Some(&name) {
+            let message =
+                format!("the project is called {name}: lower-case letters, digits, - and _ alone make a name");
+            place.warn(code::COMPOSE_IGNORED, message, "write the name so");
+        }
+        Some(name)
     });
     name.unwrap_or(NAME.to_owned())
+}
+
+/// The name of a project as compose makes it from any text.
+fn normal_name(text: &str) -> Option<String> {
+    let stays = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let name: String = text.to_lowercase().chars().filter(stays).collect();
+    let name = name.trim_start_matches(['_', '-']);
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 impl<'a> Reader<'a> {
@@ -82,6 +96,8 @@ impl<'a> Reader<'a> {
             networks: HashMap::from([("default".to_owned(), Health::Sound)]),
             volumes: HashMap::new(),
             objects: HashMap::new(),
+            nowhere: HashMap::new(),
+            used: HashSet::new(),
         }
     }
 
@@ -141,8 +157,18 @@ impl<'a> Reader<'a> {
     fn object(&mut self, kind: Kind, key: &str, place: &Place<'a>) {
         let node = extends::filled(place, &self.project.name);
         let object = given::object(kind, key, &place.instead(&node));
-        let health = self.health();
-        self.objects.insert((kind, key.to_owned()), health);
+        let entry = (kind, key.to_owned());
+        let of_nowhere = |finding: &Finding| finding.code == code::COMPOSE_KEY;
+        let (nowhere, rest): (Vec<Finding>, Vec<Finding>) = self.notes.take().into_iter().partition(of_nowhere);
+        self.notes.put(rest);
+        let mut health = self.health();
+        if !nowhere.is_empty() {
+            health = Health::Bad;
+            if self.nowhere.len() < MOST_FINDINGS {
+                self.nowhere.insert(entry.clone(), nowhere);
+            }
+        }
+        self.objects.insert(entry, health);
         match kind {
             Kind::Config => self.project.configs.extend(object),
             Kind::Secret => self.project.secrets.extend(object),
@@ -175,6 +201,18 @@ impl<'a> Reader<'a> {
         self.follow(&whole, entries);
     }
 
+    /// What lies where a box has nothing is only mentioned where no service uses it.
+    fn tell_of_nowhere(&mut self) {
+        let mut left: Vec<Finding> = Vec::new();
+        for (entry, found) in std::mem::take(&mut self.nowhere) {
+            let severity = if self.used.contains(&entry) { Severity::Error } else { Severity::Warning };
+            left.extend(found.into_iter().map(|finding| Finding { severity, ..finding }));
+        }
+        left.sort_by_key(|finding| (finding.severity == Severity::Warning, finding.at));
+        left.truncate(MOST_FINDINGS.saturating_sub(self.findings.len()));
+        self.findings.extend(left);
+    }
+
     fn service(&mut self, name: &str, place: &Place<'a>, node: Option<&Node>) {
         let dormant = self.project.dormant.iter().any(|dormant| dormant == name);
         let mut service = Service::default();
@@ -185,6 +223,9 @@ impl<'a> Reader<'a> {
                 // What is not run may be unfit to run here; only what is no compose at all is refused.
                 self.notes.retain(|found| found.severity == Severity::Error && found.code == code::COMPOSE_VALUE);
             } else {
+                for (kind, files) in [(Kind::Config, &service.configs), (Kind::Secret, &service.secrets)] {
+                    self.used.extend(files.iter().map(|file| (kind, file.source.clone())));
+                }
                 self.tie(&mut service, &place);
             }
         }

@@ -34,17 +34,18 @@ pub(super) fn read(name: &str, place: &Place<'_>) -> Service {
         let advice = "name the image of its tarball";
         place.note(code::COMPOSE_IMAGE, crate::Severity::Error, "image is missing", advice);
     }
-    clashes(place, &service, &has);
+    clashes(place, &service);
     imply(&mut service);
     service
 }
 
-fn clashes(place: &Place<'_>, service: &Service, has: &dyn Fn(&str) -> bool) {
+fn clashes(place: &Place<'_>, service: &Service) {
     let refuse = |message: &str| {
         let advice = "leave one of the two out";
         place.note(code::COMPOSE_CLASH, crate::Severity::Error, message, advice);
     };
-    if has("network_mode") && has("networks") {
+    let says = |key: &str| place.node.get(key).is_some_and(|value| !value.is_empty());
+    if says("network_mode") && says("networks") {
         refuse("network_mode and networks exclude each other");
     }
     if service.wiring == Wiring::Mode("host".to_owned()) && !service.ports.is_empty() {
@@ -80,8 +81,8 @@ fn about(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
     match key {
         "image" => service.image = image(value).unwrap_or_default(),
         "container_name" => {
-            service.container_name = value
-                .parsed(container_name, "must be two or more letters, digits, _ . or -, the first a letter or digit")
+            let message = "must be two or more letters, digits, _ . or -, the first a letter or digit";
+            service.container_name = value.parsed_filled(container_name, message);
         }
         "platform" => service.platform = value.filled_text(),
         "restart" => service.restart = restart(value).unwrap_or_default(),
@@ -234,7 +235,13 @@ fn command(place: &Place<'_>) -> Option<Vec<String>> {
 
 fn wiring(service: &mut Service, key: &str, value: &Place<'_>) -> bool {
     match key {
-        "network_mode" => service.wiring = networks::mode(value).unwrap_or_default(),
+        "network_mode" => {
+            if let Some(mode) = networks::mode(value) {
+                service.wiring = mode;
+            }
+        }
+        // Without one it says nothing, and may stand beside network_mode.
+        "networks" if value.is_list_of_nothing() => {}
         "networks" => service.wiring = networks::joined(value),
         "ports" => service.ports = ports::read(value),
         "expose" => service.expose = ports::exposed(value),

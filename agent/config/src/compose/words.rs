@@ -125,13 +125,18 @@ fn unit_nanoseconds(unit: &str) -> Option<f64> {
     })
 }
 
-/// A size such as `64m` or `1.5GiB` in bytes; units are powers of 1024, as in compose.
+/// A size such as `64m`, `1.5GiB` or `2Gi` in bytes; units are powers of 1024, as in compose. A number needs digits on both sides of its
+/// point, and no more than one space may stand behind it.
 pub fn bytes(text: &str) -> Option<i64> {
-    let lower = text.trim().to_ascii_lowercase();
+    let lower = text.to_ascii_lowercase();
     let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let (number, unit) = lower.split_at(digits);
-    let unit = unit.trim();
-    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit) {
+    if number.starts_with('.') || number.ends_with('.') {
+        return None;
+    }
+    let unit = unit.strip_prefix(' ').filter(|unit| !unit.is_empty()).unwrap_or(unit);
+    let unit = unit.strip_suffix('b').unwrap_or(unit);
+    let power = match unit.strip_suffix('i').unwrap_or(unit) {
         "" => 0,
         "k" => 1,
         "m" => 2,
@@ -147,14 +152,42 @@ pub fn bytes(text: &str) -> Option<i64> {
 /// What compose, which reads YAML as Go does and knows texts only, makes of a scalar where it wants a text.
 pub fn meaning(scalar: &Scalar) -> String {
     let text = scalar.text.as_str();
-    let number_like = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
     match text {
         _ if !scalar.plain => text.to_owned(),
         "True" | "TRUE" => "true".to_owned(),
         "False" | "FALSE" => "false".to_owned(),
-        _ if number_like => number(text).unwrap_or_else(|| text.to_owned()),
+        _ if is_number_like(text) => number(text).unwrap_or_else(|| text.to_owned()),
         _ => text.to_owned(),
     }
+}
+
+/// The text of a whole number in decimal, or the text as it stands: what compose makes of a scalar where it wants a whole number or a text,
+/// but no other number.
+pub fn whole_meaning(scalar: &Scalar) -> String {
+    let whole = if scalar.plain { whole(&scalar.text.replace('_', "")) } else { None };
+    whole.filter(|_| is_number_like(&scalar.text)).map_or(scalar.text.clone(), |whole| whole.to_string())
+}
+
+/// What compose makes of a scalar where it wants a whole number: without quotes it is a number of YAML, cut at its point; in quotes it is
+/// decimal.
+pub fn whole_number(scalar: &Scalar) -> Option<i128> {
+    if !scalar.plain {
+        return scalar.text.parse::<i64>().ok().map(i128::from);
+    }
+    let bare = Some(scalar.text.replace('_', "")).filter(|_| is_number_like(&scalar.text))?;
+    whole(&bare).or_else(|| decimal(&bare).map(|number| number as i128))
+}
+
+/// A number is one only if it begins like one: `_1` is a text.
+fn is_number_like(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+}
+
+/// A number with point or exponent.
+fn decimal(bare: &str) -> Option<f64> {
+    let digits = bare.strip_prefix(['+', '-']).unwrap_or(bare);
+    let float = digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+    bare.parse::<f64>().ok().filter(|value| float && value.is_finite())
 }
 
 fn number(text: &str) -> Option<String> {
@@ -162,9 +195,7 @@ fn number(text: &str) -> Option<String> {
     if let Some(whole) = whole(&bare) {
         return Some(whole.to_string());
     }
-    let digits = bare.strip_prefix(['+', '-']).unwrap_or(&bare);
-    let float = digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
-    let value = bare.parse::<f64>().ok().filter(|value| float && value.is_finite())?;
+    let value = decimal(&bare)?;
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e')?;
     let exponent: i32 = exponent.parse().ok()?;
@@ -274,6 +305,28 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers() {
+        for (text, plain, expected) in [
+            ("0100", true, Some(64)),
+            ("0100", false, Some(100)),
+            ("65_536", true, Some(65_536)),
+            ("65_536", false, None),
+            ("-0x10", true, Some(-16)),
+            ("3.0", true, Some(3)),
+            ("1e3", true, Some(1000)),
+            ("1e3", false, None),
+            ("_1", true, None),
+            ("x", true, None),
+            ("", true, None),
+        ] {
+            assert_eq!(whole_number(&Scalar { text: text.to_owned(), plain }), expected, "{text}");
+        }
+        for (text, expected) in [("0120", "80"), ("8_080", "8080"), ("80.0", "80.0"), ("22:22", "22:22")] {
+            assert_eq!(whole_meaning(&Scalar { text: text.to_owned(), plain: true }), expected);
+        }
+    }
+
+    #[test]
     fn times() {
         for (text, expected) in [
             ("1m30s", Some(90_000_000_000)),
@@ -296,7 +349,15 @@ mod tests {
             ("64m", Some(64 << 20)),
             ("1gb", Some(1 << 30)),
             ("1.5GiB", Some(3 << 29)),
+            ("1.5Gi", Some(3 << 29)),
+            ("2 kb", Some(2048)),
             ("100", Some(100)),
+            ("", None),
+            ("2 ", None),
+            ("2  k", None),
+            (" 2k", None),
+            (".5g", None),
+            ("5.g", None),
             ("x", None),
             ("-1", None),
             ("9e9g", None),

@@ -55,8 +55,13 @@ fn check_service(name: &Node, service: &Node, place: &str, findings: &mut Findin
         findings.error(&here, Some(name.at), wrong_shape("a mapping", service));
         return false;
     }
-    // It may have the image of another, or not be meant to run.
-    let elsewhere = ["extends", "profiles"].iter().any(|key| service.get(key).is_some_and(|value| !value.is_empty()));
+    let says = |key: &str| service.get(key).is_some_and(|value| !value.is_empty());
+    if says("profiles") {
+        // It is not meant to run: what it says must only be compose.
+        return !findings.refused().touches(&here);
+    }
+    // It may have the image of another; and one that is to be built may be extended by others.
+    let elsewhere = says("extends") || says("build");
     if (elsewhere || require(service, &here, &["image"], findings))
         && let Some(image) = service.get("image")
     {

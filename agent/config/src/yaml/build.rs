@@ -7,7 +7,7 @@ use saphyr_parser::{Event, ScalarStyle, Span, Tag as Written};
 use super::lines;
 use crate::finding::{Complaint, Findings};
 use crate::node::{Node, Position, Scalar, Tag, Value};
-use crate::{code, path};
+use crate::{code, compose, path};
 
 /// Deepest nesting, aliases followed.
 pub const MAX_DEPTH: usize = 64;
@@ -275,7 +275,7 @@ impl<'f, 't> Builder<'f, 't> {
                 style == ScalarStyle::Plain
             }
         };
-        match lines::unquoted(text).filter(|_| style == ScalarStyle::Plain) {
+        match lines::unquoted(text).filter(|_| style == ScalarStyle::Plain && !self.is_of_compose()) {
             None => Scalar { text: text.to_string(), plain },
             Some(bare) => {
                 let key = self.path();
@@ -283,6 +283,12 @@ impl<'f, 't> Builder<'f, 't> {
                 Scalar { text: bare.to_string(), plain: false }
             }
         }
+    }
+
+    /// Whether this is the compose file's: to compose typographic quotes are letters like others.
+    fn is_of_compose(&self) -> bool {
+        let Some(Kind::Mapping { key: Some(key), .. }) = self.open.first().map(|open| &open.kind) else { return false };
+        key.key_text() == compose::KEY
     }
 
     /// Whether compose looks for tags here: it does not below one.

@@ -13,7 +13,7 @@ use super::{Surroundings, endpoints, map, mounts, some, some_map};
 
 /// Everything but the limits.
 pub(super) fn config(service: &Service, around: &Surroundings<'_>) -> HostConfig {
-    let isolation = &service.isolation;
+    let (isolation, security) = (&service.isolation, &around.looked.security);
     let mode = |mode: &Option<String>| mode.as_deref().map(|mode| references::mode(mode, around.ids));
     HostConfig {
         network_mode: Some(endpoints::mode(service, around)),
@@ -27,7 +27,9 @@ pub(super) fn config(service: &Service, around: &Surroundings<'_>) -> HostConfig
         readonly_rootfs: Some(isolation.read_only),
         cap_add: some(isolation.cap_add.clone()),
         cap_drop: some(isolation.cap_drop.clone()),
-        security_opt: some(isolation.security_opt.clone()),
+        security_opt: some(security.options.clone()),
+        masked_paths: security.all_paths.then(Vec::new),
+        readonly_paths: security.all_paths.then(Vec::new),
         group_add: some(service.process.group_add.clone()),
         pid_mode: mode(&isolation.pid),
         ipc_mode: mode(&isolation.ipc),
