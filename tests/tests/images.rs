@@ -158,13 +158,14 @@ fn receipts_name_what_was_loaded() {
     card.load();
     let text = card.receipts_text();
     let records: Vec<Record> = text.lines().map(|line| serde_json::from_str(&line[9..]).unwrap()).collect();
+    assert!(matches!(&records[0], Record::Begun { ids } if ids == &[sample.id()]));
     assert!(
-        matches!(&records[0], Record::Image { id, names, .. } if *id == sample.id() && names == &["docker.io/library/receipt:1"])
+        matches!(&records[1], Record::Image { id, names, .. } if *id == sample.id() && names == &["docker.io/library/receipt:1"])
     );
     assert!(
-        matches!(&records[1], Record::Tarball { ids, from } if ids == &[sample.id()] && from.path == "/data/images/receipt.tar")
+        matches!(&records[2], Record::Tarball { ids, from } if ids == &[sample.id()] && from.path == "/data/images/receipt.tar")
     );
-    assert_eq!(records.len(), 2);
+    assert_eq!(records.len(), 3);
 }
 
 #[test]
