@@ -18,6 +18,7 @@ fn beside(keys: &str) -> (Project, Vec<Finding>) {
 fn a_key_that_is_not_honoured_refuses_its_service_and_no_other() {
     for keys in [
         "image: a, extends: {service: good, file: x.yml}",
+        "image: a, deploy: {mode: global}",
         "image: a, deploy: {mode: replicated-job}",
         "image: a, deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
         "image: a, label_file: x",
@@ -27,6 +28,7 @@ fn a_key_that_is_not_honoured_refuses_its_service_and_no_other() {
         "image: a, credential_spec: {file: x}",
         "image: a, isolation: hyperv",
         "image: a, gpus: all",
+        "image: a, develop: {watch: []}",
         "image: a, ports: [{target: 80, x: 1}]",
         "image: a, volumes: [{type: bind, source: /a, target: /b, bind: {x: 1}}]",
         "image: a, networks: {default: {interface_name: x}}",
@@ -122,8 +124,6 @@ fn what_is_only_mentioned() {
         ("image: a, volumes: ['./a:/x']", "RELATIVE"),
         ("image: a, volumes: ['/a:/x:wo']", "IGNORED"),
         ("image: a, volumes: [{type: bind, source: /a, target: /b, bind: {recursive: disabled}}]", "IGNORED"),
-        ("image: a, develop: {watch: []}", "IGNORED"),
-        ("image: a, deploy: {mode: global}", "IGNORED"),
         ("image: a, deploy: {restart_policy: {max_attempts: 3}}", "IGNORED"),
         ("image: a, mem_limit: 1e8", "IGNORED"),
     ] {

@@ -290,7 +290,6 @@ pub const SERVICES: &[&str] = &[
     "image: a, deploy: {resources: {reservations: {devices: [], generic_resources: []}}}",
     "image: a, deploy: {restart_policy: {delay: 5s, max_attempts: 3}}",
     "image: a, deploy: {restart_policy: {condition: any, max_attempts: 3}}",
-    "image: a, deploy: {mode: global, replicas: 2}",
     "image: a, deploy: {mode: replicated-job}",
     "image: a, build: ., develop: {watch: [{path: x, action: rebuild}]}",
     "image: a, ports: ['1-1001']",

@@ -47,10 +47,6 @@ pub(super) fn read(service: &mut Service, place: &Place<'_>, has: &dyn Fn(&str) 
 fn mode(place: &Place<'_>) {
     match place.filled_text().as_deref() {
         None | Some("replicated") => {}
-        Some("global") => {
-            let message = "mode global of deploy means nothing on one box, and is ignored";
-            place.warn(code::COMPOSE_IGNORED, message, "leave it out");
-        }
         Some(mode) => place.refuse_known(format!("mode {mode} of deploy is for swarms")),
     }
 }

@@ -36,11 +36,6 @@ pub(super) fn not_taken(key: &str, value: &Place<'_>, has_image: bool) {
             "nothing is built on the box",
             "build the image elsewhere, put its tarball on the card and name it with image",
         ),
-        ("develop", _) if has_image => value.warn(
-            code::COMPOSE_IGNORED,
-            "develop is ignored: nothing is developed on a box, the image is used",
-            "leave it out",
-        ),
         (_, Some(_)) if asks_nothing(key, value) => {}
         (_, Some(reason)) => value.refuse_known(format!("{key} is not honoured: {reason}")),
         (_, None) => unknown(key, value),
