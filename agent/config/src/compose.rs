@@ -37,6 +37,9 @@ pub use model::{
 /// Name of a project without `name`: what people call it by, as in `docker compose -p offspot ps`.
 pub const NAME: &str = "offspot";
 
+/// Folder that compose resolves relative paths against: that of `/etc/docker/compose.yml`.
+pub const FOLDER: &str = "/etc/docker";
+
 /// The key of the whole mapping.
 pub(crate) const KEY: &str = "containers";
 

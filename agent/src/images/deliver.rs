@@ -1,6 +1,7 @@
 //! The loads of one tarball: without the layers that the engine has, in full where it will not have it so, each looked at when it is done.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use bollard::errors::Error;
@@ -18,6 +19,7 @@ use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
 use super::thin::{self, Load};
 use crate::ground::blocking;
+use crate::host::Host;
 use crate::problem::{ImageProblem, Problem, SpaceProblem};
 use crate::receipts::Record;
 use crate::report::{Kind, State};
@@ -89,16 +91,24 @@ impl Loading<'_> {
 
     /// From now on the engine unpacks on the card, where that is ours to say.
     pub(super) async fn move_to_card(&mut self, item: &Tarball) {
+        if let Err(error) = self.stage_anew(item, Staging::move_to_card).await {
+            self.report.note(format!("the memory in which the engine unpacks could not be given back: {error}"));
+        }
+    }
+
+    async fn stage_anew(
+        &mut self,
+        item: &Tarball,
+        change: impl FnOnce(&mut Staging, &Host) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
         let (mut staging, host) = (self.staging.clone(), item.host.clone());
-        let (staging, moved) = blocking(move || {
-            let moved = staging.move_to_card(&host);
-            (staging, moved)
+        let (staging, changed) = blocking(move || {
+            let changed = change(&mut staging, &host);
+            (staging, changed)
         })
         .await;
         self.staging = staging;
-        if let Err(error) = moved {
-            self.report.note(format!("the memory in which the engine unpacks could not be given back: {error}"));
-        }
+        changed
     }
 
     /// Brings the images to where those chain ids stand: at once where there is room, layer by layer if not `whole`.
@@ -164,17 +174,10 @@ impl Loading<'_> {
     ) -> Result<u64, Problem> {
         let price = price(images, &mut standing.clone());
         let largest = freight.largest();
-        if largest > self.staging.room(u64::MAX) {
-            let (mut staging, host) = (self.staging.clone(), item.host.clone());
-            let (staging, made) = blocking(move || {
-                let made = staging.make_room(largest, &host);
-                (staging, made)
-            })
-            .await;
-            self.staging = staging;
-            if let Err(error) = made {
-                self.report.note(format!("the engine could not be given room for {} to unpack in: {error}", item.path));
-            }
+        if largest > self.staging.room(u64::MAX)
+            && let Err(error) = self.stage_anew(item, move |staging, host| staging.make_room(largest, host)).await
+        {
+            self.report.note(format!("the engine could not be given room for {} to unpack in: {error}", item.path));
         }
         let beside = match &self.staging {
             // It unpacks at once what it is sent, and keeps both.

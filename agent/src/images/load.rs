@@ -347,6 +347,9 @@ impl Loading<'_> {
         let ahead = |id: &String| self.ahead.iter().any(|(other, _)| other == id);
         let cut = |image: &&HeldImage| !self.receipts.has_image(&image.id) && self.receipts.was_begun(&image.id);
         let cut: Vec<_> = self.held.iter().filter(cut).filter(|image| !ahead(&image.id)).cloned().collect();
+        if cut.is_empty() {
+            return Ok(());
+        }
         let coming = items.iter().filter(|item| !self.missing(item, claims).is_empty());
         let coming: BTreeSet<ImageName> = coming.flat_map(Tarball::names).collect();
         for image in cut {

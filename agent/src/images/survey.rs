@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, available_parallelism};
@@ -171,10 +172,9 @@ impl Tarball {
             return self;
         }
         let mut tarball = Tarball { wanted: self.wanted, ..Tarball::of(self.file, &self.host) };
-        match receipts.tarball(&tarball.stamp) {
-            Some(ids) => tarball.state = TarballState::Known(ids),
-            None => tarball.open(receipts),
-        }
+        let alone = slice::from_mut(&mut tarball);
+        look(alone, receipts);
+        count(alone, receipts);
         tarball
     }
 

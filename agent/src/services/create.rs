@@ -161,7 +161,7 @@ fn all_labels(service: &Service, around: &Surroundings<'_>) -> HashMap<String, S
         (labels::HASH, around.hash.to_owned()),
         (labels::IMAGE, around.image.to_owned()),
         (labels::FILES, "/etc/docker/compose.yml".to_owned()),
-        (labels::FOLDER, "/etc/docker".to_owned()),
+        (labels::FOLDER, compose::FOLDER.to_owned()),
         (labels::VERSION, labels::US.to_owned()),
         (labels::DEPENDS_ON, depends_on(service, around.seat.project)),
     ];

@@ -1,6 +1,6 @@
 //! `security_opt` as the engine takes it. Like `docker compose` we send it a profile of seccomp as text, not as the path of its file.
 
-use offspot_config::compose::Service;
+use offspot_config::compose::{FOLDER, Service};
 use serde::de::IgnoredAny;
 
 use super::environment::beginning;
@@ -10,9 +10,6 @@ use crate::host::Host;
 
 /// Longest profile; that of the engine itself has some ten thousand bytes.
 const MOST: u64 = 1 << 20;
-
-/// Folder that compose resolves relative paths against.
-const FOLDER: &str = "/etc/docker";
 
 /// What says that the paths below `/proc` and `/sys` that the engine hides stay as they are: it goes to the engine in other words.
 const ALL_PATHS: &str = "systempaths=unconfined";

@@ -13,11 +13,7 @@ const MOST: u32 = 100;
 pub(super) fn replicas(place: &Place<'_>) -> Option<Replicas> {
     let message = format!("must be a number of containers up to {MOST}");
     let number = place.whole_number::<u32>(&message)?;
-    if number > MOST {
-        place.refuse(message);
-        return None;
-    }
-    Some(Replicas(number))
+    place.or_refused((number <= MOST).then_some(Replicas(number)), &message)
 }
 
 /// What `deploy` says, taken after all other keys: it must not say another thing than they do.

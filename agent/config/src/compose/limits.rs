@@ -157,12 +157,7 @@ pub(super) fn processors(place: &Place<'_>) -> Option<i64> {
         let number: f32 = text.parse().ok()?;
         (0.0..1e6).contains(&number).then_some((number * 1e9) as i64)
     };
-    let message = "must be a number of processors";
-    let processors = billionths(&place.meaning()?);
-    if processors.is_none() {
-        place.refuse(message);
-    }
-    processors
+    place.or_refused(billionths(&place.meaning()?), "must be a number of processors")
 }
 
 /// Compose's schema speaks of times too, but its reader takes numbers only.

@@ -4,11 +4,8 @@ use std::collections::HashMap;
 
 use super::model::{Mount, MountKind, VolumesFrom, VolumesSource};
 use super::place::Place;
-use super::{keys, limits, words};
+use super::{FOLDER, keys, limits, words};
 use crate::code;
-
-/// Folder that compose resolves relative paths against: that of `/etc/docker/compose.yml`.
-const FOLDER: &str = "/etc/docker";
 
 /// All entries of `volumes`, the last one for a target; what cannot be used is noted.
 pub(super) fn read(place: &Place<'_>) -> Vec<Mount> {

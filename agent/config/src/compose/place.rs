@@ -143,30 +143,26 @@ impl<'a> Place<'a> {
     pub fn whole_number<T: TryFrom<i128>>(&self, message: &str) -> Option<T> {
         self.text()?;
         let number = self.node.as_scalar().and_then(words::whole_number);
-        let number = number.and_then(|number| T::try_from(number).ok());
-        if number.is_none() {
-            self.refuse(message);
-        }
-        number
+        self.or_refused(number.and_then(|number| T::try_from(number).ok()), message)
     }
 
     /// What compose makes of a text or whole number through `parse`, which gives none for what it cannot read.
     pub fn parsed_whole<T>(&self, parse: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<T> {
         let text = self.text()?;
-        let parsed = parse(&self.node.as_scalar().map_or(text, words::whole_meaning));
-        if parsed.is_none() {
-            self.refuse(message);
-        }
-        parsed
+        self.or_refused(parse(&self.node.as_scalar().map_or(text, words::whole_meaning)), message)
     }
 
     /// The text through `parse`, which gives none for what it cannot read.
     pub fn parsed<T>(&self, parse: impl FnOnce(&str) -> Option<T>, message: &str) -> Option<T> {
-        let parsed = parse(&self.text()?);
-        if parsed.is_none() {
+        self.or_refused(parse(&self.text()?), message)
+    }
+
+    /// What was found; where nothing was, the message refuses.
+    pub fn or_refused<T>(&self, found: Option<T>, message: &str) -> Option<T> {
+        if found.is_none() {
             self.refuse(message);
         }
-        parsed
+        found
     }
 
     /// As [`Place::parsed`], where an empty text says nothing: a variable that is not set may have stood there.

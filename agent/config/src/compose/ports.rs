@@ -181,10 +181,7 @@ fn long_target(place: &Place<'_>) -> Option<(u16, u16)> {
         Some(range) => Some(range),
         None => {
             let port = place.whole_number::<u16>("must be a port")?;
-            if port == 0 {
-                place.refuse("must be a port");
-            }
-            (port > 0).then_some((port, port))
+            place.or_refused((port > 0).then_some((port, port)), "must be a port")
         }
     }
 }

@@ -73,7 +73,7 @@ impl Scan {
     }
 
     fn read(&mut self, body: &str) {
-        let mut letters = body.char_indices().peekable();
+        let mut letters = body.char_indices();
         let mut before = ' ';
         while let Some((at, letter)) = letters.next() {
             let rest = &body[at + letter.len_utf8()..];

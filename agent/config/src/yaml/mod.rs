@@ -99,7 +99,8 @@ fn read_text(text: &str, lossy: bool, findings: &mut Findings) -> Option<Node> {
     root
 }
 
-/// Tries again with what other readers take put right, and then with tabs and typographic quotes put right; what is still broken costs only its own part of the file.
+/// Tries again with what other readers take put right, then with tabs and typographic quotes too; what is still broken costs only its own part
+/// of the file.
 fn read_broken(
     text: &str,
     lossy: bool,
@@ -108,17 +109,13 @@ fn read_broken(
     lost: &mut Vec<Lost>,
 ) -> Option<Node> {
     let spaces = std::mem::take(&mut repairs.spaces);
-    let (reflowed, shifted) = flow::put_right(text).unwrap_or_default();
-    let text = if reflowed.is_empty() { text } else { &reflowed };
-    if !reflowed.is_empty() {
-        let mut trial = findings.fork();
-        if let Ok(root) =
-            parse(&Source { text, first_line: 0, widened: &shifted, lossy }, &mut Budget::default(), &mut trial)
-        {
-            findings.adopt(trial);
-            *repairs = Repairs { spaces, ..Repairs::default() };
-            return root;
-        }
+    let righted = flow::put_right(text);
+    let (text, shifted) = righted.as_ref().map_or((text, &[][..]), |(text, shifted)| (text, shifted));
+    if righted.is_some()
+        && let Some(root) = whole(&Source { text, first_line: 0, widened: shifted, lossy }, findings)
+    {
+        *repairs = Repairs { spaces, ..Repairs::default() };
+        return root;
     }
     for width in [2, 4, 8, 1] {
         *repairs = Repairs { spaces: spaces.clone(), ..Repairs::default() };
@@ -126,17 +123,23 @@ fn read_broken(
         if repairs.tabs.is_empty() && repairs.quotes.is_empty() {
             break;
         }
-        let mut trial = findings.fork();
-        let source = Source { text: &straight, first_line: 0, widened: &widened(&repairs.tabs, &shifted), lossy };
-        if let Ok(root) = parse(&source, &mut Budget::default(), &mut trial) {
-            findings.adopt(trial);
+        let source = Source { text: &straight, first_line: 0, widened: &widened(&repairs.tabs, shifted), lossy };
+        if let Some(root) = whole(&source, findings) {
             return root;
         }
     }
     *repairs = Repairs { spaces, ..Repairs::default() };
     let straight = lines::straightened(text, 2, repairs);
-    let widened = widened(&repairs.tabs, &shifted);
+    let widened = widened(&repairs.tabs, shifted);
     salvage::read_parts(&Source { text: &straight, first_line: 0, widened: &widened, lossy }, findings, lost)
+}
+
+/// The document, with what is found in it; none where the text cannot be read as a whole.
+fn whole(source: &Source, findings: &mut Findings) -> Option<Option<Node>> {
+    let mut trial = findings.fork();
+    let root = parse(source, &mut Budget::default(), &mut trial).ok()?;
+    findings.adopt(trial);
+    Some(root)
 }
 
 /// What both put before the lines, by line.
