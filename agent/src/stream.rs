@@ -10,3 +10,4 @@ pub mod place;
 pub mod tree;
 pub mod untar;
 pub mod unzip;
+pub mod zim;

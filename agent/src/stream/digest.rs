@@ -124,12 +124,17 @@ impl Digest {
 
     /// The digest of all bytes taken in, as lower-case hex.
     pub fn hex(self) -> String {
-        use fmt::Write;
-        self.sum.end().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&self.sum.end())
     }
+}
+
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 impl fmt::Debug for Digest {
