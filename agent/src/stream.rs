@@ -3,7 +3,6 @@
 pub mod beneath;
 pub mod decode;
 pub mod digest;
-pub mod fetch;
 pub mod limit;
 pub mod meter;
 pub mod place;
