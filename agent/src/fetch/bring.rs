@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::answer::Unanswered;
+use super::answer::{Found, Unanswered};
 use super::client::Fetcher;
 use super::part::Part;
 use super::proof::Expected;
@@ -81,7 +81,13 @@ pub fn bring(
             }
             Err(failure) => {
                 give_up(part, &failure)?;
-                return Err(failure);
+                return Err(match failure {
+                    // Nobody said how long it is: it is the card that it is too long for.
+                    Failure::Source(Unanswered { length: Some(Found::MoreThan(_)), expected: None, .. }) => {
+                        Failure::Here(nix::errno::Errno::ENOSPC.into())
+                    }
+                    failure => failure,
+                });
             }
             Ok(url) => match part.verdict() {
                 Ok(()) => return Ok(Brought { part, url }),

@@ -120,6 +120,11 @@ impl Stream {
     /// Asks, and asks again, until an answer will do.
     fn connect(&mut self) -> Result<(), Unanswered> {
         let mut challenge = None;
+        if self.mark.at > 0 && self.mark.from.is_none() && !self.wanted.is_known {
+            // Nothing would tell whether the rest is of the same file.
+            let why = format!("{}: it broke off, and its server has no way to go on with it", shown(self.url()));
+            return Err(Unanswered { changed: true, ..Unanswered::passing(why) });
+        }
         loop {
             let Some(url) = self.wanted.urls.get(self.url).cloned() else {
                 return Err(Unanswered::for_good("it has no address"));
