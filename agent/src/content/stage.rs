@@ -160,9 +160,8 @@ impl Stager<'_> {
         let expected = expected.clone().or(said);
         let place = self.ground.ours.fetch.join(part_name(entry, key));
         quarantine::make_way(self.ground, &entry.to)?;
-        let mut passed = |bytes| self.report.advance(bytes);
-        let brought =
-            bring(self.fetcher, &wanted, &place, &proof_of(entry, &expected), self.room()?.bytes, &mut passed);
+        let (proof, room) = (proof_of(entry, &expected), self.room()?.bytes);
+        let brought = bring(self.fetcher, &wanted, &place, &proof, room, &mut |event| self.report.fetching(event));
         let brought = brought.map_err(|failure| match failure {
             Failure::Source(no) => Trouble::of_network(no).into(),
             Failure::NoRoom { need, have } => Trouble::NoRoom { need, have }.into(),
