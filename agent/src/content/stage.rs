@@ -19,9 +19,11 @@ use crate::receipts::Record;
 use crate::report::Reporter;
 use crate::stream::decode::decode;
 use crate::stream::fetch::Fetcher;
-use crate::stream::tree::{Member, Room, Tree, reserve};
+use crate::stream::limit::Limit;
+use crate::stream::tree::{Member, Room, Tree, refused, reserve};
 use crate::stream::untar::untar;
 use crate::stream::unzip::unzip;
+use crate::stream::unzip_stream::{Stop, unzip_stream};
 
 /// Bytes a read or write of a plain file carries.
 const BUFFER: usize = 1 << 20;
@@ -220,44 +222,89 @@ impl Stager<'_> {
         let lists: Vec<&str> = earlier.iter().map(|receipt| receipt.placed.as_str()).chain([key]).collect();
         let merges = matches!(standing, Standing::Merge { .. });
         let mine = if merges { self.ground.ours.members(&lists) } else { HashSet::new() };
-        fs::DirBuilder::new().create(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-        let mut list = self.ground.ours.begin(key)?;
-        let bytes = match self.fill(entry, path, expected, &mut list) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                list.undo()?;
-                return Err(error);
+        let bytes = match self.filled(entry, key, path, expected, Way::AsItComes) {
+            Err(Stop::NotStreamable(why)) => {
+                tracing::info!("{}: {why}; it is stored before it is unpacked", entry.to);
+                fs::remove_dir_all(path)?;
+                self.filled(entry, key, path, expected, Way::Stored)
             }
+            other => other,
         };
-        list.end()?;
+        let bytes = bytes.map_err(|stop| match stop {
+            Stop::Failed(error) => error,
+            Stop::NotStreamable(why) => refused(why),
+        })?;
         let record = Record::File { to: entry.to.clone(), entry: key.into(), bytes, mtime: 0, placed: key.into() };
         let inode = Some(fs::metadata(path)?.ino());
         Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine })
     }
 
-    /// Fills a folder of ours from the archive; the bytes of its files.
-    fn fill(&self, entry: &FileEntry, path: &Path, expected: &Expected, list: &mut List) -> io::Result<u64> {
-        let opened = source::open(self.ground.host, self.fetcher, entry)?;
-        let mut note = |member: Member| list.add(&member);
-        if entry.via == Via::Zip {
-            let file = self.seekable(entry, opened, &part(path), expected)?;
-            let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
-            let unpacked = unzip(BufReader::with_capacity(AHEAD, file), &mut tree).map(|()| tree.bytes());
-            let _ = fs::remove_file(part(path));
-            return unpacked;
+    /// Makes a folder of ours and fills it from the archive; the bytes of its files.
+    fn filled(&self, entry: &FileEntry, key: &str, path: &Path, expected: &Expected, way: Way) -> Result<u64, Stop> {
+        fs::DirBuilder::new().create(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        let mut list = self.ground.ours.begin(key)?;
+        match self.fill(entry, path, expected, &mut list, way) {
+            Ok(bytes) => {
+                list.end()?;
+                Ok(bytes)
+            }
+            Err(stop) => {
+                list.undo()?;
+                Err(stop)
+            }
         }
-        let wanted = wanted(entry, &opened)?;
-        let capped = opened.reader.take(wanted.map_or(u64::MAX, |wanted| wanted.saturating_add(1)));
-        let mut witness = Witness::new(capped, algorithm(expected));
-        let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
-        let unpacked = decode(&mut witness)
-            .and_then(|(_, reader)| untar(&mut BufReader::with_capacity(AHEAD, reader), &mut tree))
-            .map(|()| tree.bytes());
-        witness.blame(unpacked, wanted, expected)
     }
 
-    /// A zip's directory stands at its end: what comes from the network goes to a file of ours first.
+    fn fill(
+        &self,
+        entry: &FileEntry,
+        path: &Path,
+        expected: &Expected,
+        list: &mut List,
+        way: Way,
+    ) -> Result<u64, Stop> {
+        let opened = source::open(self.ground.host, self.fetcher, entry)?;
+        let mut note = |member: Member| list.add(&member);
+        if entry.via == Via::Zip && (way == Way::Stored || opened.file.is_some()) {
+            let file = self.seekable(entry, opened, &part(path), expected)?;
+            let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
+            let unpacked = unzip(BufReader::with_capacity(AHEAD, file), &mut tree);
+            let _ = fs::remove_file(part(path));
+            unpacked?;
+            return Ok(self.unpacked(entry, &tree));
+        }
+        let wanted = wanted(entry, &opened)?;
+        let room = self.room()?;
+        let capped: Box<dyn Read + Send> = match wanted {
+            Some(wanted) => Box::new(opened.reader.take(wanted.saturating_add(1))),
+            // Its files take about what it has itself, or more: an endless one ends there.
+            None => Box::new(Limit::full(opened.reader, room.bytes.saturating_mul(2))),
+        };
+        let mut witness = Witness::new(capped, algorithm(expected));
+        let mut tree = Tree::new(path, room, self.report, &mut note)?;
+        let unpacked = if entry.via == Via::Zip {
+            match unzip_stream(&mut witness, &mut tree) {
+                Err(Stop::Failed(error)) => Err(error),
+                other => Ok(other?),
+            }
+        } else {
+            decode(&mut witness).and_then(|(_, reader)| untar(&mut BufReader::with_capacity(AHEAD, reader), &mut tree))
+        };
+        witness.blame(unpacked.map(|()| 0), wanted, expected)?;
+        Ok(self.unpacked(entry, &tree))
+    }
+
+    /// Tells what was left out of an archive; the bytes of its files.
+    fn unpacked(&self, entry: &FileEntry, tree: &Tree<'_>) -> u64 {
+        let files = |count| if count == 1 { "file" } else { "files" };
+        if let count @ 1.. = tree.litter() {
+            self.report.note(format!("{}: {count} {} of other systems' litter left out", entry.to, files(count)));
+        }
+        tree.bytes()
+    }
+
+    /// A zip on the card is read as its directory says; one from the network whose directory has to be read first goes to a file of ours.
     fn seekable(&self, entry: &FileEntry, opened: Opened, part: &Path, expected: &Expected) -> io::Result<File> {
         let Some(mut file) = opened.file else {
             let made = self.write(entry, opened, part, expected).and_then(|mut file| file.rewind().map(|()| file));
@@ -281,6 +328,13 @@ impl Stager<'_> {
         let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() };
         Ok(Room { bytes, inodes })
     }
+}
+
+/// How a zip from the network is unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    AsItComes,
+    Stored,
 }
 
 fn part(path: &Path) -> PathBuf {
