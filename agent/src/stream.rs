@@ -14,4 +14,5 @@ pub mod twins;
 pub mod untar;
 pub mod unzip;
 pub mod unzip_stream;
+pub mod window;
 pub mod zim;

@@ -101,6 +101,7 @@ pub enum Via {
     Bztar,
     Xztar,
     Zip,
+    Zstdtar,
 }
 
 /// `checksum` of a file.

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::statvfs::fstatvfs;
-use offspot_config::settings::{Algorithm, FileEntry, Source, Via};
+use offspot_config::settings::{Algorithm, FileEntry, Source};
 
-use super::ours::{Intent, List};
+use super::ours::Intent;
 use super::source::{self, Opened};
 use super::standing::{Ground, Standing};
 use super::trouble::Trouble;
@@ -17,18 +17,11 @@ use super::witness::{Expected, Witness};
 use super::{below_data, is_archive};
 use crate::receipts::Record;
 use crate::report::Reporter;
-use crate::stream::decode::decode;
 use crate::stream::fetch::Fetcher;
-use crate::stream::limit::Limit;
-use crate::stream::tree::{Member, Room, Tree, refused, reserve};
-use crate::stream::untar::untar;
-use crate::stream::unzip::unzip;
-use crate::stream::unzip_stream::{Stop, unzip_stream};
+use crate::stream::tree::{Member, Room, reserve};
 
 /// Bytes a read or write of a plain file carries.
 const BUFFER: usize = 1 << 20;
-/// Bytes read ahead of an archive's headers.
-const AHEAD: usize = 128 << 10;
 /// Bytes of the data partition that content leaves free, or a 64th of it where that is less.
 const RESERVE: u64 = 16 << 20;
 
@@ -169,7 +162,13 @@ impl Stager<'_> {
     }
 
     /// Writes the bytes of an entry, as they come, to a file of ours, and verifies them.
-    fn write(&self, entry: &FileEntry, opened: Opened, path: &Path, expected: &Expected) -> io::Result<File> {
+    pub(super) fn write(
+        &self,
+        entry: &FileEntry,
+        opened: Opened,
+        path: &Path,
+        expected: &Expected,
+    ) -> io::Result<File> {
         let room = self.room()?.bytes;
         let wanted = wanted(entry, &opened)?;
         let known = wanted.or(opened.length);
@@ -210,117 +209,8 @@ impl Stager<'_> {
         }
     }
 
-    fn unpack(
-        &self,
-        entry: &FileEntry,
-        key: &str,
-        standing: Standing,
-        path: &Path,
-        expected: &Expected,
-    ) -> io::Result<Staged> {
-        let earlier = self.ground.receipts.file(&entry.to);
-        let lists: Vec<&str> = earlier.iter().map(|receipt| receipt.placed.as_str()).chain([key]).collect();
-        let merges = matches!(standing, Standing::Merge { .. });
-        let mine = if merges { self.ground.ours.members(&lists) } else { HashSet::new() };
-        let bytes = match self.filled(entry, key, path, expected, Way::AsItComes) {
-            Err(Stop::NotStreamable(why)) => {
-                tracing::info!("{}: {why}; it is stored before it is unpacked", entry.to);
-                fs::remove_dir_all(path)?;
-                self.filled(entry, key, path, expected, Way::Stored)
-            }
-            other => other,
-        };
-        let bytes = bytes.map_err(|stop| match stop {
-            Stop::Failed(error) => error,
-            Stop::NotStreamable(why) => refused(why),
-        })?;
-        let record = Record::File { to: entry.to.clone(), entry: key.into(), bytes, mtime: 0, placed: key.into() };
-        let inode = Some(fs::metadata(path)?.ino());
-        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine })
-    }
-
-    /// Makes a folder of ours and fills it from the archive; the bytes of its files.
-    fn filled(&self, entry: &FileEntry, key: &str, path: &Path, expected: &Expected, way: Way) -> Result<u64, Stop> {
-        fs::DirBuilder::new().create(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-        let mut list = self.ground.ours.begin(key)?;
-        match self.fill(entry, path, expected, &mut list, way) {
-            Ok(bytes) => {
-                list.end()?;
-                Ok(bytes)
-            }
-            Err(stop) => {
-                list.undo()?;
-                Err(stop)
-            }
-        }
-    }
-
-    fn fill(
-        &self,
-        entry: &FileEntry,
-        path: &Path,
-        expected: &Expected,
-        list: &mut List,
-        way: Way,
-    ) -> Result<u64, Stop> {
-        let opened = source::open(self.ground.host, self.fetcher, entry)?;
-        let mut note = |member: Member| list.add(&member);
-        if entry.via == Via::Zip && (way == Way::Stored || opened.file.is_some()) {
-            let file = self.seekable(entry, opened, &part(path), expected)?;
-            let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
-            let unpacked = unzip(BufReader::with_capacity(AHEAD, file), &mut tree);
-            let _ = fs::remove_file(part(path));
-            unpacked?;
-            return Ok(self.unpacked(entry, &tree));
-        }
-        let wanted = wanted(entry, &opened)?;
-        let room = self.room()?;
-        let capped: Box<dyn Read + Send> = match wanted {
-            Some(wanted) => Box::new(opened.reader.take(wanted.saturating_add(1))),
-            // Its files take about what it has itself, or more: an endless one ends there.
-            None => Box::new(Limit::full(opened.reader, room.bytes.saturating_mul(2))),
-        };
-        let mut witness = Witness::new(capped, algorithm(expected));
-        let mut tree = Tree::new(path, room, self.report, &mut note)?;
-        let unpacked = if entry.via == Via::Zip {
-            match unzip_stream(&mut witness, &mut tree) {
-                Err(Stop::Failed(error)) => Err(error),
-                other => Ok(other?),
-            }
-        } else {
-            decode(&mut witness).and_then(|(_, reader)| untar(&mut BufReader::with_capacity(AHEAD, reader), &mut tree))
-        };
-        witness.blame(unpacked.map(|()| 0), wanted, expected)?;
-        Ok(self.unpacked(entry, &tree))
-    }
-
-    /// Tells what was left out of an archive; the bytes of its files.
-    fn unpacked(&self, entry: &FileEntry, tree: &Tree<'_>) -> u64 {
-        let files = |count| if count == 1 { "file" } else { "files" };
-        if let count @ 1.. = tree.litter() {
-            self.report.note(format!("{}: {count} {} of other systems' litter left out", entry.to, files(count)));
-        }
-        tree.bytes()
-    }
-
-    /// A zip on the card is read as its directory says; one from the network whose directory has to be read first goes to a file of ours.
-    fn seekable(&self, entry: &FileEntry, opened: Opened, part: &Path, expected: &Expected) -> io::Result<File> {
-        let Some(mut file) = opened.file else {
-            let made = self.write(entry, opened, part, expected).and_then(|mut file| file.rewind().map(|()| file));
-            return made.inspect_err(|_| drop(fs::remove_file(part)));
-        };
-        let wanted = wanted(entry, &Opened { reader: Box::new(io::empty()), length: opened.length, file: None })?;
-        if expected.is_some() {
-            let mut witness = Witness::new(opened.reader, algorithm(expected));
-            io::copy(&mut witness, &mut io::sink())?;
-            witness.verify(wanted, expected)?;
-        }
-        file.rewind()?;
-        Ok(file)
-    }
-
-    fn room(&self) -> io::Result<Room> {
+    /// What may be written to the data partition.
+    pub(super) fn room(&self) -> io::Result<Room> {
         let stat = fstatvfs(self.ground.data.root())?;
         let block = stat.fragment_size();
         let reserve = RESERVE.min(stat.blocks() * block / 64);
@@ -330,24 +220,14 @@ impl Stager<'_> {
     }
 }
 
-/// How a zip from the network is unpacked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    AsItComes,
-    Stored,
-}
-
-fn part(path: &Path) -> PathBuf {
-    path.with_extension("part")
-}
-
-fn algorithm(expected: &Expected) -> Option<Algorithm> {
+/// The algorithm of a digest that is asked for.
+pub(super) fn algorithm(expected: &Expected) -> Option<Algorithm> {
     expected.as_ref().map(|(algorithm, _)| *algorithm)
 }
 
 /// The size an entry says its bytes have; an error where it is already clear that they have another. What stands in the settings is not
 /// measured: there `size` has no meaning.
-fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
+pub(super) fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
     let Source::Url(_) = entry.source else { return Ok(None) };
     match (entry.size, opened.length) {
         (Some(expected), Some(found)) if expected != found => {
@@ -360,6 +240,8 @@ fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use offspot_config::settings::Via;
+
     use crate::host::Host;
     use crate::receipts::Receipts;
 

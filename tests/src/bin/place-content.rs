@@ -40,7 +40,7 @@ fn run(root: &Path, list: &Path, replace: &[String]) -> std::io::Result<bool> {
             State::Done { changed_since } => {
                 println!("{} done {}", found.entry.to, changed_since.as_deref().unwrap_or(""));
             }
-            State::ToPlace { bytes, peak, inodes } => {
+            State::ToPlace { bytes, peak, inodes, .. } => {
                 println!("{} to place {bytes} {peak} {inodes}", found.entry.to);
                 items.push(Placement::from(found));
             }
@@ -67,6 +67,7 @@ fn entry(line: &str) -> Option<FileEntry> {
         "bztar" => Via::Bztar,
         "xztar" => Via::Xztar,
         "zip" => Via::Zip,
+        "zstdtar" => Via::Zstdtar,
         _ => Via::Direct,
     };
     let source = match source.strip_prefix('=') {
