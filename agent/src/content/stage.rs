@@ -1,6 +1,5 @@
 //! Brings an entry's bytes into the staging folder and verifies them there.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -9,7 +8,7 @@ use std::path::Path;
 use nix::sys::statvfs::fstatvfs;
 use offspot_config::settings::{Algorithm, FileEntry, Source};
 
-use super::ours::Intent;
+use super::ours::{Intent, Mine};
 use super::source::{self, Opened};
 use super::standing::{Ground, Standing};
 use super::trouble::Trouble;
@@ -18,7 +17,7 @@ use super::{below_data, is_archive};
 use crate::receipts::Record;
 use crate::report::Reporter;
 use crate::stream::fetch::Fetcher;
-use crate::stream::tree::{Member, Room, reserve};
+use crate::stream::tree::{Room, reserve};
 
 /// Bytes a read or write of a plain file carries.
 const BUFFER: usize = 1 << 20;
@@ -39,7 +38,7 @@ pub struct Staged {
     /// Inode of what is staged; none where it is in its place already.
     pub inode: Option<u64>,
     /// For a merge: the members that earlier runs placed.
-    pub mine: HashSet<Member>,
+    pub mine: Mine,
 }
 
 impl Staged {
@@ -81,7 +80,7 @@ impl Stager<'_> {
                 standing,
                 record,
                 inode: None,
-                mine: HashSet::new(),
+                mine: Mine::default(),
             });
         }
         let expected = source::expected(self.ground.host, self.fetcher, entry)?;
@@ -158,7 +157,7 @@ impl Stager<'_> {
             placed: sum.unwrap_or_default(),
         };
         let inode = Some(meta.ino());
-        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine: HashSet::new() })
+        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine: Mine::default() })
     }
 
     /// Writes the bytes of an entry, as they come, to a file of ours, and verifies them.

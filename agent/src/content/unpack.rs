@@ -1,6 +1,5 @@
 //! Fills a folder in the staging folder from an archive, as its bytes come.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use offspot_config::settings::{FileEntry, Via};
 
-use super::ours::List;
+use super::ours::{List, Mine};
 use super::source::{self, Opened};
 use super::stage::{Staged, Stager, algorithm, wanted};
 use super::standing::Standing;
@@ -44,7 +43,7 @@ impl Stager<'_> {
         let earlier = self.ground.receipts.file(&entry.to);
         let lists: Vec<&str> = earlier.iter().map(|receipt| receipt.placed.as_str()).chain([key]).collect();
         let merges = matches!(standing, Standing::Merge { .. });
-        let mine = if merges { self.ground.ours.members(&lists) } else { HashSet::new() };
+        let mine = if merges { self.ground.ours.members(&lists).collect() } else { Mine::default() };
         let bytes = match self.filled(entry, key, path, expected, Way::AsItComes) {
             Err(Stop::NotStreamable(why)) => {
                 tracing::info!("{}: {why}; it is stored before it is unpacked", entry.to);

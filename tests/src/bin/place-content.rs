@@ -1,6 +1,6 @@
 //! Places content below a root, as one step of a boot would: for loops that cut it short.
 //!
-//! `place-content ROOT LIST [--replace TO]…`; each line of LIST is `to|via|source|checksum`, where a source that begins with `=` is content.
+//! `place-content ROOT LIST [--replace TO]…`; each line of LIST is `to|via|source|checksum|size`, where a source that begins with `=` is content.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -77,5 +77,6 @@ fn entry(line: &str) -> Option<FileEntry> {
     let digest = fields.next().filter(|digest| !digest.is_empty());
     let checksum =
         digest.map(|digest| Checksum { algo: Algorithm::Sha256, value: ChecksumValue::Digest(digest.into()) });
-    Some(FileEntry { to: to.into(), source, via, size: None, checksum })
+    let size = fields.next().and_then(|size| size.parse().ok());
+    Some(FileEntry { to: to.into(), source, via, size, checksum })
 }
