@@ -109,10 +109,10 @@ impl<'a> Ground<'a> {
         Path::new(&entry.to).ancestors().skip(1).any(|archive| {
             let receipt = archive.to_str().and_then(|archive| self.receipts.file(archive));
             let rest = Path::new(&entry.to).strip_prefix(archive).ok().and_then(Path::to_str);
-            receipt
-                .filter(|receipt| receipt.mtime == 0)
-                .zip(rest)
-                .is_some_and(|(receipt, rest)| self.ours.members(&[&receipt.placed]).contains(&member(rest, stat)))
+            receipt.filter(|receipt| receipt.mtime == 0).zip(rest).is_some_and(|(receipt, rest)| {
+                let placed = member(rest, stat);
+                self.ours.members(&[&receipt.placed]).any(|member| member == placed)
+            })
         })
     }
 
