@@ -124,15 +124,15 @@ impl<'a> Ground<'a> {
         let told = match &entry.source {
             Source::Content(_) => source::inline(entry).is_ok_and(|bytes| bytes.len() as u64 == size),
             Source::Url(_) if entry.size.is_some_and(|wanted| wanted != size) => false,
-            Source::Url(url) => entry.checksum.is_some() || self.is_its_own_source(url, stat),
+            Source::Url(_) => entry.checksum.is_some() || self.is_its_own_source(entry, stat),
         };
         told && stat.st_mode & KIND == REGULAR
     }
 
     /// Whether the file that lies there is the one that the entry takes its bytes from.
-    pub fn is_its_own_source(&self, url: &str, stat: &FileStat) -> bool {
+    pub fn is_its_own_source(&self, entry: &FileEntry, stat: &FileStat) -> bool {
         use std::os::unix::fs::MetadataExt;
-        let file = source::on_card(self.host, url).and_then(|path| source::open_file(self.host, &path).ok()?.file);
+        let file = source::on_card(self.host, entry).and_then(|path| source::open_file(self.host, &path).ok()?.file);
         let meta = file.and_then(|file| file.metadata().ok());
         meta.is_some_and(|meta| (meta.dev(), meta.ino()) == (stat.st_dev, stat.st_ino))
     }

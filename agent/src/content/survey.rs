@@ -68,10 +68,7 @@ fn is_link(stat: &FileStat) -> bool {
 }
 
 fn cost(host: &Host, entry: &FileEntry) -> State {
-    let file = match &entry.source {
-        Source::Content(_) => None,
-        Source::Url(url) => source::on_card(host, url).and_then(|path| source::open_file(host, &path).ok()?.file),
-    };
+    let file = source::on_card(host, entry).and_then(|path| source::open_file(host, &path).ok()?.file);
     let length = match (&entry.source, &file) {
         (Source::Content(_), _) => source::inline(entry).map_or(0, |bytes| bytes.len() as u64),
         (_, Some(file)) => file.metadata().map_or(0, |meta| meta.len()),
