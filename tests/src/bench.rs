@@ -36,7 +36,7 @@ use throttle::Throttled;
 pub fn run(options: &Options) -> Outcome<i32> {
     // It holds the lock of the target folder, and is what lines 11 and 14 are measured on.
     let demo = Demo::open()?;
-    for packages in [packages::DEMO, packages::SUITE, packages::BENCH] {
+    for packages in [packages::DEMO, packages::SUITE, packages::SERVERS, packages::BENCH] {
         packages::install_missing(packages)?;
     }
     interrupt::listen()?;
