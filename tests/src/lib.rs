@@ -15,6 +15,7 @@ pub mod checks;
 pub mod demo;
 pub mod elf;
 pub mod engine;
+pub mod fetch_box;
 pub mod figures;
 pub mod http;
 pub mod image_build;

@@ -49,6 +49,7 @@ pub const SERVERS: &[Package] = &[
     program("curl", "curl"),
     program("iproute2", "ip"),
     program("socat", "socat"),
+    program("faketime", "faketime"),
 ];
 
 /// What `bench` needs beside [`DEMO`], [`SUITE`] and [`SERVERS`].

@@ -87,12 +87,12 @@ impl Answer {
                     return answer;
                 }
                 Misdeed::Changes { after, to } if number > *after => {
-                    (resource.bytes, resource.etag) = (to.clone(), Some("\"second\"".into()));
+                    (resource.bytes, resource.etag) = (to.clone(), Some(format!("\"changed-{after}\"")));
                 }
                 _ => {}
             }
         }
-        with_faults(whole_or_part(request, &resource), &resource.misdeeds)
+        with_faults(whole_or_part(request, &resource), &resource.misdeeds, number)
     }
 
     /// The head as it is sent.
@@ -178,11 +178,12 @@ fn packed(bytes: &Bytes) -> Vec<u8> {
     encoder.write_all(&plain).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
-fn with_faults(mut answer: Answer, misdeeds: &[Misdeed]) -> Answer {
+fn with_faults(mut answer: Answer, misdeeds: &[Misdeed], number: usize) -> Answer {
     let mut claimed = None;
     for misdeed in misdeeds {
         match misdeed {
             Misdeed::DropsEvery(bytes) => answer.drop_after = Some(*bytes),
+            Misdeed::DropsFirst { times, after } if number <= *times => answer.drop_after = Some(*after),
             Misdeed::ClaimsLength(length) => claimed = Some(*length),
             Misdeed::Endless => answer.length = None,
             Misdeed::NoLength => answer.end = End::Close,

@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::answer::{Answer, End};
 pub use super::misdeed::{Bytes, Misdeed, Resource, RetryAfter};
@@ -39,6 +39,8 @@ pub enum Mood {
 pub struct Seen {
     /// What was asked.
     pub request: Request,
+    /// When.
+    pub at: Instant,
     /// The status it got; 0: none.
     pub status: u16,
     /// Bytes of the body that were sent, as far as the client's kernel took them.
@@ -176,7 +178,7 @@ impl State {
             (_, None) => Answer::page(404, "text/plain", "there is nothing here\n"),
         };
         let status = if answer.never { 0 } else { answer.status };
-        seen.push(Seen { request, status, sent: 0 });
+        seen.push(Seen { request, at: Instant::now(), status, sent: 0 });
         (seen.len() - 1, answer)
     }
 

@@ -29,9 +29,11 @@ impl Bytes {
             Bytes::Seeded(seeded) => seeded.fill_whole(at, buffer),
             Bytes::Given(bytes) if bytes.is_empty() => buffer.fill(0),
             Bytes::Given(bytes) => {
-                let from = (at % bytes.len() as u64) as usize;
-                for (place, byte) in buffer.iter_mut().zip(bytes.iter().cycle().skip(from)) {
-                    *place = *byte;
+                let (mut from, mut filled) = ((at % bytes.len() as u64) as usize, 0);
+                while filled < buffer.len() {
+                    let take = (bytes.len() - from).min(buffer.len() - filled);
+                    buffer[filled..filled + take].copy_from_slice(&bytes[from..from + take]);
+                    (from, filled) = (0, filled + take);
                 }
             }
         }
@@ -72,6 +74,13 @@ pub enum RetryAfter {
 pub enum Misdeed {
     /// Each connection ends after so many bytes of its body.
     DropsEvery(u64),
+    /// Only the first answers end after so many bytes.
+    DropsFirst {
+        /// How many of them.
+        times: usize,
+        /// Bytes of each body.
+        after: u64,
+    },
     /// `Range` is ignored: 200 and everything.
     NoRanges,
     /// From the request behind the `after`-th on it is another file, under another `ETag`.
