@@ -66,14 +66,18 @@ pub struct Fetched {
 impl FetchBox {
     /// An empty one; its data partition is a folder.
     pub fn new(name: &str) -> Outcome<FetchBox> {
+        FetchBox::with_agent(name, &agent_run::built()?)
+    }
+
+    /// The same with this agent.
+    pub fn with_agent(name: &str, agent: &Path) -> Outcome<FetchBox> {
         packages::install_missing(packages::SERVERS)?;
         let folder = std::env::temp_dir().join(format!("offspot-fetch-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         for below in ["r/boot/firmware", "r/data", "www"] {
             fs::create_dir_all(folder.join(below)).doing(folder.display())?;
         }
-        let agent = agent_run::built()?;
-        Ok(FetchBox { folder, words: Vec::new(), environment: Vec::new(), agent, disk: None })
+        Ok(FetchBox { folder, words: Vec::new(), environment: Vec::new(), agent: agent.to_owned(), disk: None })
     }
 
     /// One whose data partition is a disk of so many MiB, with ext4: what the agent has not synced can be lost.

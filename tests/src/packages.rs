@@ -58,6 +58,7 @@ pub const BENCH: &[Package] = &[
     program("qemu-utils", "qemu-storage-daemon"),
     program("dpkg", "dpkg-deb"),
     program("aria2", "aria2c"),
+    program("time", "time"),
 ];
 
 /// What `boot` needs.
