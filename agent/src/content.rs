@@ -11,6 +11,7 @@ mod batch;
 mod merge;
 mod ours;
 mod place;
+mod quarantine;
 mod source;
 mod stage;
 mod standing;
@@ -111,6 +112,17 @@ impl Mix {
     }
 }
 
+/// The name of what is kept of an entry while it is fetched: it speaks of the bytes, so that another entry of the same ones goes on with it,
+/// and one of others never does.
+fn part_name(entry: &FileEntry, key: &str) -> String {
+    match &entry.checksum {
+        Some(Checksum { algo, value: ChecksumValue::Digest(digest) }) => {
+            format!("{algo:?}-{digest}").to_ascii_lowercase()
+        }
+        _ => key.to_owned(),
+    }
+}
+
 fn is_archive(via: Via) -> bool {
     !matches!(via, Via::Direct | Via::Base64)
 }
@@ -131,6 +143,7 @@ mod tests {
         let base = FileEntry {
             to: "/data/a".into(),
             source: Source::Content("hello".into()),
+            mirrors: Vec::new(),
             via: Via::Direct,
             size: None,
             checksum: None,

@@ -13,6 +13,7 @@ pub mod card;
 pub mod commands;
 pub mod content;
 pub mod engine;
+pub mod fetch;
 pub mod ground;
 pub mod host;
 pub mod images;

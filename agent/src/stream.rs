@@ -3,10 +3,10 @@
 pub mod beneath;
 pub mod decode;
 pub mod digest;
-pub mod fetch;
 pub mod limit;
 pub mod meter;
 pub mod place;
 pub mod tree;
 pub mod untar;
 pub mod unzip;
+pub mod zim;

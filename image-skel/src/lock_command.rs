@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use offspot_agent::stream::fetch::Fetcher;
+use offspot_agent::fetch::Fetcher;
 use serde::Serialize;
 
 use crate::index::{Offer, Pool};

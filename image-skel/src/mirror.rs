@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
+use offspot_agent::fetch::Fetcher;
 use offspot_agent::stream::decode::decode;
-use offspot_agent::stream::fetch::Fetcher;
 use offspot_agent::stream::limit::Limit;
 use sha2::{Digest, Sha256};
 

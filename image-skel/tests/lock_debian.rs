@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use image_skel::lock_command::debian_keyring;
 use image_skel::release::{Release, Wanted};
 use image_skel::trust::seconds;
-use offspot_agent::stream::fetch::Fetcher;
+use offspot_agent::fetch::Fetcher;
 
 #[test]
 fn the_keys_are_those_of_trixie() {

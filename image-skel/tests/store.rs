@@ -117,22 +117,20 @@ fn a_cut_answer_is_resumed() {
 }
 
 #[test]
-fn a_beginning_from_elsewhere_is_used_or_dropped() {
+fn a_beginning_from_elsewhere_is_not_believed() {
     let mut case = case();
     case.lock.packages.truncate(1);
     let (size, part) = (case.lock.packages[0].size as usize, case.place(0).join("a.deb.part"));
     let whole = fs::read(case.on_mirror(0)).unwrap();
     let wrong = vec![7; size / 2];
     // Half of it; half of something else; all of it, but the rename; more than it can be.
-    for (beginning, requests) in
-        [(&whole[..size / 2], 1), (&wrong, 2), (&whole, 0), (&[whole.as_slice(), b"x"].concat(), 1)]
-    {
+    for beginning in [&whole[..size / 2], &wrong, &whole, &[whole.as_slice(), b"x"].concat()] {
         let _ = fs::remove_dir_all(case.place(0));
         fs::create_dir_all(case.place(0)).unwrap();
         fs::write(&part, beginning).unwrap();
         let mirror = Mirror::of(&case.mirror, Fault::None);
         case.bring(&[&mirror.url]).unwrap();
-        assert_eq!(mirror.asked("get /"), requests, "{} bytes there", beginning.len());
+        assert_eq!(mirror.asked("get /"), 1, "{} bytes there", beginning.len());
     }
 }
 
@@ -144,7 +142,7 @@ fn wrong_bytes_are_named_and_the_next_mirror_is_asked() {
     for (fault, why) in [
         (Fault::Wrong, "wrong bytes: SHA256 "),
         (Fault::Longer, "bytes, expected "),
-        (Fault::Endless, "it is longer than the "),
+        (Fault::Endless, "it is longer than "),
     ] {
         let wrong = Mirror::of(&case.mirror, fault);
         let error = case.bring(&[&wrong.url]).unwrap_err().to_string();
@@ -168,7 +166,7 @@ fn all_that_is_gone_is_named_with_what_each_mirror_said() {
     for said in [
         "2 packages of the lock are to be had from no mirror:\n  a 1.0 (trixie)\n",
         "\n  b 1.0 (trixie)\n",
-        &format!("    {}/pool/a.deb: the server says 404 Not Found\n", mirror.url),
+        &format!("    {}/pool/a.deb: the server says 404 Not Found: there is no such file\n", mirror.url),
         &format!("    {folder}/pool/b.deb: No such file"),
         "    ftp://x/pool/a.deb: neither http, https nor file\n",
         "file://FOLDER",

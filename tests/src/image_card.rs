@@ -203,7 +203,14 @@ pub fn child() {
 
 /// An entry of `oci_images`.
 pub fn entry(ident: &str, url: Option<&str>) -> OciImage {
-    OciImage { ident: ident.to_owned(), url: url.map(str::to_owned), filesize: None, fullsize: None, checksum: None }
+    OciImage {
+        ident: ident.to_owned(),
+        url: url.map(str::to_owned),
+        mirrors: Vec::new(),
+        filesize: None,
+        fullsize: None,
+        checksum: None,
+    }
 }
 
 /// An ext4 of some MiB in a file.

@@ -238,7 +238,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn wanted(name: &str) -> OciImage {
-    OciImage { ident: name.to_owned(), url: None, filesize: None, fullsize: None, checksum: None }
+    OciImage { ident: name.to_owned(), url: None, mirrors: Vec::new(), filesize: None, fullsize: None, checksum: None }
 }
 
 /// The services of a compose file, which end at once when told to.

@@ -90,7 +90,7 @@ impl Drop for Place {
 }
 
 fn entry(to: &str, via: Via, source: Source) -> FileEntry {
-    FileEntry { to: to.into(), source, via, size: None, checksum: None }
+    FileEntry { to: to.into(), source, mirrors: Vec::new(), via, size: None, checksum: None }
 }
 
 fn content(to: &str, text: &str) -> FileEntry {

@@ -56,7 +56,7 @@ fn property(key: &Key) -> Value {
         Takes::Number(_, allowed) => {
             json!({"enum": allowed.iter().map(|number| json!(number)).chain([Value::Null]).collect::<Vec<_>>()})
         }
-        Takes::List(_) => {
+        Takes::List(_) | Takes::TextOrList(_) => {
             json!({"anyOf": [{"type": ["array"], "items": {"type": "string"}}, {"type": ["string", "null"]}]})
         }
     };

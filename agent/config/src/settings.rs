@@ -57,6 +57,8 @@ pub struct OciImage {
     pub ident: String,
     /// Where its tarball is: a path on the card, `file://` or `http(s)://`; none: found by its name in the image folders.
     pub url: Option<String>,
+    /// Other places of the same tarball.
+    pub mirrors: Vec<String>,
     /// Size of the tarball in bytes.
     pub filesize: Option<u64>,
     /// Size unpacked in bytes.
@@ -72,6 +74,8 @@ pub struct FileEntry {
     pub to: String,
     /// Where the bytes come from.
     pub source: Source,
+    /// Other places of the same bytes, tried in order once [`FileEntry::source`] failed.
+    pub mirrors: Vec<String>,
     /// How they are packed.
     pub via: Via,
     /// Size in bytes of what is fetched (not of what it unpacks to).

@@ -20,6 +20,10 @@ pub struct Ours {
     lists: PathBuf,
     /// Where entries lie until they are verified.
     pub staging: PathBuf,
+    /// Beginnings of what is being fetched.
+    pub fetch: PathBuf,
+    /// What was found to be damaged.
+    pub quarantine: PathBuf,
 }
 
 /// What is about to be given its final name, written down and synced before it is. Should the boot end before the receipt, the inode at that
@@ -36,12 +40,19 @@ impl Ours {
     /// Those below the data partition.
     pub fn new(data: &Path) -> Ours {
         let state = data.join(".offspot");
-        Ours { lists: state.join("placed"), staging: state.join("staging") }
+        let below = |name| state.join(name);
+        Ours {
+            lists: below("placed"),
+            staging: below("staging"),
+            fetch: below("fetch"),
+            quarantine: below("quarantine"),
+        }
     }
 
     /// Makes the folders.
     pub fn make(&self) -> io::Result<()> {
         fs::create_dir_all(&self.lists)?;
+        fs::create_dir_all(&self.fetch)?;
         fs::create_dir_all(&self.staging)
     }
 
@@ -97,6 +108,23 @@ impl Ours {
     pub fn clear(&self) -> io::Result<()> {
         gone(fs::remove_file(self.intents_path()))?;
         gone(fs::remove_dir_all(&self.staging))
+    }
+
+    /// Removes the beginnings of what is not wanted any more, all of these names aside; and the folder once nothing is in it.
+    pub fn clear_parts(&self, wanted: &HashSet<String>) -> io::Result<()> {
+        let Ok(entries) = fs::read_dir(&self.fetch) else { return Ok(()) };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_wanted = name.rsplit_once('.').is_some_and(|(stem, _)| wanted.contains(stem));
+            if !is_wanted && entry.file_type()?.is_file() {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        match fs::remove_dir(&self.fetch) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn intents_path(&self) -> PathBuf {

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-use offspot_config::settings::{FileEntry, Source};
+use offspot_config::settings::FileEntry;
 
 use super::batch::commit;
 use super::stage::{Staged, Stager};
 use super::standing::{Ground, Standing, normal};
 use super::trouble::{self, Trouble};
-use super::{Placed, Placement, is_archive, key};
+use super::{Placed, Placement, is_archive, key, part_name};
+use crate::fetch::Fetcher;
 use crate::host::Host;
 use crate::receipts::Receipts;
 use crate::report::{Kind, Reporter, State};
-use crate::stream::fetch::{Fetcher, is_remote};
 
 /// Bytes from which on a batch gets its names: a cut costs no more than about this, and small entries share their flushes.
 const BATCH: u64 = 64 << 20;
@@ -41,12 +41,14 @@ pub fn place(
         report.note(format!("--replace {path}: no entry of files has this target"));
     }
     let replace: Vec<String> = replace.iter().map(|path| normal(path)).collect();
-    let mut run = Run { report, failed: Vec::new(), batch: Vec::new(), taken: BTreeMap::new() };
-    if items.is_empty() && !super::ours::Ours::new(data).staging.exists() {
+    let mut run =
+        Run { report, failed: Vec::new(), batch: Vec::new(), taken: BTreeMap::new(), origins: BTreeMap::new() };
+    let ours = super::ours::Ours::new(data);
+    if items.is_empty() && !ours.staging.exists() && !ours.fetch.exists() {
         return Placed { failed: run.failed };
     }
     let ground = Ground::new(host, data, receipts, &replace);
-    match ground.and_then(|ground| prepare(&ground).map(|()| ground)) {
+    match ground.and_then(|ground| prepare(&ground, &items).map(|()| ground)) {
         Ok(ground) => run.all(&ground, &in_order(items)),
         Err(error) => items.iter().for_each(|item| run.fail(&item.entry.to, &error)),
     }
@@ -54,7 +56,7 @@ pub fn place(
 }
 
 /// Records what an interrupted run had named, then throws away what it had not.
-fn prepare(ground: &Ground<'_>) -> io::Result<()> {
+fn prepare(ground: &Ground<'_>, items: &[Placement]) -> io::Result<()> {
     let named = |(to, intent): (&String, &super::ours::Intent)| {
         let stat = ground.data.stat(super::below_data(to)).ok()??;
         let news = super::standing::was_named(intent, &stat) && !ground.receipts.holds(&intent.record);
@@ -66,6 +68,7 @@ fn prepare(ground: &Ground<'_>) -> io::Result<()> {
         ground.receipts.append_all(&records)?;
     }
     ground.ours.clear()?;
+    ground.ours.clear_parts(&items.iter().map(|item| part_name(&item.entry, &key(&item.entry))).collect())?;
     ground.ours.make()
 }
 
@@ -75,11 +78,14 @@ struct Run<'a> {
     batch: Vec<Staged>,
     /// Where each entry of this run really goes.
     taken: BTreeMap<PathBuf, String>,
+    /// Where the bytes of each came from.
+    origins: BTreeMap<String, String>,
 }
 
 impl Run<'_> {
     fn all(&mut self, ground: &Ground<'_>, entries: &[FileEntry]) {
-        let fetcher = Fetcher::new();
+        let written = [ground.host.latest(), ground.host.state().join("receipts")];
+        let fetcher = Fetcher::new().not_before(written.iter().map(PathBuf::as_path));
         let stager = Stager { ground, fetcher: &fetcher, report: self.report };
         let mut bytes = 0;
         for entry in entries {
@@ -87,6 +93,7 @@ impl Run<'_> {
             match self.one(&stager, entry) {
                 Ok(staged) => {
                     bytes += staged.bytes();
+                    self.origins.insert(staged.to.clone(), staged.from.clone());
                     self.batch.push(staged);
                 }
                 Err(error) => self.fail(&entry.to, &error),
@@ -97,7 +104,9 @@ impl Run<'_> {
             }
         }
         self.commit(ground);
+        fetcher.clock_note().into_iter().for_each(|note| self.report.note(note));
         let _ = std::fs::remove_dir_all(&ground.ours.staging);
+        let _ = std::fs::remove_dir(&ground.ours.fetch);
     }
 
     fn one(&mut self, stager: &Stager<'_>, entry: &FileEntry) -> io::Result<Staged> {
@@ -128,14 +137,7 @@ impl Run<'_> {
                 other => return other,
             }
         }
-        let last = stager.stage(entry, key, standing.clone());
-        match (&last, &entry.source) {
-            (Err(error), Source::Url(url)) if trouble::again(error) && is_remote(url) => {
-                stager.fetcher.give_up(url);
-            }
-            _ => {}
-        }
-        last
+        stager.stage(entry, key, standing.clone())
     }
 
     fn commit(&mut self, ground: &Ground<'_>) {
@@ -143,7 +145,9 @@ impl Run<'_> {
             match outcome {
                 Ok((bytes, kept)) => {
                     kept.note(&to).into_iter().for_each(|note| self.report.note(note));
-                    self.report.item(Kind::File, &to, State::Done, format!("placed {}", size(bytes)));
+                    let from = self.origins.remove(&to).filter(|from| !from.is_empty());
+                    let from = from.map(|from| format!(", {from}")).unwrap_or_default();
+                    self.report.item(Kind::File, &to, State::Done, format!("placed {}{from}", size(bytes)));
                 }
                 Err(error) => self.fail(&to, &error),
             }
@@ -184,10 +188,19 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use offspot_config::settings::Via;
+    use offspot_config::settings::{Source, Via};
 
     fn item(to: String, via: Via) -> Placement {
-        Placement { entry: FileEntry { to, source: Source::Content("x".into()), via, size: None, checksum: None } }
+        Placement {
+            entry: FileEntry {
+                to,
+                source: Source::Content("x".into()),
+                mirrors: Vec::new(),
+                via,
+                size: None,
+                checksum: None,
+            },
+        }
     }
 
     #[test]

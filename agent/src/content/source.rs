@@ -1,4 +1,4 @@
-//! Where the bytes of an entry come from: the settings, the card, or the network.
+//! Where the bytes of an entry come from: the settings, the card, a stick, or the network.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -8,17 +8,31 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use offspot_config::settings::{Algorithm, ChecksumValue, FileEntry, Source, Via};
+use offspot_config::settings::{Algorithm, Checksum, ChecksumValue, FileEntry, Source, Via};
 
 use super::trouble::Trouble;
+use crate::fetch::metalink::{self, is_metalink};
+use crate::fetch::{Fetcher, Mark, Unanswered, Wanted, address, is_remote};
 use crate::host::Host;
-use crate::stream::fetch::{Fetcher, Unanswered, is_remote};
 use crate::stream::limit::Limit;
 
 /// Longest text whose first word is a digest.
 const DIGEST_TEXT: u64 = 2 << 10;
 /// Files that a laptop put on the boot partition; they stand in for what would be fetched.
 const LAPTOP: &str = "/boot/firmware/offspot/files";
+/// Suffixes of pages to look at.
+const PAGES: [&str; 4] = [".html", ".htm", ".xhtml", ".php"];
+
+/// One place where the bytes of an entry may be had.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// The settings themselves.
+    Settings,
+    /// A file that this box can read, and what to call the place it lies in.
+    File(PathBuf, &'static str),
+    /// The network: these addresses.
+    Network(Vec<String>),
+}
 
 /// Bytes, ready to be read; its errors are marked as the source's.
 pub struct Opened {
@@ -30,15 +44,34 @@ pub struct Opened {
     pub file: Option<File>,
 }
 
-/// Opens the source of an entry.
-pub fn open(host: &Host, fetcher: &Fetcher, entry: &FileEntry) -> io::Result<Opened> {
-    match &entry.source {
-        Source::Content(_) => {
+/// The places of an entry's bytes, in the order in which they are tried: what is here before what must be fetched.
+pub fn places(host: &Host, entry: &FileEntry) -> Vec<Place> {
+    let Source::Url(first) = &entry.source else { return vec![Place::Settings] };
+    let urls: Vec<&String> = std::iter::once(first).chain(&entry.mirrors).collect();
+    let mut places: Vec<Place> = Vec::new();
+    for url in &urls {
+        match on_card(host, url) {
+            Some(path) if is_remote(url) => places.push(Place::File(path, "the boot partition")),
+            Some(path) => places.push(Place::File(path, "the card")),
+            None => {}
+        }
+    }
+    let remote: Vec<String> = urls.into_iter().filter(|url| is_remote(url)).cloned().collect();
+    if !remote.is_empty() {
+        places.push(Place::Network(remote));
+    }
+    places
+}
+
+/// Opens a place that is not the network.
+pub fn open(host: &Host, entry: &FileEntry, place: &Place) -> io::Result<Opened> {
+    match place {
+        Place::File(path, _) => open_file(host, path),
+        Place::Settings | Place::Network(_) => {
             let bytes = inline(entry)?;
             let length = Some(bytes.len() as u64);
             Ok(Opened { reader: Box::new(Cursor::new(bytes)), length, file: None })
         }
-        Source::Url(url) => open_url(host, fetcher, url),
     }
 }
 
@@ -57,13 +90,50 @@ pub fn inline(entry: &FileEntry) -> io::Result<Vec<u8>> {
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("its base64 is damaged: {error}")))
 }
 
-fn open_url(host: &Host, fetcher: &Fetcher, url: &str) -> io::Result<Opened> {
-    if let Some(path) = on_card(host, url) {
-        return open_file(host, &path);
+/// What is to be fetched, descriptions of it read; and its digest, where they have one.
+pub fn wanted(
+    fetcher: &Fetcher,
+    entry: &FileEntry,
+    addresses: &[String],
+) -> io::Result<(Wanted, Option<(Algorithm, String)>)> {
+    let mut wanted = Wanted { size: entry.size, is_page: is_page(entry), most: u64::MAX, ..Wanted::default() };
+    let (mut digest, mut failed) = (None, None);
+    for url in addresses {
+        // A description may itself be what is wanted.
+        if !is_metalink(url) || is_metalink(&entry.to) {
+            wanted.urls.push(url.clone());
+            continue;
+        }
+        match metalink::fetch(fetcher, url) {
+            Ok(link) => {
+                wanted.urls.extend(link.urls);
+                wanted.size = wanted.size.or(link.size);
+                digest = digest.or(link.digest);
+            }
+            Err(no) => failed = Some(no),
+        }
     }
-    let answer = fetcher.get(url).map_err(|Unanswered { why, again }| Trouble::Source { why, again })?;
-    let reader = Box::new(Marked { inner: answer.body, again: true });
-    Ok(Opened { reader, length: answer.length, file: None })
+    match failed {
+        Some(no) if wanted.urls.is_empty() => Err(Trouble::of_network(no).into()),
+        _ => Ok((wanted, digest)),
+    }
+}
+
+fn is_page(entry: &FileEntry) -> bool {
+    let urls = match &entry.source {
+        Source::Url(url) => Some(url),
+        Source::Content(_) => None,
+    };
+    let texts = urls.into_iter().chain(&entry.mirrors).map(|url| address::path(url));
+    let mut lower = texts.chain([entry.to.as_str()]).map(str::to_ascii_lowercase);
+    lower.any(|text| PAGES.iter().any(|suffix| text.ends_with(suffix)))
+}
+
+/// Opens what is to be fetched, from its beginning.
+pub fn open_stream(fetcher: &Fetcher, wanted: Wanted) -> io::Result<Opened> {
+    let stream = fetcher.resume(wanted, Mark::default()).map_err(Trouble::of_network)?;
+    let length = stream.total();
+    Ok(Opened { reader: Box::new(Marked { inner: stream }), length, file: None })
 }
 
 /// The path on the card that a URL names, or that a laptop's file of the same name stands in for; none: it has to be fetched.
@@ -87,7 +157,7 @@ pub fn open_file(host: &Host, path: &Path) -> io::Result<Opened> {
         let why = format!("{} is not a file", path.display());
         return Err(Trouble::Source { why, again: false }.into());
     }
-    let marked = Marked { inner: file.try_clone()?, again: false };
+    let marked = Marked { inner: file.try_clone()? };
     Ok(Opened { reader: Box::new(marked), length: Some(meta.size()), file: Some(file) })
 }
 
@@ -109,19 +179,26 @@ fn missing(path: &Path, error: &io::Error) -> io::Error {
 
 /// The digest that an entry's bytes must have; read from where it stands if need be.
 pub fn expected(host: &Host, fetcher: &Fetcher, entry: &FileEntry) -> io::Result<Option<(Algorithm, String)>> {
-    let Some(checksum) = &entry.checksum else {
-        return Ok(None);
-    };
-    let digest = match &checksum.value {
-        ChecksumValue::Digest(digest) => digest.to_ascii_lowercase(),
-        ChecksumValue::Url(url) => read_digest(host, fetcher, url, checksum.algo)?,
-    };
-    Ok(Some((checksum.algo, digest)))
+    match &entry.checksum {
+        None => Ok(None),
+        Some(Checksum { algo, value: ChecksumValue::Digest(digest) }) => Ok(Some((*algo, digest.to_ascii_lowercase()))),
+        Some(Checksum { algo, value: ChecksumValue::Url(url) }) => {
+            let digest = digest_at(host, fetcher, url, *algo);
+            Ok(Some((*algo, digest?)))
+        }
+    }
 }
 
-fn read_digest(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
+/// The digest that stands at an address: the first word of a short text.
+pub fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
     let bad = |why: &str| Trouble::Source { why: format!("its checksum at {}: {why}", shown(url)), again: false };
-    let opened = open_url(host, fetcher, url)?;
+    let opened = match on_card(host, url) {
+        Some(path) => open_file(host, &path)?,
+        None => {
+            let urls = vec![url.to_owned()];
+            open_stream(fetcher, Wanted { urls, most: DIGEST_TEXT, is_page: true, ..Wanted::default() })?
+        }
+    };
     let mut text = Vec::new();
     Limit::new(opened.reader, DIGEST_TEXT)
         .read_to_end(&mut text)
@@ -136,7 +213,7 @@ fn read_digest(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) 
 
 /// A URL without its secrets.
 pub fn shown(url: &str) -> String {
-    if is_remote(url) { crate::stream::fetch::shown(url) } else { url.to_owned() }
+    if is_remote(url) { crate::fetch::shown(url) } else { url.to_owned() }
 }
 
 fn hex_length(algorithm: Algorithm) -> usize {
@@ -170,17 +247,14 @@ fn unescape(text: &str) -> String {
 /// A reader whose errors are known, further up, to be the source's.
 struct Marked<R> {
     inner: R,
-    again: bool,
 }
 
 impl<R: Read> Read for Marked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::Interrupted => error,
-            io::ErrorKind::UnexpectedEof => {
-                Trouble::Source { why: "the server ended the answer too early".into(), again: self.again }.into()
-            }
-            _ => Trouble::Source { why: error.to_string(), again: self.again }.into(),
+        self.inner.read(buffer).map_err(|error| match Unanswered::of(&error) {
+            Some(no) => Trouble::of_network(no.clone()).into(),
+            None if error.kind() == io::ErrorKind::Interrupted => error,
+            None => Trouble::Source { why: error.to_string(), again: false }.into(),
         })
     }
 }
@@ -188,6 +262,12 @@ impl<R: Read> Read for Marked<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn entry(to: &str, url: &str, mirrors: &[&str]) -> FileEntry {
+        let mirrors = mirrors.iter().map(|url| (*url).to_owned()).collect();
+        let source = Source::Url(url.into());
+        FileEntry { to: to.into(), source, mirrors, via: Via::Direct, size: None, checksum: None }
+    }
 
     #[test]
     fn urls_and_paths() {
@@ -197,5 +277,25 @@ mod tests {
         assert_eq!(on_card(&host, "file:///data/100%"), Some("/data/100%".into()));
         assert_eq!(on_card(&host, "HTTPS://host/x"), None);
         assert!(is_remote("http://host") && !is_remote("file:///x") && !is_remote("/http://"));
+    }
+
+    #[test]
+    fn what_is_here_comes_first_and_all_servers_are_one_place() {
+        let host = Host::new("/nonexistent");
+        let places = places(&host, &entry("/data/x", "http://a/x", &["/srv/x", "http://b/x"]));
+        let [Place::File(path, "the card"), Place::Network(urls)] = places.as_slice() else { panic!("{places:?}") };
+        assert_eq!((path.as_path(), urls.len()), (Path::new("/srv/x"), 2));
+    }
+
+    #[test]
+    fn only_what_is_named_as_a_page_may_be_one() {
+        for (to, url, page) in [
+            ("/data/a.zim", "http://h/a.zim", false),
+            ("/data/a.HTML", "http://h/x", true),
+            ("/data/a", "http://h/x.html?y", true),
+            ("/data/a", "http://h/?x.html", false),
+        ] {
+            assert_eq!(is_page(&entry(to, url, &[])), page, "{to} {url}");
+        }
     }
 }

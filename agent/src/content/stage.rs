@@ -10,15 +10,17 @@ use nix::sys::statvfs::fstatvfs;
 use offspot_config::settings::{Algorithm, FileEntry, Source, Via};
 
 use super::ours::{Intent, List};
-use super::source::{self, Opened};
+use super::quarantine;
+use super::source::{self, Opened, Place};
 use super::standing::{Ground, Standing};
-use super::trouble::Trouble;
+use super::trouble::{self, Trouble};
 use super::witness::{Expected, Witness};
-use super::{below_data, is_archive};
+use super::{below_data, is_archive, part_name};
+use crate::fetch::proof::Proof;
+use crate::fetch::{self, Failure, Fetcher, Found, bring};
 use crate::receipts::Record;
 use crate::report::Reporter;
 use crate::stream::decode::decode;
-use crate::stream::fetch::Fetcher;
 use crate::stream::tree::{Member, Room, Tree, reserve};
 use crate::stream::untar::untar;
 use crate::stream::unzip::unzip;
@@ -45,6 +47,8 @@ pub struct Staged {
     pub inode: Option<u64>,
     /// For a merge: the members that earlier runs placed.
     pub mine: HashSet<Member>,
+    /// Where its bytes came from, as in `from the card`; empty where they stand in the settings.
+    pub from: String,
 }
 
 impl Staged {
@@ -80,29 +84,51 @@ impl Stager<'_> {
     pub fn stage(&self, entry: &FileEntry, key: &str, standing: Standing) -> io::Result<Staged> {
         if let Standing::Named(intent) = &standing {
             let record = intent.record.clone();
-            return Ok(Staged {
-                to: entry.to.clone(),
-                key: key.into(),
-                standing,
-                record,
-                inode: None,
-                mine: HashSet::new(),
-            });
+            let (to, key, from) = (entry.to.clone(), key.into(), String::new());
+            return Ok(Staged { to, key, standing, record, inode: None, mine: HashSet::new(), from });
         }
         let expected = source::expected(self.ground.host, self.fetcher, entry)?;
         if let Standing::Taken = standing {
             return self.adopt(entry, key, standing, &expected);
         }
+        let mut failed = None;
+        for place in source::places(self.ground.host, entry) {
+            match self.stage_from(entry, key, standing.clone(), &place, &expected) {
+                Err(error) if trouble::is_of_source(&error) => {
+                    tracing::warn!("{}: {place:?}: {error}", entry.to);
+                    failed = Some(trouble::worse(failed, error));
+                }
+                done => return done,
+            }
+        }
+        Err(failed.unwrap_or_else(|| Trouble::Source { why: "it has no address".into(), again: false }.into()))
+    }
+
+    /// Stages it from one of its places.
+    fn stage_from(
+        &self,
+        entry: &FileEntry,
+        key: &str,
+        standing: Standing,
+        place: &Place,
+        expected: &Expected,
+    ) -> io::Result<Staged> {
         let path = self.ground.ours.staging.join(key);
-        let staged = if is_archive(entry.via) {
-            self.unpack(entry, key, standing, &path, &expected)
-        } else {
-            self.copy(entry, key, standing, &path, &expected)
+        let staged = match (is_archive(entry.via), place) {
+            (true, _) => self.unpack(entry, key, standing, &path, place, expected),
+            (false, Place::Network(urls)) => self.fetch(entry, key, standing, &path, urls, expected),
+            (false, _) => self.copy(entry, key, standing, &path, place, expected),
         };
         if staged.is_err() {
             let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
         }
-        staged
+        let from = match place {
+            Place::Settings => String::new(),
+            Place::File(_, name) => format!("from {name}"),
+            // A download knows which of its servers it was.
+            Place::Network(urls) => urls.first().map(|url| came_from(url)).unwrap_or_default(),
+        };
+        staged.map(|staged| if staged.from.is_empty() { Staged { from, ..staged } } else { staged })
     }
 
     fn copy(
@@ -111,12 +137,47 @@ impl Stager<'_> {
         key: &str,
         standing: Standing,
         path: &Path,
+        place: &Place,
         expected: &Expected,
     ) -> io::Result<Staged> {
-        let opened = source::open(self.ground.host, self.fetcher, entry)?;
+        let opened = source::open(self.ground.host, entry, place)?;
         let file = self.write(entry, opened, path, expected)?;
         file.set_permissions(fs::Permissions::from_mode(0o644))?;
         self.staged(entry, key, standing, &file.metadata()?, expected)
+    }
+
+    /// Fetches a file, going on with what an earlier run has of it.
+    fn fetch(
+        &self,
+        entry: &FileEntry,
+        key: &str,
+        standing: Standing,
+        path: &Path,
+        urls: &[String],
+        expected: &Expected,
+    ) -> io::Result<Staged> {
+        let (wanted, said) = source::wanted(self.fetcher, entry, urls)?;
+        let expected = expected.clone().or(said);
+        let place = self.ground.ours.fetch.join(part_name(entry, key));
+        quarantine::make_way(self.ground, &entry.to)?;
+        let mut passed = |bytes| self.report.advance(bytes);
+        let brought =
+            bring(self.fetcher, &wanted, &place, &proof_of(entry, &expected), self.room()?.bytes, &mut passed);
+        let brought = brought.map_err(|failure| match failure {
+            Failure::Source(no) => Trouble::of_network(no).into(),
+            Failure::NoRoom { need, have } => Trouble::NoRoom { need, have }.into(),
+            Failure::Here(error) => error,
+            Failure::Wrong { expected, found, bad: None } => Trouble::Checksum { expected, found }.into(),
+            Failure::Wrong { expected, found, bad: Some(part) } => {
+                match part.settle(path).and_then(|_| quarantine::set_aside(self.ground, &entry.to, path)) {
+                    Ok(aside) => Trouble::Damaged { expected, found, aside }.into(),
+                    Err(error) => error,
+                }
+            }
+        })?;
+        let file = brought.part.settle(path)?;
+        let staged = self.staged(entry, key, standing, &file.metadata()?, &expected)?;
+        Ok(Staged { from: came_from(&brought.url), ..staged })
     }
 
     /// The file that lies there, if it is what the entry asks for.
@@ -163,7 +224,8 @@ impl Stager<'_> {
             placed: sum.unwrap_or_default(),
         };
         let inode = Some(meta.ino());
-        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine: HashSet::new() })
+        let (to, key, from) = (entry.to.clone(), key.into(), String::new());
+        Ok(Staged { to, key, standing, record, inode, mine: HashSet::new(), from })
     }
 
     /// Writes the bytes of an entry, as they come, to a file of ours, and verifies them.
@@ -178,18 +240,30 @@ impl Stager<'_> {
         let must = if opened.file.is_some() { known } else { wanted };
         let mut file = OpenOptions::new().write(true).read(true).create(true).truncate(true).mode(0o644).open(path)?;
         reserve(&file, known.unwrap_or(0))?;
-        let capped = opened.reader.take(known.unwrap_or(room).saturating_add(1));
-        let mut witness = Witness::new(capped, algorithm(expected));
-        self.pour(&mut witness, &mut file)?;
-        if known.is_none() && witness.length > room {
+        let mut capped = opened.reader.take(known.unwrap_or(room).saturating_add(1));
+        let proof = proof_of(entry, expected);
+        let mut proving = Proof::new(&proof);
+        let length = self.pour(&mut capped, &mut file, &mut proving)?;
+        if known.is_none() && length > room {
             return Err(nix::errno::Errno::ENOSPC.into());
         }
-        witness.verify(must, expected)?;
-        Ok(file)
+        if let Some(expected) = must.filter(|must| *must != length) {
+            let found = if length > expected { Found::MoreThan(expected) } else { Found::Exactly(length) };
+            return Err(Trouble::Size { expected, found: found.to_string() }.into());
+        }
+        match (proving.verdict(&proof), &proof) {
+            (Ok(()), _) => Ok(file),
+            (Err((expected, found)), fetch::Expected::Digest(..)) => Err(Trouble::Checksum { expected, found }.into()),
+            (Err((expected, found)), fetch::Expected::Itself(_)) => {
+                let aside = quarantine::set_aside(self.ground, &entry.to, path)?;
+                Err(Trouble::Damaged { expected, found, aside }.into())
+            }
+        }
     }
 
-    fn pour(&self, from: &mut dyn Read, to: &mut File) -> io::Result<()> {
+    fn pour(&self, from: &mut dyn Read, to: &mut File, proof: &mut Proof) -> io::Result<u64> {
         let mut buffer = vec![0; BUFFER];
+        let mut length = 0;
         loop {
             let mut filled = 0;
             while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -200,10 +274,13 @@ impl Stager<'_> {
                     Err(error) => return Err(error),
                 }
             }
-            to.write_all(buffer.get(..filled).unwrap_or_default())?;
+            let bytes = buffer.get(..filled).unwrap_or_default();
+            to.write_all(bytes)?;
+            proof.update(bytes);
+            length += filled as u64;
             self.report.advance(filled as u64);
             if filled < BUFFER {
-                return Ok(());
+                return Ok(length);
             }
         }
     }
@@ -214,6 +291,7 @@ impl Stager<'_> {
         key: &str,
         standing: Standing,
         path: &Path,
+        place: &Place,
         expected: &Expected,
     ) -> io::Result<Staged> {
         let earlier = self.ground.receipts.file(&entry.to);
@@ -223,7 +301,7 @@ impl Stager<'_> {
         fs::DirBuilder::new().create(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
         let mut list = self.ground.ours.begin(key)?;
-        let bytes = match self.fill(entry, path, expected, &mut list) {
+        let bytes = match self.fill(entry, path, place, expected, &mut list) {
             Ok(bytes) => bytes,
             Err(error) => {
                 list.undo()?;
@@ -233,12 +311,20 @@ impl Stager<'_> {
         list.end()?;
         let record = Record::File { to: entry.to.clone(), entry: key.into(), bytes, mtime: 0, placed: key.into() };
         let inode = Some(fs::metadata(path)?.ino());
-        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine })
+        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine, from: String::new() })
     }
 
     /// Fills a folder of ours from the archive; the bytes of its files.
-    fn fill(&self, entry: &FileEntry, path: &Path, expected: &Expected, list: &mut List) -> io::Result<u64> {
-        let opened = source::open(self.ground.host, self.fetcher, entry)?;
+    fn fill(
+        &self,
+        entry: &FileEntry,
+        path: &Path,
+        place: &Place,
+        expected: &Expected,
+        list: &mut List,
+    ) -> io::Result<u64> {
+        let (opened, said) = self.open(entry, place)?;
+        let expected = &expected.clone().or(said);
         let mut note = |member: Member| list.add(&member);
         if entry.via == Via::Zip {
             let file = self.seekable(entry, opened, &part(path), expected)?;
@@ -255,6 +341,16 @@ impl Stager<'_> {
             .and_then(|(_, reader)| untar(&mut BufReader::with_capacity(AHEAD, reader), &mut tree))
             .map(|()| tree.bytes());
         witness.blame(unpacked, wanted, expected)
+    }
+
+    /// Opens an archive, wherever it is; its digest, where the network has told that.
+    fn open(&self, entry: &FileEntry, place: &Place) -> io::Result<(Opened, Expected)> {
+        let Place::Network(urls) = place else {
+            return Ok((source::open(self.ground.host, entry, place)?, None));
+        };
+        let (wanted, said) = source::wanted(self.fetcher, entry, urls)?;
+        let is_known = entry.checksum.is_some() || said.is_some();
+        Ok((source::open_stream(self.fetcher, fetch::Wanted { is_known, ..wanted })?, said))
     }
 
     /// A zip's directory stands at its end: what comes from the network goes to a file of ours first.
@@ -285,6 +381,18 @@ impl Stager<'_> {
 
 fn part(path: &Path) -> PathBuf {
     path.with_extension("part")
+}
+
+/// What a file is to be proved by.
+fn proof_of(entry: &FileEntry, expected: &Expected) -> fetch::Expected {
+    match expected {
+        Some((algorithm, digest)) => fetch::Expected::Digest(*algorithm, digest.clone()),
+        None => fetch::Expected::Itself(entry.to.clone()),
+    }
+}
+
+fn came_from(url: &str) -> String {
+    format!("from {}", fetch::address::host_name(url))
 }
 
 fn algorithm(expected: &Expected) -> Option<Algorithm> {
@@ -319,7 +427,7 @@ mod tests {
         let (fetcher, (report, _watch)) = (Fetcher::new(), Reporter::new());
         let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report };
         let (to, source) = ("/data/x".into(), Source::Url("/src".into()));
-        let entry = FileEntry { to, source, via: Via::Direct, size: None, checksum: None };
+        let entry = FileEntry { to, source, mirrors: Vec::new(), via: Via::Direct, size: None, checksum: None };
         fs::write(base.join("src"), "12345").unwrap();
         let write = |length| {
             let file = File::open(base.join("src")).unwrap();

@@ -7,7 +7,8 @@ use nix::sys::stat::{FileStat, lstat};
 use offspot_config::settings::{FileEntry, Source, Via};
 
 use super::standing::{Ground, Standing, is_folder, mtime, normal};
-use super::{Found, State, is_archive, key, source, trouble};
+use super::{Found, State, is_archive, key, part_name, source, trouble};
+use crate::fetch;
 use crate::host::Host;
 use crate::receipts::{FileReceipt, Receipts};
 use crate::stream::decode::Packing;
@@ -77,6 +78,8 @@ fn cost(host: &Host, entry: &FileEntry) -> State {
         (_, None) => entry.size.unwrap_or(0),
     };
     let fetched = file.is_none();
+    // What an earlier run has fetched of it is on the card already.
+    let length = if fetched && !is_archive(entry.via) { length.saturating_sub(begun(host, entry)) } else { length };
     let (bytes, inodes) = match (file, is_archive(entry.via)) {
         (Some(file), true) => inventory(file, entry.via, length),
         _ => (length, 1),
@@ -85,6 +88,10 @@ fn cost(host: &Host, entry: &FileEntry) -> State {
     let blocks = bytes.saturating_add(part).div_ceil(BLOCK);
     let peak = blocks.saturating_add(inodes.saturating_sub(1)).saturating_mul(BLOCK);
     State::ToPlace { bytes, peak, inodes }
+}
+
+fn begun(host: &Host, entry: &FileEntry) -> u64 {
+    fetch::part::begun(&host.state().join("fetch").join(part_name(entry, &key(entry))))
 }
 
 /// Bytes and members of an archive on the card. One that is packed as a whole tells little without being unpacked: then its own length is the

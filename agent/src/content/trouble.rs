@@ -5,6 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 
+use crate::fetch::Unanswered;
 use crate::problem::{ContentProblem, Problem, SpaceProblem};
 
 /// A failure that is neither the archive's own nor the card's.
@@ -16,6 +17,8 @@ pub enum Trouble {
     Checksum { expected: String, found: String },
     /// Its bytes are more or fewer than asked for.
     Size { expected: u64, found: String },
+    /// It says itself that it is damaged, and lies here now.
+    Damaged { expected: String, found: String, aside: String },
     /// Its place is not one for content.
     Outside(String),
     /// Its place is taken by something that is not ours.
@@ -43,6 +46,40 @@ pub fn of(error: &io::Error) -> Option<&Trouble> {
     error.get_ref()?.downcast_ref()
 }
 
+impl Trouble {
+    /// What the network says.
+    pub fn of_network(no: Unanswered) -> Trouble {
+        let size = no.length.filter(|_| no.expected.is_some());
+        match (size, no.expected) {
+            (Some(found), Some(expected)) => Trouble::Size { expected, found: found.to_string() },
+            // The beginning is unpacked already: only all of it again makes sense.
+            _ => Trouble::Source { why: no.why, again: no.changed },
+        }
+    }
+}
+
+/// Whether another place may have better bytes.
+pub fn is_of_source(error: &io::Error) -> bool {
+    match of(error) {
+        Some(Trouble::Source { .. } | Trouble::Checksum { .. } | Trouble::Size { .. } | Trouble::Damaged { .. }) => {
+            true
+        }
+        Some(Trouble::Outside(_) | Trouble::NotOurs | Trouble::NoRoom { .. }) => false,
+        // Neither the system's nor ours: a decoder's.
+        None => error.raw_os_error().is_none() && error.kind() != io::ErrorKind::Interrupted,
+    }
+}
+
+/// Which of two failures to report: wrong bytes say more than none.
+pub fn worse(earlier: Option<io::Error>, error: io::Error) -> io::Error {
+    match (earlier, of(&error)) {
+        (Some(earlier), Some(Trouble::Source { .. })) if !matches!(of(&earlier), Some(Trouble::Source { .. })) => {
+            earlier
+        }
+        _ => error,
+    }
+}
+
 /// Whether another try may do better.
 pub fn again(error: &io::Error) -> bool {
     matches!(of(error), Some(Trouble::Source { again: true, .. }))
@@ -54,6 +91,9 @@ pub fn problem(item: &str, error: &io::Error) -> Problem {
     match of(error).cloned() {
         Some(Trouble::Source { why, .. }) => ContentProblem::Fetch { item, why }.into(),
         Some(Trouble::Checksum { expected, found }) => ContentProblem::Checksum { item, expected, found }.into(),
+        Some(Trouble::Damaged { expected, found, aside }) => {
+            ContentProblem::Damaged { item, expected, found, aside }.into()
+        }
         Some(Trouble::Size { expected, found }) => ContentProblem::Size { item, expected, found }.into(),
         Some(Trouble::Outside(why)) => ContentProblem::Outside { item, why }.into(),
         Some(Trouble::NotOurs) => ContentProblem::NotOurs { item }.into(),

@@ -8,6 +8,7 @@ use offspot_config::settings::{Algorithm, Checksum, ChecksumValue};
 
 use super::fetch;
 use super::survey::Tarball;
+use crate::fetch::Fetcher;
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Record};
 use crate::stream::digest::DigestReader;
@@ -50,7 +51,7 @@ fn matches(tarball: &Tarball, checksum: &Checksum) -> Result<(), Problem> {
     let item = tarball.path.clone();
     let expected = match &checksum.value {
         ChecksumValue::Digest(digest) => digest.clone(),
-        ChecksumValue::Url(url) => match fetch::digest_at(url, &tarball.host) {
+        ChecksumValue::Url(url) => match fetch::digest_at(&Fetcher::new(), url, &tarball.host) {
             Ok(digest) => digest,
             Err(why) => return Err(ImageProblem::Fetch { item, why }.into()),
         },

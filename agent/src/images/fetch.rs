@@ -2,23 +2,20 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use offspot_config::settings::OciImage;
+use offspot_config::settings::{Algorithm, Checksum, ChecksumValue, OciImage};
 
 use super::durable;
 use super::survey::Tarball;
+use crate::fetch::metalink::{self, is_metalink};
+use crate::fetch::{Expected, Failure, Fetcher, Mark, Unanswered, Wanted, bring, is_remote, shown};
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem, SpaceProblem};
-use crate::stream::fetch::{Answer, Fetcher, is_remote, shown};
+use crate::report::Reporter;
 use crate::stream::limit::Limit;
 
-/// Tries of one tarball, and the pause between them.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(2);
-/// Left free for receipts and services when the length is not known.
+/// Left free for receipts and services.
 const RESERVE: u64 = 16 << 20;
 /// Longest text whose first word is a digest.
 const DIGEST_TEXT: u64 = 2 << 10;
@@ -28,87 +25,76 @@ pub fn on_card(url: &str, host: &Host) -> PathBuf {
     host.path(url.strip_prefix("file://").unwrap_or(url))
 }
 
-/// Fetches the tarball of an absent item to its place in `/data/images`: beside it first, verified, synced, renamed.
-pub fn fetch(item: &Tarball, report: &crate::report::Reporter) -> Result<(), Problem> {
-    let fetcher = Fetcher::new();
-    let entry = item.wanted.first();
-    let Some((entry, url)) = entry.and_then(|entry| Some((entry, entry.url.as_deref()?))) else {
+/// Fetches the tarball of an absent item to its place in `/data/images`: verified, synced, renamed. What came before a failure is kept for
+/// the next boot.
+pub fn fetch(fetcher: &Fetcher, item: &Tarball, report: &Reporter) -> Result<(), Problem> {
+    let Some(entry) = item.wanted.first().filter(|entry| entry.url.is_some()) else {
         return Err(failed(item, "it has no address"));
     };
-    let mut part = item.file.clone().into_os_string();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let fetched = fetch_to(&fetcher, (entry, url), item, &part, report).and_then(|()| settle(item, &part));
-    if fetched.is_err() {
-        let _ = fs::remove_file(&part);
-    }
-    fetched
-}
-
-fn fetch_to(
-    fetcher: &Fetcher,
-    (entry, url): (&OciImage, &str),
-    item: &Tarball,
-    part: &Path,
-    report: &crate::report::Reporter,
-) -> Result<(), Problem> {
-    for left in (0..TRIES).rev() {
-        let why = match fetcher.get(url) {
-            Ok(answer) => match write(item, entry, answer, part, report)? {
-                None => return Ok(()),
-                Some(error) => format!("{}: {error}", shown(url)),
-            },
-            Err(unanswered) if !unanswered.again => return Err(failed(item, &unanswered.why)),
-            Err(unanswered) => unanswered.why,
-        };
-        if left == 0 {
-            return Err(failed(item, &why));
-        }
-        sleep(PAUSE);
-    }
-    Ok(())
-}
-
-/// Writes the answer beside the place; answers what went wrong with the network, fails on what another try would not mend.
-fn write(
-    item: &Tarball,
-    entry: &OciImage,
-    answer: Answer,
-    part: &Path,
-    report: &crate::report::Reporter,
-) -> Result<Option<io::Error>, Problem> {
     let unwritten = |error: io::Error| match error.kind() {
         io::ErrorKind::StorageFull => SpaceProblem::Full { item: item.path.clone() }.into(),
         _ => failed(item, &error.to_string()),
     };
-    let folder = part.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder).map_err(unwritten)?;
-    let have = durable::available(folder).saturating_sub(RESERVE);
-    let need = entry.filesize.or(answer.length).unwrap_or(0);
-    if need > have {
-        let item = item.path.clone();
-        return Err(SpaceProblem::Bytes { item, need, have }.into());
+    let (wanted, expected) = wanted(fetcher, item, entry)?;
+    let part = part(item);
+    for folder in [part.parent(), item.file.parent()].into_iter().flatten() {
+        fs::create_dir_all(folder).map_err(unwritten)?;
     }
-    let most = if need > 0 { need } else { have };
-    let mut body = crate::stream::meter::Meter::new(Limit::new(answer.body, most), report);
-    let mut file = File::create(part).map_err(unwritten)?;
-    let written = match io::copy(&mut body, &mut file) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(unwritten(error)),
-        Err(error) => return Ok(Some(error)),
-    };
-    if need > 0 && written != need {
-        return Err(failed(item, &format!("it has {written} bytes, expected {need}")));
-    }
-    file.sync_all().map_err(unwritten)?;
-    Ok(None)
+    let room = durable::available(part.parent().unwrap_or(&part)).saturating_sub(RESERVE);
+    let mut passed = |bytes| report.advance(bytes);
+    let brought = bring(fetcher, &wanted, &part, &expected, room, &mut passed).map_err(|failure| match failure {
+        Failure::Source(no) => failed(item, &no.why),
+        Failure::NoRoom { need, have } => SpaceProblem::Bytes { item: item.path.clone(), need, have }.into(),
+        Failure::Here(error) => unwritten(error),
+        Failure::Wrong { expected, found, .. } => {
+            ImageProblem::Checksum { item: item.path.clone(), expected, found }.into()
+        }
+    })?;
+    let settled = brought.part.settle(&item.file).and_then(|file| file.sync_all());
+    settled.and_then(|()| durable::sync_folder_of(&item.file)).map_err(unwritten)
 }
 
-fn settle(item: &Tarball, part: &Path) -> Result<(), Problem> {
-    let staged = Tarball { file: part.to_owned(), ..item.clone() };
-    durable::verify(&staged)?;
-    let renamed = fs::rename(part, &item.file).and_then(|()| durable::sync_folder_of(&item.file));
-    renamed.map_err(|error| failed(item, &error.to_string()))
+/// What is kept of a tarball while it is fetched is named after it.
+fn part(item: &Tarball) -> PathBuf {
+    let name = item.file.file_name().unwrap_or_default();
+    item.host.state().join("fetch").join("images").join(name)
+}
+
+fn wanted(fetcher: &Fetcher, item: &Tarball, entry: &OciImage) -> Result<(Wanted, Expected), Problem> {
+    let mut wanted = Wanted { size: entry.filesize, most: u64::MAX, ..Wanted::default() };
+    let mut digest = expected(fetcher, item, entry)?;
+    let mut said = None;
+    for url in entry.url.iter().chain(&entry.mirrors).filter(|url| is_remote(url)) {
+        if !is_metalink(url) {
+            wanted.urls.push(url.clone());
+            continue;
+        }
+        match metalink::fetch(fetcher, url) {
+            Ok(link) => {
+                wanted.urls.extend(link.urls);
+                wanted.size = wanted.size.or(link.size);
+                digest = digest.or(link.digest);
+            }
+            Err(Unanswered { why, .. }) => said = Some(why),
+        }
+    }
+    if wanted.urls.is_empty() {
+        return Err(failed(item, &said.unwrap_or_else(|| "it has no address".into())));
+    }
+    let expected = match digest {
+        Some((algorithm, digest)) => Expected::Digest(algorithm, digest),
+        None => Expected::Itself(item.path.clone()),
+    };
+    Ok((wanted, expected))
+}
+
+fn expected(fetcher: &Fetcher, item: &Tarball, entry: &OciImage) -> Result<Option<(Algorithm, String)>, Problem> {
+    let Some(Checksum { algo, value }) = &entry.checksum else { return Ok(None) };
+    let digest = match value {
+        ChecksumValue::Digest(digest) => Ok(digest.to_ascii_lowercase()),
+        ChecksumValue::Url(url) => digest_at(fetcher, url, &item.host),
+    };
+    digest.map(|digest| Some((*algo, digest))).map_err(|why| failed(item, &why))
 }
 
 fn failed(item: &Tarball, why: &str) -> Problem {
@@ -116,9 +102,10 @@ fn failed(item: &Tarball, why: &str) -> Problem {
 }
 
 /// The digest that stands at `url`: the first word of a short text.
-pub fn digest_at(url: &str, host: &Host) -> Result<String, String> {
+pub fn digest_at(fetcher: &Fetcher, url: &str, host: &Host) -> Result<String, String> {
     let body: Box<dyn Read> = if is_remote(url) {
-        Fetcher::new().get(url).map_err(|unanswered| unanswered.why)?.body
+        let wanted = Wanted { urls: vec![url.to_owned()], most: DIGEST_TEXT, is_page: true, ..Wanted::default() };
+        Box::new(fetcher.resume(wanted, Mark::default()).map_err(|unanswered| unanswered.why)?)
     } else {
         let path = on_card(url, host);
         // A pipe or device would never end.

@@ -21,6 +21,7 @@ use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
 use super::thin;
 use crate::engine::{Engine, HeldImage, Store};
+use crate::fetch::Fetcher;
 use crate::ground::blocking;
 use crate::problem::{EngineProblem, Problem};
 use crate::receipts::{Receipts, Record};
@@ -56,6 +57,7 @@ pub async fn load(
         next: None,
         early: None,
         done: BTreeSet::new(),
+        fetcher: None,
         failed: BTreeMap::new(),
         volumes: receipts.volumes(),
     };
@@ -103,6 +105,8 @@ pub(super) struct Loading<'a> {
     pub(super) early: Option<Early>,
     /// Paths of the tarballs that had their turn.
     done: BTreeSet<String>,
+    /// Who fetches; made where something is to be fetched.
+    fetcher: Option<Fetcher>,
     failed: BTreeMap<ImageName, Problem>,
     /// Nameless volumes of the containers that were removed with their images, by project.
     volumes: BTreeMap<String, Volumes>,
@@ -191,7 +195,7 @@ impl Loading<'_> {
     }
 
     /// A tarball that was loaded, but whose images the engine has lost, is read again; one from the network that the engine lacks is fetched.
-    async fn reopen(&self, item: &mut Tarball) {
+    async fn reopen(&mut self, item: &mut Tarball) {
         let ahead = match &item.state {
             TarballState::Known(ids) => !ids.iter().all(|id| self.is_present(id)),
             TarballState::Bad(_) => item.remote && !self.is_named(item),
@@ -199,9 +203,10 @@ impl Loading<'_> {
         };
         if ahead {
             let (mut opened, receipts, report) = (item.clone(), self.receipts.clone(), self.report.clone());
+            let fetcher = self.fetcher.get_or_insert_with(Fetcher::new).clone();
             *item = blocking(move || {
                 if opened.remote {
-                    return opened.bring_here(&receipts, &report);
+                    return opened.bring_here(&fetcher, &receipts, &report);
                 }
                 opened.open(&receipts);
                 opened

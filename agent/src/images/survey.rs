@@ -17,12 +17,12 @@ use super::fault::Fault;
 use super::fetch;
 use super::name::ImageName;
 use super::source::Bytes;
+use crate::fetch::{Fetcher, is_remote};
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Stamp};
 use crate::report::Reporter;
 use crate::stream::decode::Packing;
-use crate::stream::fetch::is_remote;
 
 /// Suffixes that say tarball without saying `.tar`.
 const SHORT: [&str; 5] = [".tgz", ".txz", ".tbz", ".tbz2", ".tzst"];
@@ -166,8 +166,8 @@ impl Tarball {
     }
 
     /// Fetches what is to be fetched, and opens it.
-    pub(super) fn bring_here(mut self, receipts: &Receipts, report: &Reporter) -> Tarball {
-        if let Err(problem) = fetch::fetch(&self, report) {
+    pub(super) fn bring_here(mut self, fetcher: &Fetcher, receipts: &Receipts, report: &Reporter) -> Tarball {
+        if let Err(problem) = fetch::fetch(fetcher, &self, report) {
             self.state = TarballState::Bad(problem);
             return self;
         }

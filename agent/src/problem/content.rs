@@ -7,6 +7,7 @@ use super::{Area, Facts};
 #[allow(missing_docs, reason = "the sentence of each stands in `facts`")]
 pub enum ContentProblem {
     Checksum { item: String, expected: String, found: String },
+    Damaged { item: String, expected: String, found: String, aside: String },
     Size { item: String, expected: u64, found: String },
     Fetch { item: String, why: String },
     Outside { item: String, why: String },
@@ -24,6 +25,14 @@ impl ContentProblem {
                 Area::ContentTrust,
                 format!("{item} has checksum {found}, expected {expected}"),
                 "the file is damaged or another one: copy or fetch it again, or correct the checksum in offspot.yaml",
+            ),
+            ContentProblem::Damaged { item, expected, found, aside } => Facts::new(
+                "E-TRUST-ZIM",
+                Area::ContentTrust,
+                format!(
+                    "{item} is damaged: by its own checksum it should be {expected}, and is {found}; it was set aside as {aside}"
+                ),
+                "copy or fetch it again; if that does not help the one that is offered there is damaged",
             ),
             ContentProblem::Size { item, expected, found } => Facts::new(
                 "E-CONTENT-SIZE",

@@ -7,6 +7,7 @@ use adler2::Adler32;
 use md5::Md5;
 use offspot_config::settings::Algorithm;
 use sha1::Sha1;
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 /// A digest in the making, of any algorithm a `checksum` may name.
@@ -18,15 +19,20 @@ pub struct Digest {
 /// What the algorithms have in common.
 trait Sum: Send {
     fn add(&mut self, bytes: &[u8]);
+    fn save(&self) -> Vec<u8>;
     fn end(self: Box<Self>) -> Vec<u8>;
 }
 
 /// The cryptographic ones.
 struct Crypto<D>(D);
 
-impl<D: sha2::Digest + Send> Sum for Crypto<D> {
+impl<D: sha2::Digest + SerializableState + Send> Sum for Crypto<D> {
     fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.0.serialize().to_vec()
     }
 
     fn end(self: Box<Self>) -> Vec<u8> {
@@ -39,13 +45,28 @@ impl Sum for Adler32 {
         self.write_slice(bytes);
     }
 
+    fn save(&self) -> Vec<u8> {
+        self.checksum().to_be_bytes().to_vec()
+    }
+
     fn end(self: Box<Self>) -> Vec<u8> {
         self.checksum().to_be_bytes().to_vec()
     }
 }
 
-fn crypto<D: sha2::Digest + Send + 'static>() -> Box<dyn Sum> {
+fn crypto<D: sha2::Digest + Send + 'static>() -> Box<dyn Sum>
+where
+    Crypto<D>: Sum,
+{
     Box::new(Crypto(D::new()))
+}
+
+fn saved<D: SerializableState + 'static>(state: &[u8]) -> Option<Box<dyn Sum>>
+where
+    Crypto<D>: Sum,
+{
+    let state = SerializedState::<D>::try_from(state).ok()?;
+    Some(Box::new(Crypto(D::deserialize(&state).ok()?)))
 }
 
 impl Digest {
@@ -63,6 +84,32 @@ impl Digest {
         Digest { algorithm, sum }
     }
 
+    /// What [`Digest::restore`] goes on from, of any number of bytes taken in.
+    pub fn save(&self) -> Vec<u8> {
+        // Two algorithms may have states of one length.
+        let mut state = vec![self.algorithm as u8];
+        state.extend(self.sum.save());
+        state
+    }
+
+    /// A digest in the making as it was when it was saved; none where `state` is not what one by `algorithm` saved.
+    pub fn restore(algorithm: Algorithm, state: &[u8]) -> Option<Digest> {
+        let state = state.strip_prefix(&[algorithm as u8])?;
+        let sum = match algorithm {
+            Algorithm::Sha1 => saved::<Sha1>(state),
+            Algorithm::Sha224 => saved::<Sha224>(state),
+            Algorithm::Sha256 => saved::<Sha256>(state),
+            Algorithm::Sha384 => saved::<Sha384>(state),
+            Algorithm::Sha512 => saved::<Sha512>(state),
+            Algorithm::Md5 => saved::<Md5>(state),
+            Algorithm::Adler32 => {
+                let sum = u32::from_be_bytes(state.try_into().ok()?);
+                Some(Box::new(Adler32::from_checksum(sum)) as Box<dyn Sum>)
+            }
+        }?;
+        Some(Digest { algorithm, sum })
+    }
+
     /// The digest of `bytes`, as lower-case hex.
     pub fn of(algorithm: Algorithm, bytes: &[u8]) -> String {
         let mut digest = Digest::new(algorithm);
@@ -77,12 +124,17 @@ impl Digest {
 
     /// The digest of all bytes taken in, as lower-case hex.
     pub fn hex(self) -> String {
-        use fmt::Write;
-        self.sum.end().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex(&self.sum.end())
     }
+}
+
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 impl fmt::Debug for Digest {
@@ -150,6 +202,37 @@ mod tests {
     fn known_digests() {
         for (algorithm, hex) in ABC {
             assert_eq!(Digest::of(algorithm, b"abc"), hex);
+        }
+    }
+
+    #[test]
+    fn saved_anywhere_it_goes_on() {
+        let bytes: Vec<u8> = (0..700_u32).map(|number| (number * 31 + number / 7) as u8).collect();
+        for (algorithm, _) in ABC {
+            let whole = Digest::of(algorithm, &bytes);
+            for at in 0..=bytes.len() {
+                let mut digest = Digest::new(algorithm);
+                digest.update(&bytes[..at / 3]);
+                digest.update(&bytes[at / 3..at]);
+                let mut digest = Digest::restore(algorithm, &digest.save()).unwrap();
+                digest.update(&bytes[at..]);
+                assert_eq!(digest.hex(), whole, "{algorithm:?} saved at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_another_saved_is_not_restored() {
+        for (algorithm, _) in ABC {
+            let mut digest = Digest::new(algorithm);
+            digest.update(&[7; 131]);
+            let state = digest.save();
+            for (other, _) in ABC.iter().filter(|(other, _)| *other != algorithm) {
+                assert!(Digest::restore(*other, &state).is_none(), "{algorithm:?} as {other:?}");
+            }
+            assert!(Digest::restore(algorithm, &state[..state.len() - 1]).is_none());
+            assert!(Digest::restore(algorithm, &[state.as_slice(), &[0]].concat()).is_none());
+            assert!(Digest::restore(algorithm, b"").is_none());
         }
     }
 

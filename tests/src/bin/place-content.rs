@@ -76,5 +76,5 @@ fn entry(line: &str) -> Option<FileEntry> {
     let digest = fields.next().filter(|digest| !digest.is_empty());
     let checksum =
         digest.map(|digest| Checksum { algo: Algorithm::Sha256, value: ChecksumValue::Digest(digest.into()) });
-    Some(FileEntry { to: to.into(), source, via, size: None, checksum })
+    Some(FileEntry { to: to.into(), source, mirrors: Vec::new(), via, size: None, checksum })
 }

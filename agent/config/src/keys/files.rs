@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Form, Key, Takes, check_keys, one_of, require, wrong_shape};
+use super::{Form, Key, Takes, check_keys, one_of, one_or_more, require, wrong_shape};
 use crate::code;
 use crate::finding::{Complaint, Findings};
 use crate::node::{Node, Value};
@@ -28,7 +28,7 @@ pub const CHECKSUM_TAKES: Takes =
 pub const KEYS: &[Key] = &[
     Key { name: "to", takes: Takes::Text(|text| content::target(text).map(drop), Form::Pattern("^/")), about: "Where it goes: an absolute path below /data." },
     Key { name: "content", takes: Takes::Any(Form::Schema(|| serde_json::json!({"type": ["string", "number", "boolean"]}))), about: "The content itself; white space around it is stripped." },
-    Key { name: "url", takes: Takes::Text(content::source, Form::Free), about: "Where to fetch it: http(s)://, file:// or a path on the card." },
+    Key { name: "url", takes: Takes::TextOrList(content::source), about: "Where to fetch it: http(s)://, file:// or a path on the card; a list of them is tried in order. An address that ends in .meta4 is a Metalink." },
     Key { name: "via", takes: Takes::Text(|text| one_of(text, content::VIAS.iter().copied()).map(drop), Form::Words(|| content::VIAS.iter().map(|(word, _)| *word).collect())), about: "How it is packed; direct unless given." },
     Key { name: "size", takes: SIZE_TAKES, about: "Size of what is fetched, in bytes or as 2.4GiB." },
     Key { name: "checksum", takes: CHECKSUM_TAKES, about: "Digest of what is fetched." },
@@ -45,6 +45,7 @@ pub const CHECKSUM_KEYS: &[Key] = &[
 /// The entries that can be used; the second of two with one target is refused.
 pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> {
     let mut targets = HashMap::new();
+    let mut nesting = Nesting::default();
     check_list(node, place, findings, |entry, here, findings| {
         let mut checked = check_keys(entry, here, KEYS, findings)?;
         let complete = require(entry, here, &["to"], findings);
@@ -61,8 +62,44 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
                 Complaint::new(code::DUPLICATE, message, "Give one of them another target, or remove it."),
             );
         }
+        nesting.check(&checked, here, entry.at, findings);
         complete.then_some(checked)
     })
+}
+
+/// Which targets are files, and which folders others lie in.
+#[derive(Default)]
+struct Nesting {
+    files: HashMap<String, usize>,
+    folders: HashMap<String, usize>,
+}
+
+impl Nesting {
+    /// Refuses the second of two entries of which one is a file and would have to hold the other; below an archive's target others may lie.
+    fn check(&mut self, entry: &Node, here: &str, at: crate::node::Position, findings: &mut Findings) {
+        let text = |key: &str| entry.get(key).and_then(Node::as_text);
+        let Some(target) = text("to").and_then(|to| content::target(to).ok()) else { return };
+        let is_file = matches!(text("via"), None | Some("direct" | "base64"));
+        let above: Vec<&str> = target.match_indices('/').skip(2).filter_map(|(end, _)| target.get(..end)).collect();
+        let holder = above.iter().find_map(|folder| self.files.get(*folder).map(|line| (*folder, line)));
+        let held = self.folders.get(&target).filter(|_| is_file);
+        let message = match (holder, held) {
+            (Some((file, line)), _) => format!("{file} is a file, by line {line}, and cannot hold {target}"),
+            (None, Some(line)) => format!("{target} is to be a file, and the entry on line {line} lies below it"),
+            (None, None) => String::new(),
+        };
+        if !message.is_empty() {
+            let complaint = Complaint::new(code::CONFLICT, message, "Give one of them another target, or remove it.");
+            findings.error(&path::below(here, "to"), Some(at), complaint);
+            return;
+        }
+        for folder in above {
+            self.folders.entry(folder.to_owned()).or_insert(at.line);
+        }
+        if is_file {
+            self.files.entry(target).or_insert(at.line);
+        }
+    }
 }
 
 /// Checks every entry for itself; those that are refused are left out.
@@ -197,9 +234,11 @@ pub fn resolve(node: &Node) -> Vec<FileEntry> {
 fn resolve_entry(entry: &Node) -> Option<FileEntry> {
     let text = |key: &str| entry.get(key).and_then(Node::as_text);
     let content = text("content").map(|content| Source::Content(content.trim().into()));
+    let mut urls = one_or_more(entry.get("url")).into_iter();
     Some(FileEntry {
         to: content::target(text("to")?).ok()?,
-        source: content.or_else(|| text("url").map(|url| Source::Url(url.into())))?,
+        source: content.or_else(|| urls.next().map(Source::Url))?,
+        mirrors: urls.collect(),
         via: text("via").and_then(|via| one_of(via, content::VIAS.iter().copied()).ok()).unwrap_or(Via::Direct),
         size: resolve_size(entry, "size"),
         checksum: resolve_checksum(entry),

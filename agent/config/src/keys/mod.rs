@@ -41,6 +41,8 @@ pub enum Takes {
     Number(fn(i64) -> Verdict, &'static [i64]),
     /// A list of texts by this rule, or one text of them with spaces or commas between.
     List(fn(&str) -> Verdict),
+    /// One line of text by this rule, or a list of such.
+    TextOrList(fn(&str) -> Verdict),
     /// Anything: checked elsewhere.
     Any(Form),
 }
@@ -149,6 +151,8 @@ fn plainest(node: &Node, takes: Takes) -> Verdict<Node> {
             rule(number).map(|()| plain(Node::word(number.to_string())))
         }
         Takes::List(rule) => list(node, rule),
+        Takes::TextOrList(rule) if node.as_sequence().is_some() => list(node, rule),
+        Takes::TextOrList(rule) => text_of(node, rule).map(|text| plain(Node::text(text))),
     }
 }
 
@@ -193,6 +197,14 @@ pub fn one_of<T: Copy>(text: &str, words: impl Iterator<Item = (&'static str, T)
 pub fn texts(node: Option<&Node>) -> Vec<String> {
     let items = node.and_then(Node::as_sequence).unwrap_or_default();
     items.iter().filter_map(Node::as_text).map(String::from).collect()
+}
+
+/// The texts of a checked value that may be one or a list of them.
+pub fn one_or_more(node: Option<&Node>) -> Vec<String> {
+    match node.and_then(Node::as_text) {
+        Some(text) => vec![text.to_owned()],
+        None => texts(node),
+    }
 }
 
 /// A rule for texts that need none beyond being one line.

@@ -1,7 +1,7 @@
 //! `oci_images`: container images the card is to hold.
 
 use super::files::{CHECKSUM_TAKES, SIZE_TAKES, check_checksum, check_list, resolve_checksum, resolve_size};
-use super::{Form, Key, Takes, check_keys, require, text_of};
+use super::{Form, Key, Takes, check_keys, one_or_more, require, text_of};
 use crate::finding::Findings;
 use crate::node::Node;
 use crate::rules::content;
@@ -11,7 +11,7 @@ use crate::settings::OciImage;
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     Key { name: "ident", takes: Takes::Text(content::image_name, Form::Free), about: "Name of the image, as in ghcr.io/offspot/kiwix-serve:3.8.1." },
-    Key { name: "url", takes: Takes::Text(content::source, Form::Free), about: "Where its tarball is; found by its name in the image folders unless given." },
+    Key { name: "url", takes: Takes::TextOrList(content::source), about: "Where its tarball is, or a list of places to try in order; unless given it is found by its name in the image folders, or pulled from its registry." },
     Key { name: "filesize", takes: SIZE_TAKES, about: "Size of its tarball." },
     Key { name: "fullsize", takes: SIZE_TAKES, about: "Size of the image unpacked." },
     Key { name: "checksum", takes: CHECKSUM_TAKES, about: "Digest of its tarball." },
@@ -37,9 +37,11 @@ pub fn resolve(node: &Node) -> Vec<OciImage> {
 
 fn resolve_entry(entry: &Node) -> Option<OciImage> {
     let text = |key: &str| entry.get(key).and_then(Node::as_text).map(String::from);
+    let mut urls = one_or_more(entry.get("url")).into_iter();
     Some(OciImage {
         ident: entry.as_text().map(String::from).or_else(|| text("ident"))?,
-        url: text("url"),
+        url: urls.next(),
+        mirrors: urls.collect(),
         filesize: resolve_size(entry, "filesize"),
         fullsize: resolve_size(entry, "fullsize"),
         checksum: resolve_checksum(entry),

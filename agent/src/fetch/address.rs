@@ -1,0 +1,75 @@
+//! What is told of a URL, and what is not.
+
+/// Whether a URL names a server.
+pub fn is_remote(url: &str) -> bool {
+    scheme_is(url, "http") || scheme_is(url, "https")
+}
+
+/// Whether what is sent there is encrypted.
+pub fn is_secure(url: &str) -> bool {
+    scheme_is(url, "https")
+}
+
+fn scheme_is(url: &str, wanted: &str) -> bool {
+    url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(wanted))
+}
+
+/// A URL without what may be secret: user, password, query and fragment.
+pub fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    format!("{scheme}://{}", without_user(rest.split(['?', '#']).next().unwrap_or_default()))
+}
+
+/// Host and port, as they stand in a URL.
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = without_user(rest.split(['?', '#']).next().unwrap_or_default());
+    rest.split('/').next().unwrap_or_default()
+}
+
+/// The host without its port, nor the brackets of an IPv6 address.
+pub fn host_name(url: &str) -> &str {
+    let host = host(url);
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// The path of a URL, without query and fragment.
+pub fn path(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = without_user(rest.split(['?', '#']).next().unwrap_or_default());
+    rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
+}
+
+/// What follows the user info. A password may hold a `/` that its writer forgot to escape, so a `@` in a path counts as well: rather a piece of
+/// the path is not shown than a piece of a password is.
+fn without_user(rest: &str) -> &str {
+    let first = rest.split(char::is_whitespace).next().unwrap_or_default();
+    first.rfind('@').and_then(|at| rest.get(at + 1..)).unwrap_or(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for (url, safe) in [
+            ("https://me:pass@host:8443/a/b.zim?token=1#x", "https://host:8443/a/b.zim"),
+            ("http://host?key=1", "http://host"),
+            ("http://me:hun/ter8@127.0.0.1:9/x", "http://127.0.0.1:9/x"),
+            ("http://me:p@ss/w@host/a b@c", "http://host/a b@c"),
+            ("/data/x?y", "/data/x?y"),
+        ] {
+            assert_eq!(shown(url), safe);
+        }
+        assert_eq!(host("http://me@host:80/a?b@c"), "host:80");
+        assert_eq!(host("http://me:hun/ter8@127.0.0.1:9/x"), "127.0.0.1:9");
+        assert_eq!((host_name("http://[::1]:80/a"), host_name("http://h:80")), ("::1", "h"));
+        assert_eq!((path("http://h/a/b?c"), path("http://h")), ("/a/b", "/"));
+    }
+}

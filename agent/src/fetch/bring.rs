@@ -1,0 +1,166 @@
+//! Brings one file: gone on with where it stood, verified in passing, from the first server that has the right bytes.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::answer::{Found, Unanswered};
+use super::client::Fetcher;
+use super::part::Part;
+use super::proof::Expected;
+use super::stream::{Stream, Wanted};
+
+/// Bytes of a write: what cards do fastest.
+const BUFFER: usize = 1 << 20;
+/// Times that a file which changed under our hands is begun again.
+const AGAIN: u32 = 3;
+/// A beginning shorter than this is not worth a file of its own.
+const WORTH: u64 = 64 << 10;
+
+/// A file that is whole and verified, not yet durable, and without a name of its own.
+#[derive(Debug)]
+pub struct Brought {
+    /// The file.
+    pub part: Part,
+    /// Where it came from.
+    pub url: String,
+}
+
+/// Why a file was not brought.
+#[derive(Debug)]
+pub enum Failure {
+    /// The servers or the network. What came is kept where it helps the next time.
+    Source(Unanswered),
+    /// No server has the right bytes.
+    Wrong {
+        /// What they should be.
+        expected: String,
+        /// What the last server's are.
+        found: String,
+        /// Those bytes, if they are a ZIM's that says of itself to be damaged.
+        bad: Option<Box<Part>>,
+    },
+    /// It does not fit: bytes that it needs, and bytes that there are.
+    NoRoom {
+        /// Bytes to come.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
+    /// The card.
+    Here(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.get_ref().is_some_and(|inner| inner.is::<Unanswered>()) {
+            true => Failure::Source(Unanswered::of(&error).cloned().unwrap_or_default()),
+            false => Failure::Here(error),
+        }
+    }
+}
+
+/// Brings what is wanted; `place`: what its part is named after. No more than `room` bytes are written. Each piece that comes is told.
+pub fn bring(
+    fetcher: &Fetcher,
+    wanted: &Wanted,
+    place: &Path,
+    expected: &Expected,
+    room: u64,
+    passed: &mut dyn FnMut(u64),
+) -> Result<Brought, Failure> {
+    let mut wanted = Wanted { is_known: matches!(expected, Expected::Digest(..)), ..wanted.clone() };
+    let mut changes = 0;
+    loop {
+        let mut part = Part::open(place, expected)?;
+        let had = part.mark.at;
+        wanted.most = had.saturating_add(room);
+        match fill(fetcher, &wanted, &mut part, room, passed) {
+            Err(Failure::Source(no)) if no.changed && changes < AGAIN => {
+                changes += 1;
+                part.start_over()?;
+            }
+            Err(failure) => {
+                give_up(part, &failure)?;
+                return Err(match failure {
+                    // Nobody said how long it is: it is the card that it is too long for.
+                    Failure::Source(Unanswered { length: Some(Found::MoreThan(_)), expected: None, .. }) => {
+                        Failure::Here(nix::errno::Errno::ENOSPC.into())
+                    }
+                    failure => failure,
+                });
+            }
+            Ok(url) => match part.verdict() {
+                Ok(()) => return Ok(Brought { part, url }),
+                // The wrong ones may be those of an earlier run.
+                Err(_) if had > 0 => part.start_over()?,
+                Err((expected_is, found)) => {
+                    wanted.urls.retain(|other| *other != url);
+                    if wanted.urls.is_empty() {
+                        let is_zim = matches!(expected, Expected::Itself(_));
+                        let bad = if is_zim { Some(Box::new(part)) } else { part.remove().map(|()| None)? };
+                        return Err(Failure::Wrong { expected: expected_is, found, bad });
+                    }
+                    tracing::warn!("{}: wrong bytes: {found}, expected {expected_is}", super::shown(&url));
+                    part.start_over()?;
+                }
+            },
+        }
+    }
+}
+
+/// Keeps what helps the next time, and nothing else.
+fn give_up(mut part: Part, failure: &Failure) -> Result<(), Failure> {
+    let passing = matches!(failure, Failure::Source(no) if no.length.is_none());
+    if passing && part.mark.at >= WORTH {
+        return Ok(part.keep()?);
+    }
+    // It may be the card that failed.
+    let _ = part.remove();
+    Ok(())
+}
+
+/// Where the last bytes came from.
+fn fill(
+    fetcher: &Fetcher,
+    wanted: &Wanted,
+    part: &mut Part,
+    room: u64,
+    passed: &mut dyn FnMut(u64),
+) -> Result<String, Failure> {
+    let all = wanted.size.or(part.mark.total);
+    if all.is_some_and(|all| all == part.mark.at) && part.mark.at > 0 {
+        return Ok(part.mark.from.clone().map_or_else(String::new, |(url, _)| url));
+    }
+    let mut stream = fetcher.resume(wanted.clone(), part.mark.clone()).map_err(Failure::Source)?;
+    if let Some(need) = stream.total().map(|total| total.saturating_sub(part.mark.at)).filter(|need| *need > room) {
+        return Err(Failure::NoRoom { need, have: room });
+    }
+    part.begin(stream.mark())?;
+    part.reserve(stream.total().unwrap_or(0))?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let (filled, end) = fill_buffer(&mut stream, &mut buffer);
+        let bytes = buffer.get(..filled).unwrap_or_default();
+        part.add(bytes)?;
+        passed(bytes.len() as u64);
+        part.mark.from.clone_from(&stream.mark().from);
+        match end {
+            Some(Ok(())) => return Ok(stream.url().to_owned()),
+            Some(Err(error)) => return Err(error.into()),
+            None => {}
+        }
+    }
+}
+
+/// Reads until the buffer is full; how much came, and how it ended if it did.
+fn fill_buffer(stream: &mut Stream, buffer: &mut [u8]) -> (usize, Option<io::Result<()>>) {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match stream.read(rest) {
+            Ok(0) => return (filled, Some(Ok(()))),
+            Ok(read) => filled += read,
+            Err(error) => return (filled, Some(Err(error))),
+        }
+    }
+    (filled, None)
+}

@@ -1,0 +1,253 @@
+//! A file in the making that outlives a power cut: `NAME.part`, and `NAME.state` beside it.
+//!
+//! Every [`CHUNK`] the bytes are made durable, and only then a line is added to the state: how far, from where, and the proof so far. So
+//! nothing is read again, and a cut costs at most a chunk. A process that dies costs nothing: within one boot what stands behind the last
+//! line is as it was written, and is taken in again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::proof::{Expected, Proof};
+use super::stream::Mark;
+use crate::report::Context;
+
+/// Bytes between two lines of the state: seconds of a card's work, minutes of a bad link's.
+pub const CHUNK: u64 = 64 << 20;
+/// Bytes of a read of what is here.
+const BUFFER: usize = 256 << 10;
+
+/// The beginning of a file.
+#[derive(Debug)]
+pub struct Part {
+    path: PathBuf,
+    state: PathBuf,
+    file: File,
+    expected: Expected,
+    proof: Proof,
+    /// How far it is.
+    pub mark: Mark,
+    /// Bytes up to which all is durable.
+    durable: u64,
+    boot: String,
+}
+
+/// A line of the state.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    mark: Mark,
+    proof: String,
+    boot: String,
+}
+
+/// The two files of a part.
+fn files(place: &Path) -> (PathBuf, PathBuf) {
+    let beside = |suffix: &str| {
+        let mut name = place.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    (beside(".part"), beside(".state"))
+}
+
+/// Bytes that lie here of the file that is to be at `place`.
+pub fn begun(place: &Path) -> u64 {
+    files(place).0.metadata().map_or(0, |meta| meta.len())
+}
+
+/// Removes what lies here of it.
+pub fn remove(place: &Path) -> io::Result<()> {
+    let (path, state) = files(place);
+    gone(fs::remove_file(state)).and_then(|()| gone(fs::remove_file(path)))
+}
+
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+impl Part {
+    /// The part that lies beside `place`, as far as it can be gone on with; else an empty one.
+    pub fn open(place: &Path, expected: &Expected) -> io::Result<Part> {
+        let (path, state) = files(place);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path)?;
+        let boot = Context::of_this_boot().boot_id;
+        let proof = Proof::new(expected);
+        let (expected, mark) = (expected.clone(), Mark::default());
+        let mut part = Part { path, state, file, expected, proof, mark, durable: 0, boot };
+        part.recall()?;
+        Ok(part)
+    }
+
+    /// Goes back to the last line of the state that this file bears out.
+    fn recall(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        let text = fs::read(&self.state).unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n').rev().filter_map(|line| serde_json::from_slice(line).ok());
+        let usable = |line: Line| {
+            let proof = Proof::restore(&self.expected, &line.proof)?;
+            (line.mark.at <= length).then_some((line, proof))
+        };
+        let Some((line, proof)) = lines.into_iter().find_map(usable) else {
+            return self.start_over();
+        };
+        (self.mark, self.proof, self.durable) = (line.mark, proof, 0);
+        if line.boot != self.boot {
+            self.durable = self.mark.at;
+            self.file.set_len(self.mark.at)?;
+        }
+        self.file.seek(SeekFrom::Start(self.mark.at))?;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match self.file.read(&mut buffer)? {
+                0 => return Ok(()),
+                read => self.take_in(buffer.get(..read).unwrap_or_default()),
+            }
+        }
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.proof.update(bytes);
+        self.mark.at += bytes.len() as u64;
+    }
+
+    /// Forgets all of it.
+    pub fn start_over(&mut self) -> io::Result<()> {
+        gone(fs::remove_file(&self.state))?;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        (self.mark, self.proof, self.durable) = (Mark::default(), Proof::new(&self.expected), 0);
+        Ok(())
+    }
+
+    /// Notes where the bytes come from, before the first of them.
+    pub fn begin(&mut self, mark: &Mark) -> io::Result<()> {
+        if self.mark != *mark {
+            self.mark = mark.clone();
+            self.note(false)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes more. A card that has no room for `total` says so before the first is written.
+    pub fn reserve(&self, total: u64) -> io::Result<()> {
+        crate::stream::tree::reserve(&self.file, total)
+    }
+
+    /// Adds these bytes.
+    pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.take_in(bytes);
+        if self.mark.at - self.durable >= CHUNK {
+            self.keep()?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what is here, and says so.
+    pub fn keep(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.durable = self.mark.at;
+        self.note(true)
+    }
+
+    fn note(&self, durable: bool) -> io::Result<()> {
+        let line = Line { mark: self.mark.clone(), proof: self.proof.save(), boot: self.boot.clone() };
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        // One that was torn must not spoil this one.
+        text.insert(0, b'\n');
+        let mut state = OpenOptions::new().append(true).create(true).open(&self.state)?;
+        state.write_all(&text)?;
+        if durable { state.sync_data() } else { Ok(()) }
+    }
+
+    /// Whether the bytes are what was expected; what was, and what is instead.
+    pub fn verdict(&mut self) -> Result<(), (String, String)> {
+        std::mem::replace(&mut self.proof, Proof::new(&self.expected)).verdict(&self.expected)
+    }
+
+    /// The file, whole, under this name; nothing else of the part is left. Not synced.
+    pub fn settle(self, name: &Path) -> io::Result<File> {
+        fs::rename(&self.path, name)?;
+        gone(fs::remove_file(&self.state))?;
+        Ok(self.file)
+    }
+
+    /// Removes it.
+    pub fn remove(self) -> io::Result<()> {
+        gone(fs::remove_file(&self.state)).and_then(|()| gone(fs::remove_file(&self.path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::digest::Digest;
+    use offspot_config::settings::Algorithm;
+
+    fn place(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("offspot-part-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder.join("a.zim")
+    }
+
+    fn expected(bytes: &[u8]) -> Expected {
+        Expected::Digest(Algorithm::Sha256, Digest::of(Algorithm::Sha256, bytes))
+    }
+
+    #[test]
+    fn goes_on_behind_what_was_kept_and_within_a_boot_behind_what_was_written() {
+        let place = place("goes-on");
+        let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let expected = expected(&bytes);
+        let mark = Mark { at: 0, from: Some(("http://h/a".into(), "\"1\"".into())), total: Some(400_000) };
+        let mut part = Part::open(&place, &expected).unwrap();
+        part.begin(&mark).unwrap();
+        part.add(&bytes[..100_001]).unwrap();
+        part.keep().unwrap();
+        part.add(&bytes[100_001..150_000]).unwrap();
+        drop(part);
+        // As after a power cut: another boot, and what was not kept is not to be believed.
+        let state = fs::read_to_string(files(&place).1).unwrap();
+        let boot = Context::of_this_boot().boot_id;
+        fs::copy(files(&place).0, place.with_extension("copy")).unwrap();
+        fs::write(files(&place).1, state.replace(&boot, "another")).unwrap();
+        let part = Part::open(&place, &expected).unwrap();
+        assert_eq!(part.mark, Mark { at: 100_001, ..mark.clone() });
+        drop(part);
+        fs::copy(place.with_extension("copy"), files(&place).0).unwrap();
+        fs::write(files(&place).1, state + "{\"mark\":{\"at\":1").unwrap();
+        let mut part = Part::open(&place, &expected).unwrap();
+        assert_eq!(part.mark, Mark { at: 150_000, ..mark });
+        part.add(&bytes[150_000..]).unwrap();
+        assert_eq!(part.verdict(), Ok(()));
+        part.settle(&place).unwrap();
+        assert_eq!(fs::read(&place).unwrap(), bytes);
+        assert!(!files(&place).0.exists() && !files(&place).1.exists());
+        fs::remove_dir_all(place.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn another_expectation_or_a_shorter_file_starts_over() {
+        let place = place("over");
+        let mut part = Part::open(&place, &expected(b"abc")).unwrap();
+        part.begin(&Mark { total: Some(3), ..Mark::default() }).unwrap();
+        part.add(b"ab").unwrap();
+        part.keep().unwrap();
+        drop(part);
+        let of = |expected: &Expected| Part::open(&place, expected).unwrap().mark.at;
+        assert_eq!(of(&expected(b"abc")), 2);
+        fs::write(files(&place).0, "a").unwrap();
+        assert_eq!(of(&expected(b"abc")), 1, "what is there was read");
+        fs::remove_file(files(&place).1).unwrap();
+        assert_eq!(of(&expected(b"abc")), 0, "the state is gone");
+        fs::write(files(&place).0, "ab").unwrap();
+        let other = Expected::Digest(Algorithm::Md5, "0".repeat(32));
+        assert_eq!(of(&other), 0, "nothing is known of it");
+        fs::remove_dir_all(place.parent().unwrap()).unwrap();
+    }
+}
