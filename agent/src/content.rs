@@ -17,6 +17,7 @@ mod stage;
 mod standing;
 mod survey;
 mod trouble;
+mod unpack;
 mod witness;
 
 pub use place::place;
@@ -47,6 +48,8 @@ pub enum State {
         peak: u64,
         /// Files and folders; an archive that is packed does not tell before it is unpacked.
         inodes: u64,
+        /// Bytes of memory that unpacking it takes, beside what placing any file takes.
+        memory: u64,
     },
     /// Not to be placed at all.
     Refused(Problem),

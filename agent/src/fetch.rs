@@ -18,7 +18,7 @@ pub mod tls;
 
 pub use address::{is_remote, shown};
 pub use answer::{Answer, Found, Unanswered};
-pub use bring::{Brought, Failure, bring};
+pub use bring::{Brought, Event, Failure, bring};
 pub use client::{Fetcher, Request};
 pub use proof::Expected;
 pub use stream::{Keys, Mark, Stream, Wanted};

@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::fetch::Event;
 use crate::problem::{Facts, Problem};
+use progress::Progress;
 use timeline::Timeline;
 
+pub mod bar;
 pub mod files;
 pub mod followers;
 pub mod journal;
@@ -15,6 +18,7 @@ pub mod json;
 pub mod led;
 pub mod live;
 pub mod notify;
+pub mod progress;
 pub mod timeline;
 pub mod told;
 pub mod words;
@@ -89,6 +93,24 @@ pub struct Item {
     pub detail: String,
 }
 
+/// The item that is being worked on.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// What it is.
+    pub kind: Kind,
+    /// What the user calls it.
+    pub name: String,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+impl Current {
+    /// Whether it is this one.
+    pub fn is(&self, item: &Item) -> bool {
+        item.kind == self.kind && item.name == self.name
+    }
+}
+
 /// All there is to tell.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -96,10 +118,10 @@ pub struct Status {
     pub phase: Phase,
     /// How it went.
     pub verdict: Verdict,
-    /// Bytes done of the running step.
-    pub done: u64,
-    /// Bytes in all of the running step; 0 where unknown.
-    pub total: u64,
+    /// Bytes of the running step.
+    pub progress: Progress,
+    /// Bytes of the item that is being worked on.
+    pub current: Option<Current>,
     /// Images, files and services, in the order of the plan.
     pub items: Vec<Item>,
     /// Every problem so far, oldest first.
@@ -116,8 +138,8 @@ impl Status {
         Status {
             phase: Phase::Alive,
             verdict: Verdict::Working,
-            done: 0,
-            total: 0,
+            progress: Progress::of(0),
+            current: None,
             items: Vec::new(),
             problems: Vec::new(),
             notes: Vec::new(),
@@ -206,14 +228,40 @@ impl Reporter {
     pub fn phase(&self, phase: Phase, total: u64) {
         tracing::info!("step {phase:?}, {total} bytes");
         self.status.send_modify(|status| {
-            (status.phase, status.done, status.total) = (phase, 0, total);
+            (status.phase, status.progress, status.current) = (phase, Progress::of(total), None);
             tell_time(status);
         });
     }
 
     /// That many bytes more are done.
     pub fn advance(&self, bytes: u64) {
-        self.status.send_modify(|status| status.done += bytes);
+        self.status.send_modify(|status| {
+            status.progress.add(bytes);
+            if let Some(current) = &mut status.current {
+                current.progress.add(bytes);
+            }
+        });
+    }
+
+    /// What happens while the item that is being worked on is fetched.
+    pub fn fetching(&self, event: Event) {
+        match event {
+            Event::Begun { there, total } => self.expect(total, there),
+            Event::Came(bytes) => self.advance(bytes),
+        }
+    }
+
+    /// The item that is being worked on has so many bytes in all, if that is known, of which so many are there already.
+    pub fn expect(&self, total: Option<u64>, there: u64) {
+        self.status.send_modify(|status| {
+            let Some(current) = &mut status.current else { return };
+            (current.progress.done, current.progress.total) = (there, total.unwrap_or(0));
+            let all = &mut status.progress;
+            all.done += there;
+            // What the plan could not know.
+            let left = total.unwrap_or(0).saturating_sub(there);
+            all.total = all.total.max(if all.total == 0 && left == 0 { 0 } else { all.done + left });
+        });
     }
 
     /// How an item stands now; a new one is added at the end.
@@ -221,6 +269,16 @@ impl Reporter {
         let item = Item { kind, name: name.to_owned(), state, detail: detail.into() };
         tracing::info!("{kind:?} {name}: {state:?} {}", item.detail);
         self.status.send_modify(|status| {
+            let is_it = |current: &Current| current.kind == kind && current.name == item.name;
+            match (state, &status.current) {
+                (State::Working, Some(current)) if is_it(current) => {}
+                (State::Working, _) => {
+                    let (name, progress) = (name.to_owned(), Progress::of(0));
+                    status.current = Some(Current { kind, name, progress });
+                }
+                (_, Some(current)) if is_it(current) => status.current = None,
+                _ => {}
+            }
             match status.items.iter_mut().find(|old| old.kind == kind && old.name == item.name) {
                 Some(old) => *old = item,
                 None => status.items.push(item),

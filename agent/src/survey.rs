@@ -49,8 +49,9 @@ pub fn take(host: &Host, settings: &Settings, receipts: &Receipts, space: Space,
         match &found.state {
             content::State::Done { changed_since } => placed.push((name, changed_since.clone())),
             content::State::Refused(problem) => bad.push((name, problem.clone())),
-            content::State::ToPlace { bytes, peak, inodes } => {
-                let cost = Cost { bytes: *bytes, frees: 0, peak: *peak, inodes: *inodes, memory: PLACE_MEMORY };
+            content::State::ToPlace { bytes, peak, inodes, memory } => {
+                let memory = PLACE_MEMORY + memory;
+                let cost = Cost { bytes: *bytes, frees: 0, peak: *peak, inodes: *inodes, memory };
                 files.push(Step { name, cost, work: Placement::from(Found::clone(&found)) });
             }
         }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use offspot_agent::fetch::part::Part;
-use offspot_agent::fetch::{Expected, Failure as Lost, Fetcher, Wanted as Asked, bring, is_remote, shown};
+use offspot_agent::fetch::{Event, Expected, Failure as Lost, Fetcher, Wanted as Asked, bring, is_remote, shown};
 use offspot_config::settings::Algorithm;
 
 use self::progress::Progress;
@@ -83,8 +83,10 @@ impl<'a> Downloads<'a> {
             return Ok(Err(Refused(format!("{}: neither http, https nor file", shown(url)))));
         }
         let asked = Asked { urls: vec![url.to_owned()], size: Some(wanted.size), ..Asked::default() };
-        let mut passed = |bytes| self.progress.advance(bytes);
-        match bring(&self.fetcher, &asked, place, expected, u64::MAX, &mut passed) {
+        let mut tell = |event| match event {
+            Event::Begun { there: bytes, .. } | Event::Came(bytes) => self.progress.advance(bytes),
+        };
+        match bring(&self.fetcher, &asked, place, expected, u64::MAX, &mut tell) {
             Ok(brought) => Ok(Ok(brought.part)),
             Err(Lost::Source(no)) => Ok(Err(Refused(no.why))),
             Err(Lost::Wrong { expected, found, .. }) => {

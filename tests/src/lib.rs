@@ -17,6 +17,7 @@ pub mod elf;
 pub mod engine;
 pub mod fetch_box;
 pub mod figures;
+pub mod fuzz;
 pub mod http;
 pub mod image_build;
 pub mod image_card;

@@ -3,11 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use offspot_agent::report::bar::{CLEAR, line};
 use serde_json::Value;
-
-const WIDTH: usize = 20;
-/// Clears the line and goes back to its start.
-const CLEAR: &str = "\r\x1b[2K";
 
 /// Follows one run of the agent.
 #[derive(Debug)]
@@ -59,44 +56,5 @@ impl Progress {
 impl Default for Progress {
     fn default() -> Self {
         Progress::new()
-    }
-}
-
-/// `images    [########............]  40 %  34 of 85 MB  kiwix-serve.tar`
-pub fn line(status: &Value) -> String {
-    let phase = status["phase"].as_str().unwrap_or("waiting");
-    let (done, total) = (status["done"].as_u64().unwrap_or(0), status["total"].as_u64().unwrap_or(0));
-    let items = status["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let working = items.iter().find(|item| item["state"] == "working");
-    let name = working.and_then(|item| item["name"].as_str()).unwrap_or_default();
-    if total == 0 {
-        return format!("{phase:<9} {name}").trim_end().to_owned();
-    }
-    let part = (done.min(total) as f64) / (total as f64);
-    let full = (part * WIDTH as f64) as usize;
-    let bar = "#".repeat(full) + &".".repeat(WIDTH - full);
-    let megabytes = |bytes: u64| bytes / 1_000_000;
-    format!("{phase:<9} [{bar}] {:3.0} %  {} of {} MB  {name}", part * 100.0, megabytes(done), megabytes(total))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::line;
-
-    #[test]
-    fn a_line_shows_phase_share_and_item() {
-        let status = json!({"phase": "images", "done": 34_000_000, "total": 85_000_000,
-            "items": [{"kind": "image", "name": "kiwix-serve.tar", "state": "working"}]});
-        assert_eq!(line(&status), "images    [########............]  40 %  34 of 85 MB  kiwix-serve.tar");
-        assert_eq!(line(&json!({"phase": "card", "done": 0, "total": 0})), "card");
-        assert_eq!(line(&json!({})), "waiting");
-    }
-
-    #[test]
-    fn more_done_than_expected_stays_within_the_bar() {
-        let status = json!({"phase": "content", "done": 9, "total": 3, "items": []});
-        assert!(line(&status).contains("100 %"));
     }
 }

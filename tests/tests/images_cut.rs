@@ -90,7 +90,7 @@ fn cuts_between_receipt_and_removal_and_engines_that_forget() {
     // As if cut before the removal: it is removed now, and nothing is loaded.
     let outcome = card.load();
     assert!(!card.data("cut.tar").exists());
-    assert_eq!((outcome.status.total, card.receipts_text()), (0, before));
+    assert_eq!((outcome.status.progress.total, card.receipts_text()), (0, before));
     // The engine lost it: with the tarball back it is loaded again, and the old receipt is taken back first.
     put(&card.boot("cut.tar"), &tar);
     card.load();
@@ -106,7 +106,7 @@ fn cuts_between_receipt_and_removal_and_engines_that_forget() {
     card.engine().docker(&["rmi", "cut:1"]);
     put(&card.data("again.tar"), &tar);
     let outcome = card.load();
-    assert_eq!((outcome.loaded.id("cut:1"), outcome.status.total), (Some(sample.id().as_str()), 0));
+    assert_eq!((outcome.loaded.id("cut:1"), outcome.status.progress.total), (Some(sample.id().as_str()), 0));
 }
 
 /// Not a test of its own: [`killed_at_any_moment`] runs it in a process that it kills.

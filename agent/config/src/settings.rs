@@ -105,6 +105,7 @@ pub enum Via {
     Bztar,
     Xztar,
     Zip,
+    Zstdtar,
 }
 
 /// `checksum` of a file.

@@ -1,6 +1,5 @@
 //! Adds the members of a staged archive to a folder that exists, one rename a member, never over what is not ours.
 
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -10,6 +9,7 @@ use nix::fcntl::{AtFlags, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod};
 use nix::unistd::{Gid, Uid, fchown, geteuid, linkat};
 
+use super::ours::Mine;
 use super::standing::{is_folder, member};
 use crate::stream::beneath::{Beneath, split};
 use crate::stream::tree::Member;
@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 /// What a merge may replace.
 pub struct Rights<'a> {
     /// Members that earlier runs placed, as they were then.
-    pub mine: &'a HashSet<Member>,
+    pub mine: &'a Mine,
     /// The user told us to replace what is in the way.
     pub force: bool,
     /// Whether another entry, or the box itself, owns a member's place.

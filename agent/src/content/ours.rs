@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -57,9 +58,9 @@ impl Ours {
     }
 
     /// Every member that one of these lists, whole or begun, names.
-    pub fn members(&self, lists: &[&str]) -> HashSet<Member> {
-        let paths = lists.iter().flat_map(|name| [self.lists.join(name), self.next(name)]);
-        paths.flat_map(|path| lines(&path)).collect()
+    pub fn members(&self, lists: &[&str]) -> impl Iterator<Item = Member> + use<> {
+        let paths: Vec<PathBuf> = lists.iter().flat_map(|name| [self.lists.join(name), self.next(name)]).collect();
+        paths.into_iter().flat_map(|path| lines(&path))
     }
 
     /// The members of an archive whose list is begun, in their order.
@@ -133,6 +134,28 @@ impl Ours {
 
     fn next(&self, key: &str) -> PathBuf {
         self.lists.join(format!("{key}.{NEXT}"))
+    }
+}
+
+/// Members that were placed, a number for each: an archive may have millions of them.
+#[derive(Debug, Default)]
+pub struct Mine {
+    secret: RandomState,
+    numbers: HashSet<u64>,
+}
+
+impl Mine {
+    /// Whether this member is among them, as it was placed.
+    pub fn contains(&self, member: &Member) -> bool {
+        self.numbers.contains(&self.secret.hash_one(member))
+    }
+}
+
+impl FromIterator<Member> for Mine {
+    fn from_iter<I: IntoIterator<Item = Member>>(members: I) -> Mine {
+        let secret = RandomState::new();
+        let numbers = members.into_iter().map(|member| secret.hash_one(member)).collect();
+        Mine { secret, numbers }
     }
 }
 

@@ -11,6 +11,8 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use offspot_config::settings::{Algorithm, Checksum, ChecksumValue, FileEntry, Source, Via};
 
 use super::trouble::Trouble;
+use crate::card::shelf::{Shelf, unescaped};
+use crate::card::stick::Sticks;
 use crate::fetch::metalink::{self, is_metalink};
 use crate::fetch::{Fetcher, Mark, Unanswered, Wanted, address, is_remote};
 use crate::host::Host;
@@ -18,8 +20,8 @@ use crate::stream::limit::Limit;
 
 /// Longest text whose first word is a digest.
 const DIGEST_TEXT: u64 = 2 << 10;
-/// Files that a laptop put on the boot partition; they stand in for what would be fetched.
-const LAPTOP: &str = "/boot/firmware/offspot/files";
+/// Where the boot partition is mounted.
+const BOOT: &str = "/boot/firmware";
 /// Suffixes of pages to look at.
 const PAGES: [&str; 4] = [".html", ".htm", ".xhtml", ".php"];
 
@@ -47,20 +49,24 @@ pub struct Opened {
 /// The places of an entry's bytes, in the order in which they are tried: what is here before what must be fetched.
 pub fn places(host: &Host, entry: &FileEntry) -> Vec<Place> {
     let Source::Url(first) = &entry.source else { return vec![Place::Settings] };
-    let urls: Vec<&String> = std::iter::once(first).chain(&entry.mirrors).collect();
-    let mut places: Vec<Place> = Vec::new();
-    for url in &urls {
-        match on_card(host, url) {
-            Some(path) if is_remote(url) => places.push(Place::File(path, "the boot partition")),
-            Some(path) => places.push(Place::File(path, "the card")),
-            None => {}
-        }
-    }
-    let remote: Vec<String> = urls.into_iter().filter(|url| is_remote(url)).cloned().collect();
+    let urls: Vec<&str> = std::iter::once(first).chain(&entry.mirrors).map(String::as_str).collect();
+    let remote: Vec<&str> = urls.iter().copied().filter(|url| is_remote(url)).collect();
+    let own = urls.iter().copied().filter(|url| !is_remote(url)).filter_map(path_of);
+    let mut places: Vec<Place> = own.map(|path| Place::File(path, "the card")).collect();
     if !remote.is_empty() {
-        places.push(Place::Network(remote));
+        let stick = Sticks::here(host).files(&entry.to, &remote);
+        places.extend(stick.into_iter().map(|path| Place::File(path, "the stick")));
+        places
+            .extend(on_boot(host, &entry.to, &remote).into_iter().map(|path| Place::File(path, "the boot partition")));
+        places.push(Place::Network(remote.into_iter().map(str::to_owned).collect()));
     }
     places
+}
+
+/// What a laptop put on the boot partition in place of a download.
+fn on_boot(host: &Host, to: &str, urls: &[&str]) -> Vec<PathBuf> {
+    let shelf = Shelf::at(host, Path::new(BOOT));
+    shelf.map(|shelf| shelf.files(to, urls.iter().copied())).unwrap_or_default()
 }
 
 /// Opens a place that is not the network.
@@ -136,17 +142,19 @@ pub fn open_stream(fetcher: &Fetcher, wanted: Wanted) -> io::Result<Opened> {
     Ok(Opened { reader: Box::new(Marked { inner: stream }), length, file: None })
 }
 
-/// The path on the card that a URL names, or that a laptop's file of the same name stands in for; none: it has to be fetched.
-pub fn on_card(host: &Host, url: &str) -> Option<PathBuf> {
-    if !is_remote(url) {
-        let path = url.strip_prefix("file://").map_or_else(|| url.to_owned(), unescape);
-        return Some(PathBuf::from(path));
-    }
-    let path = url.split(['?', '#']).next()?;
-    let name = unescape(path.rsplit('/').next()?);
-    let usable = !name.is_empty() && name != ".." && name != "." && !name.contains('/');
-    let path = Path::new(LAPTOP).join(name);
-    (usable && host.path(&path).is_file()).then_some(path)
+/// The file of this box that an entry's bytes will be taken from, as far as can be told before they are read; none: they must be fetched, or
+/// stand in the settings.
+pub fn on_card(host: &Host, entry: &FileEntry) -> Option<PathBuf> {
+    places(host, entry).into_iter().find_map(|place| match place {
+        Place::File(path, _) => Some(path),
+        Place::Settings | Place::Network(_) => None,
+    })
+}
+
+/// The path that an address which is no server's names.
+fn path_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("file://").map_or_else(|| url.to_owned(), unescaped);
+    (!is_remote(url)).then(|| PathBuf::from(path))
 }
 
 /// Opens a regular file of the box, every link on the way taken as the box itself would.
@@ -192,7 +200,8 @@ pub fn expected(host: &Host, fetcher: &Fetcher, entry: &FileEntry) -> io::Result
 /// The digest that stands at an address: the first word of a short text.
 pub fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
     let bad = |why: &str| Trouble::Source { why: format!("its checksum at {}: {why}", shown(url)), again: false };
-    let opened = match on_card(host, url) {
+    let here = path_of(url).or_else(|| on_boot(host, "", &[url]).into_iter().next());
+    let opened = match here {
         Some(path) => open_file(host, &path)?,
         None => {
             let urls = vec![url.to_owned()];
@@ -228,22 +237,6 @@ fn hex_length(algorithm: Algorithm) -> usize {
     }
 }
 
-/// `%20` and its like resolved; what is no such escape stays.
-fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let escaped = behind.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        let (byte, left) = match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => (byte, behind.get(2..).unwrap_or_default()),
-            None => (*first, behind),
-        };
-        bytes.push(byte);
-        rest = left;
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
-}
-
 /// A reader whose errors are known, further up, to be the source's.
 struct Marked<R> {
     inner: R,
@@ -271,11 +264,10 @@ mod tests {
 
     #[test]
     fn urls_and_paths() {
-        let host = Host::new("/nonexistent");
-        assert_eq!(on_card(&host, "/data/a b"), Some("/data/a b".into()));
-        assert_eq!(on_card(&host, "file:///data/a%20b"), Some("/data/a b".into()));
-        assert_eq!(on_card(&host, "file:///data/100%"), Some("/data/100%".into()));
-        assert_eq!(on_card(&host, "HTTPS://host/x"), None);
+        assert_eq!(path_of("/data/a b"), Some("/data/a b".into()));
+        assert_eq!(path_of("file:///data/a%20b"), Some("/data/a b".into()));
+        assert_eq!(path_of("file:///data/100%"), Some("/data/100%".into()));
+        assert_eq!(path_of("HTTPS://host/x"), None);
         assert!(is_remote("http://host") && !is_remote("file:///x") && !is_remote("/http://"));
     }
 

@@ -1,15 +1,14 @@
 //! Brings an entry's bytes into the staging folder and verifies them there.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::statvfs::fstatvfs;
-use offspot_config::settings::{Algorithm, FileEntry, Source, Via};
+use offspot_config::settings::{Algorithm, FileEntry, Source};
 
-use super::ours::{Intent, List};
+use super::ours::{Intent, Mine};
 use super::quarantine;
 use super::source::{self, Opened, Place};
 use super::standing::{Ground, Standing};
@@ -20,15 +19,10 @@ use crate::fetch::proof::Proof;
 use crate::fetch::{self, Failure, Fetcher, Found, bring};
 use crate::receipts::Record;
 use crate::report::Reporter;
-use crate::stream::decode::decode;
-use crate::stream::tree::{Member, Room, Tree, reserve};
-use crate::stream::untar::untar;
-use crate::stream::unzip::unzip;
+use crate::stream::tree::{Room, reserve};
 
 /// Bytes a read or write of a plain file carries.
 const BUFFER: usize = 1 << 20;
-/// Bytes read ahead of an archive's headers.
-const AHEAD: usize = 128 << 10;
 /// Bytes of the data partition that content leaves free, or a 64th of it where that is less.
 const RESERVE: u64 = 16 << 20;
 
@@ -46,7 +40,7 @@ pub struct Staged {
     /// Inode of what is staged; none where it is in its place already.
     pub inode: Option<u64>,
     /// For a merge: the members that earlier runs placed.
-    pub mine: HashSet<Member>,
+    pub mine: Mine,
     /// Where its bytes came from, as in `from the card`; empty where they stand in the settings.
     pub from: String,
 }
@@ -85,7 +79,7 @@ impl Stager<'_> {
         if let Standing::Named(intent) = &standing {
             let record = intent.record.clone();
             let (to, key, from) = (entry.to.clone(), key.into(), String::new());
-            return Ok(Staged { to, key, standing, record, inode: None, mine: HashSet::new(), from });
+            return Ok(Staged { to, key, standing, record, inode: None, mine: Mine::default(), from });
         }
         let expected = source::expected(self.ground.host, self.fetcher, entry)?;
         if let Standing::Taken = standing {
@@ -160,9 +154,8 @@ impl Stager<'_> {
         let expected = expected.clone().or(said);
         let place = self.ground.ours.fetch.join(part_name(entry, key));
         quarantine::make_way(self.ground, &entry.to)?;
-        let mut passed = |bytes| self.report.advance(bytes);
-        let brought =
-            bring(self.fetcher, &wanted, &place, &proof_of(entry, &expected), self.room()?.bytes, &mut passed);
+        let (proof, room) = (proof_of(entry, &expected), self.room()?.bytes);
+        let brought = bring(self.fetcher, &wanted, &place, &proof, room, &mut |event| self.report.fetching(event));
         let brought = brought.map_err(|failure| match failure {
             Failure::Source(no) => Trouble::of_network(no).into(),
             Failure::NoRoom { need, have } => Trouble::NoRoom { need, have }.into(),
@@ -225,11 +218,17 @@ impl Stager<'_> {
         };
         let inode = Some(meta.ino());
         let (to, key, from) = (entry.to.clone(), key.into(), String::new());
-        Ok(Staged { to, key, standing, record, inode, mine: HashSet::new(), from })
+        Ok(Staged { to, key, standing, record, inode, mine: Mine::default(), from })
     }
 
     /// Writes the bytes of an entry, as they come, to a file of ours, and verifies them.
-    fn write(&self, entry: &FileEntry, opened: Opened, path: &Path, expected: &Expected) -> io::Result<File> {
+    pub(super) fn write(
+        &self,
+        entry: &FileEntry,
+        opened: Opened,
+        path: &Path,
+        expected: &Expected,
+    ) -> io::Result<File> {
         let room = self.room()?.bytes;
         let wanted = wanted(entry, &opened)?;
         let known = wanted.or(opened.length);
@@ -285,91 +284,8 @@ impl Stager<'_> {
         }
     }
 
-    fn unpack(
-        &self,
-        entry: &FileEntry,
-        key: &str,
-        standing: Standing,
-        path: &Path,
-        place: &Place,
-        expected: &Expected,
-    ) -> io::Result<Staged> {
-        let earlier = self.ground.receipts.file(&entry.to);
-        let lists: Vec<&str> = earlier.iter().map(|receipt| receipt.placed.as_str()).chain([key]).collect();
-        let merges = matches!(standing, Standing::Merge { .. });
-        let mine = if merges { self.ground.ours.members(&lists) } else { HashSet::new() };
-        fs::DirBuilder::new().create(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-        let mut list = self.ground.ours.begin(key)?;
-        let bytes = match self.fill(entry, path, place, expected, &mut list) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                list.undo()?;
-                return Err(error);
-            }
-        };
-        list.end()?;
-        let record = Record::File { to: entry.to.clone(), entry: key.into(), bytes, mtime: 0, placed: key.into() };
-        let inode = Some(fs::metadata(path)?.ino());
-        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine, from: String::new() })
-    }
-
-    /// Fills a folder of ours from the archive; the bytes of its files.
-    fn fill(
-        &self,
-        entry: &FileEntry,
-        path: &Path,
-        place: &Place,
-        expected: &Expected,
-        list: &mut List,
-    ) -> io::Result<u64> {
-        let (opened, said) = self.open(entry, place)?;
-        let expected = &expected.clone().or(said);
-        let mut note = |member: Member| list.add(&member);
-        if entry.via == Via::Zip {
-            let file = self.seekable(entry, opened, &part(path), expected)?;
-            let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
-            let unpacked = unzip(BufReader::with_capacity(AHEAD, file), &mut tree).map(|()| tree.bytes());
-            let _ = fs::remove_file(part(path));
-            return unpacked;
-        }
-        let wanted = wanted(entry, &opened)?;
-        let capped = opened.reader.take(wanted.map_or(u64::MAX, |wanted| wanted.saturating_add(1)));
-        let mut witness = Witness::new(capped, algorithm(expected));
-        let mut tree = Tree::new(path, self.room()?, self.report, &mut note)?;
-        let unpacked = decode(&mut witness)
-            .and_then(|(_, reader)| untar(&mut BufReader::with_capacity(AHEAD, reader), &mut tree))
-            .map(|()| tree.bytes());
-        witness.blame(unpacked, wanted, expected)
-    }
-
-    /// Opens an archive, wherever it is; its digest, where the network has told that.
-    fn open(&self, entry: &FileEntry, place: &Place) -> io::Result<(Opened, Expected)> {
-        let Place::Network(urls) = place else {
-            return Ok((source::open(self.ground.host, entry, place)?, None));
-        };
-        let (wanted, said) = source::wanted(self.fetcher, entry, urls)?;
-        let is_known = entry.checksum.is_some() || said.is_some();
-        Ok((source::open_stream(self.fetcher, fetch::Wanted { is_known, ..wanted })?, said))
-    }
-
-    /// A zip's directory stands at its end: what comes from the network goes to a file of ours first.
-    fn seekable(&self, entry: &FileEntry, opened: Opened, part: &Path, expected: &Expected) -> io::Result<File> {
-        let Some(mut file) = opened.file else {
-            let made = self.write(entry, opened, part, expected).and_then(|mut file| file.rewind().map(|()| file));
-            return made.inspect_err(|_| drop(fs::remove_file(part)));
-        };
-        let wanted = wanted(entry, &Opened { reader: Box::new(io::empty()), length: opened.length, file: None })?;
-        if expected.is_some() {
-            let mut witness = Witness::new(opened.reader, algorithm(expected));
-            io::copy(&mut witness, &mut io::sink())?;
-            witness.verify(wanted, expected)?;
-        }
-        file.rewind()?;
-        Ok(file)
-    }
-
-    fn room(&self) -> io::Result<Room> {
+    /// What may be written to the data partition.
+    pub(super) fn room(&self) -> io::Result<Room> {
         let stat = fstatvfs(self.ground.data.root())?;
         let block = stat.fragment_size();
         let reserve = RESERVE.min(stat.blocks() * block / 64);
@@ -377,10 +293,6 @@ impl Stager<'_> {
         let inodes = if stat.files() == 0 { u64::MAX } else { stat.files_available() };
         Ok(Room { bytes, inodes })
     }
-}
-
-fn part(path: &Path) -> PathBuf {
-    path.with_extension("part")
 }
 
 /// What a file is to be proved by.
@@ -395,13 +307,14 @@ fn came_from(url: &str) -> String {
     format!("from {}", fetch::address::host_name(url))
 }
 
-fn algorithm(expected: &Expected) -> Option<Algorithm> {
+/// The algorithm of a digest that is asked for.
+pub(super) fn algorithm(expected: &Expected) -> Option<Algorithm> {
     expected.as_ref().map(|(algorithm, _)| *algorithm)
 }
 
 /// The size an entry says its bytes have; an error where it is already clear that they have another. What stands in the settings is not
 /// measured: there `size` has no meaning.
-fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
+pub(super) fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
     let Source::Url(_) = entry.source else { return Ok(None) };
     match (entry.size, opened.length) {
         (Some(expected), Some(found)) if expected != found => {
@@ -414,6 +327,8 @@ fn wanted(entry: &FileEntry, opened: &Opened) -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use offspot_config::settings::Via;
+
     use crate::host::Host;
     use crate::receipts::Receipts;
 

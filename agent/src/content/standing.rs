@@ -109,10 +109,10 @@ impl<'a> Ground<'a> {
         Path::new(&entry.to).ancestors().skip(1).any(|archive| {
             let receipt = archive.to_str().and_then(|archive| self.receipts.file(archive));
             let rest = Path::new(&entry.to).strip_prefix(archive).ok().and_then(Path::to_str);
-            receipt
-                .filter(|receipt| receipt.mtime == 0)
-                .zip(rest)
-                .is_some_and(|(receipt, rest)| self.ours.members(&[&receipt.placed]).contains(&member(rest, stat)))
+            receipt.filter(|receipt| receipt.mtime == 0).zip(rest).is_some_and(|(receipt, rest)| {
+                let placed = member(rest, stat);
+                self.ours.members(&[&receipt.placed]).any(|member| member == placed)
+            })
         })
     }
 
@@ -124,15 +124,15 @@ impl<'a> Ground<'a> {
         let told = match &entry.source {
             Source::Content(_) => source::inline(entry).is_ok_and(|bytes| bytes.len() as u64 == size),
             Source::Url(_) if entry.size.is_some_and(|wanted| wanted != size) => false,
-            Source::Url(url) => entry.checksum.is_some() || self.is_its_own_source(url, stat),
+            Source::Url(_) => entry.checksum.is_some() || self.is_its_own_source(entry, stat),
         };
         told && stat.st_mode & KIND == REGULAR
     }
 
     /// Whether the file that lies there is the one that the entry takes its bytes from.
-    pub fn is_its_own_source(&self, url: &str, stat: &FileStat) -> bool {
+    pub fn is_its_own_source(&self, entry: &FileEntry, stat: &FileStat) -> bool {
         use std::os::unix::fs::MetadataExt;
-        let file = source::on_card(self.host, url).and_then(|path| source::open_file(self.host, &path).ok()?.file);
+        let file = source::on_card(self.host, entry).and_then(|path| source::open_file(self.host, &path).ok()?.file);
         let meta = file.and_then(|file| file.metadata().ok());
         meta.is_some_and(|meta| (meta.dev(), meta.ino()) == (stat.st_dev, stat.st_ino))
     }

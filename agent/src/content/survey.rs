@@ -12,7 +12,7 @@ use crate::fetch;
 use crate::host::Host;
 use crate::receipts::{FileReceipt, Receipts};
 use crate::stream::decode::Packing;
-use crate::stream::unzip;
+use crate::stream::{unzip, window};
 
 /// Bytes of a filesystem block.
 const BLOCK: u64 = 4096;
@@ -47,7 +47,7 @@ fn state<'a>(
         Err(_) => Ok(Standing::Free),
     };
     match standing {
-        Ok(Standing::Named(_) | Standing::Taken) => State::ToPlace { bytes: 0, peak: 0, inodes: 0 },
+        Ok(Standing::Named(_) | Standing::Taken) => State::ToPlace { bytes: 0, peak: 0, inodes: 0, memory: 0 },
         Ok(Standing::Free | Standing::Replace | Standing::Merge { .. }) => cost(host, entry),
         Err(error) => State::Refused(trouble::problem(&entry.to, &error)),
     }
@@ -68,10 +68,7 @@ fn is_link(stat: &FileStat) -> bool {
 }
 
 fn cost(host: &Host, entry: &FileEntry) -> State {
-    let file = match &entry.source {
-        Source::Content(_) => None,
-        Source::Url(url) => source::on_card(host, url).and_then(|path| source::open_file(host, &path).ok()?.file),
-    };
+    let file = source::on_card(host, entry).and_then(|path| source::open_file(host, &path).ok()?.file);
     let length = match (&entry.source, &file) {
         (Source::Content(_), _) => source::inline(entry).map_or(0, |bytes| bytes.len() as u64),
         (_, Some(file)) => file.metadata().map_or(0, |meta| meta.len()),
@@ -80,6 +77,7 @@ fn cost(host: &Host, entry: &FileEntry) -> State {
     let fetched = file.is_none();
     // What an earlier run has fetched of it is on the card already.
     let length = if fetched && !is_archive(entry.via) { length.saturating_sub(begun(host, entry)) } else { length };
+    let memory = if is_archive(entry.via) { decoder(file.as_ref(), entry.via) } else { 0 };
     let (bytes, inodes) = match (file, is_archive(entry.via)) {
         (Some(file), true) => inventory(file, entry.via, length),
         _ => (length, 1),
@@ -87,7 +85,23 @@ fn cost(host: &Host, entry: &FileEntry) -> State {
     let part = if entry.via == Via::Zip && fetched { length } else { 0 };
     let blocks = bytes.saturating_add(part).div_ceil(BLOCK);
     let peak = blocks.saturating_add(inodes.saturating_sub(1)).saturating_mul(BLOCK);
-    State::ToPlace { bytes, peak, inodes }
+    State::ToPlace { bytes, peak, inodes, memory }
+}
+
+/// Memory that its decoder takes: as its first bytes say, or where it is yet to be fetched, as much as its kind may ever take.
+fn decoder(file: Option<&File>, via: Via) -> u64 {
+    let told = file.and_then(|file| {
+        let head = head(file).ok()?;
+        window::memory(Packing::sniff(&head), &head)
+    });
+    let kind = match via {
+        Via::Gztar => Packing::Gz,
+        Via::Bztar => Packing::Bz2,
+        Via::Xztar => Packing::Xz,
+        Via::Zstdtar => Packing::Zst,
+        Via::Direct | Via::Base64 | Via::Tar | Via::Zip => Packing::Plain,
+    };
+    told.unwrap_or_else(|| window::most(kind))
 }
 
 fn begun(host: &Host, entry: &FileEntry) -> u64 {
@@ -106,18 +120,22 @@ fn inventory(file: File, via: Via, length: u64) -> (u64, u64) {
     known.unwrap_or((length, 1))
 }
 
-fn packing(mut file: &File) -> io::Result<Packing> {
+fn packing(file: &File) -> io::Result<Packing> {
+    Ok(Packing::sniff(&head(file)?))
+}
+
+fn head(mut file: &File) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    file.take(10).read_to_end(&mut head)?;
+    file.take(window::HEAD as u64).read_to_end(&mut head)?;
     file.rewind()?;
-    Ok(Packing::sniff(&head))
+    Ok(head)
 }
 
 fn of_zip(file: File) -> io::Result<(u64, u64)> {
-    let mut archive = unzip::open(file)?;
+    let archive = unzip::open(file)?;
     let mut bytes = 0_u64;
     for index in 0..archive.len() {
-        bytes = bytes.saturating_add(archive.by_index_raw(index)?.size());
+        bytes = bytes.saturating_add(archive.by_index_data(index)?.size());
     }
     Ok((bytes, archive.len() as u64 + 1))
 }

@@ -25,6 +25,20 @@ pub struct Brought {
     pub url: String,
 }
 
+/// What happens on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A server answers: so many bytes are here, of so many in all, if that is known.
+    Begun {
+        /// Bytes that are here already.
+        there: u64,
+        /// Bytes in all.
+        total: Option<u64>,
+    },
+    /// So many bytes came.
+    Came(u64),
+}
+
 /// Why a file was not brought.
 #[derive(Debug)]
 pub enum Failure {
@@ -59,14 +73,14 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Brings what is wanted; `place`: what its part is named after. No more than `room` bytes are written. Each piece that comes is told.
+/// Brings what is wanted; `place`: what its part is named after. No more than `room` bytes are written. What happens is told.
 pub fn bring(
     fetcher: &Fetcher,
     wanted: &Wanted,
     place: &Path,
     expected: &Expected,
     room: u64,
-    passed: &mut dyn FnMut(u64),
+    tell: &mut dyn FnMut(Event),
 ) -> Result<Brought, Failure> {
     let mut wanted = Wanted { is_known: matches!(expected, Expected::Digest(..)), ..wanted.clone() };
     let mut changes = 0;
@@ -74,7 +88,7 @@ pub fn bring(
         let mut part = Part::open(place, expected)?;
         let had = part.mark.at;
         wanted.most = had.saturating_add(room);
-        match fill(fetcher, &wanted, &mut part, room, passed) {
+        match fill(fetcher, &wanted, &mut part, room, tell) {
             Err(Failure::Source(no)) if no.changed && changes < AGAIN => {
                 changes += 1;
                 part.start_over()?;
@@ -125,7 +139,7 @@ fn fill(
     wanted: &Wanted,
     part: &mut Part,
     room: u64,
-    passed: &mut dyn FnMut(u64),
+    tell: &mut dyn FnMut(Event),
 ) -> Result<String, Failure> {
     let all = wanted.size.or(part.mark.total);
     if all.is_some_and(|all| all == part.mark.at) && part.mark.at > 0 {
@@ -135,6 +149,7 @@ fn fill(
     if let Some(need) = stream.total().map(|total| total.saturating_sub(part.mark.at)).filter(|need| *need > room) {
         return Err(Failure::NoRoom { need, have: room });
     }
+    tell(Event::Begun { there: part.mark.at, total: stream.total() });
     part.begin(stream.mark())?;
     part.reserve(stream.total().unwrap_or(0))?;
     let mut buffer = vec![0; BUFFER];
@@ -142,7 +157,7 @@ fn fill(
         let (filled, end) = fill_buffer(&mut stream, &mut buffer);
         let bytes = buffer.get(..filled).unwrap_or_default();
         part.add(bytes)?;
-        passed(bytes.len() as u64);
+        tell(Event::Came(bytes.len() as u64));
         part.mark.from.clone_from(&stream.mark().from);
         match end {
             Some(Ok(())) => return Ok(stream.url().to_owned()),

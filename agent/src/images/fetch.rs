@@ -41,15 +41,17 @@ pub fn fetch(fetcher: &Fetcher, item: &Tarball, report: &Reporter) -> Result<(),
         fs::create_dir_all(folder).map_err(unwritten)?;
     }
     let room = durable::available(part.parent().unwrap_or(&part)).saturating_sub(RESERVE);
-    let mut passed = |bytes| report.advance(bytes);
-    let brought = bring(fetcher, &wanted, &part, &expected, room, &mut passed).map_err(|failure| match failure {
-        Failure::Source(no) => failed(item, &no.why),
-        Failure::NoRoom { need, have } => SpaceProblem::Bytes { item: item.path.clone(), need, have }.into(),
-        Failure::Here(error) => unwritten(error),
-        Failure::Wrong { expected, found, .. } => {
-            ImageProblem::Checksum { item: item.path.clone(), expected, found }.into()
-        }
-    })?;
+    let brought =
+        bring(fetcher, &wanted, &part, &expected, room, &mut |event| report.fetching(event)).map_err(|failure| {
+            match failure {
+                Failure::Source(no) => failed(item, &no.why),
+                Failure::NoRoom { need, have } => SpaceProblem::Bytes { item: item.path.clone(), need, have }.into(),
+                Failure::Here(error) => unwritten(error),
+                Failure::Wrong { expected, found, .. } => {
+                    ImageProblem::Checksum { item: item.path.clone(), expected, found }.into()
+                }
+            }
+        })?;
     let settled = brought.part.settle(&item.file).and_then(|file| file.sync_all());
     settled.and_then(|()| durable::sync_folder_of(&item.file)).map_err(unwritten)
 }

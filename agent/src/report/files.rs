@@ -126,7 +126,7 @@ fn bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 /// What makes a change worth a write. A step with nothing to move is none: an unchanged card is worn by the first word and the last.
 fn seen(status: &Status) -> (Verdict, Option<super::Phase>, usize) {
-    (status.verdict, (status.total > 0).then_some(status.phase), status.problems.len())
+    (status.verdict, (status.progress.total > 0).then_some(status.phase), status.problems.len())
 }
 
 fn slot_seq(held: &[u8]) -> Option<u64> {

@@ -6,7 +6,7 @@ use offspot_config::settings::StatusOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Context, Status, files, led, live, notify};
+use super::{Context, Status, bar, files, led, live, notify};
 use crate::host::Host;
 use crate::interrupt::Interrupt;
 
@@ -25,6 +25,9 @@ impl Followers {
         let opened = files::Files::open(host).map(|mut files| (files.write(&first, context), files));
         let mut followers = Followers { status, files: None, others: Vec::new() };
         followers.others.push(tokio::spawn(live::follow(host.run(), followers.status.clone(), context.clone())));
+        if bar::is_wanted() {
+            followers.others.push(tokio::spawn(bar::follow(followers.status.clone(), context.clone())));
+        }
         if notify::listens() {
             followers.others.push(tokio::spawn(notify::follow(followers.status.clone())));
         }

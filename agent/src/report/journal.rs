@@ -11,7 +11,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn start() {
     let journal = is_journal(std::io::stderr()).then(|| tracing_journald::layer().ok()).flatten();
     let stderr = journal.is_none().then(|| {
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).without_time().with_target(false).with_ansi(false)
+        tracing_subscriber::fmt::layer()
+            .with_writer(|| super::bar::AboveBar)
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
     });
     // A second start within one process (tests) keeps the first.
     let _ = tracing_subscriber::registry().with(LevelFilter::INFO).with(journal).with(stderr).try_init();

@@ -18,7 +18,7 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
     let foremost = status.foremost();
     // What failed comes first: a list that is cut loses its end.
     let (failed, rest): (Vec<&Item>, Vec<&Item>) = status.items.iter().partition(|item| item.state == State::Failed);
-    let items: Vec<&Item> = failed.into_iter().chain(rest).collect();
+    let items: Vec<Value> = failed.into_iter().chain(rest).map(|item| of_item(item, status)).collect();
     json!({
         "schema": 1,
         "seq": seq,
@@ -27,8 +27,10 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         "agent": env!("CARGO_PKG_VERSION"),
         "verdict": status.verdict,
         "phase": status.phase,
-        "done": status.done,
-        "total": status.total,
+        "done": status.progress.done,
+        "total": status.progress.total,
+        "rate": status.progress.rate().filter(|_| status.verdict == Verdict::Working),
+        "remaining": status.progress.remaining().filter(|_| status.verdict == Verdict::Working),
         "exit_code": status.exit_code(),
         "led": match status.verdict {
             Verdict::Degraded | Verdict::Stopped => foremost.map_or(1, |facts| facts.area.led_count()),
@@ -40,6 +42,18 @@ pub fn object(status: &Status, context: &Context, seq: u64) -> Value {
         "notes": status.notes,
         "timeline": status.timeline.to_json(),
     })
+}
+
+/// An item; the one that is being worked on with its bytes.
+fn of_item(item: &Item, status: &Status) -> Value {
+    let mut object = json!(item);
+    let current = status.current.as_ref().filter(|current| current.is(item));
+    if let (Some(object), Some(Value::Object(bytes))) =
+        (object.as_object_mut(), current.map(|it| it.progress.to_json()))
+    {
+        object.extend(bytes);
+    }
+    object
 }
 
 /// The object as text with its checksum as last member: CRC-32 (hex) of all bytes before `,"crc32"`.

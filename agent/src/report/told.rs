@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::progress::Progress;
 use super::timeline::Timeline;
 use super::{Context, Item, Phase, Status, Verdict, json, live};
 use crate::problem::{Area, Facts, Problem};
@@ -27,8 +28,8 @@ pub fn read(run: &Path) -> Option<(Status, Context, u64)> {
     let status = Status {
         phase: Phase::deserialize(&told["phase"]).ok()?,
         verdict: Verdict::deserialize(&told["verdict"]).ok()?,
-        done: told["done"].as_u64()?,
-        total: told["total"].as_u64()?,
+        progress: Progress::at(told["done"].as_u64()?, told["total"].as_u64()?),
+        current: None,
         items: list("items").filter_map(|item| Item::deserialize(item).ok()).collect(),
         problems: list("problems").map(problem).collect::<Option<_>>()?,
         notes: list("notes").filter_map(Value::as_str).map(str::to_owned).collect(),

@@ -1,5 +1,6 @@
 //! `OFFSPOT-STATUS.txt`: the status for people. Plain ASCII, CRLF, at most 60 lines.
 
+use super::progress::speed;
 use super::{Context, Item, Kind, Phase, State, Status, Verdict};
 
 /// Most lines of the file.
@@ -51,10 +52,23 @@ pub fn working(status: &Status) -> String {
         Phase::Services => "starting services",
         Phase::Done => "finishing",
     };
-    match (status.done * 100).checked_div(status.total) {
-        Some(percent) => format!("{doing}, {} %", percent.min(99)),
-        None => doing.to_owned(),
-    }
+    let progress = &status.progress;
+    let percent = (progress.done * 100).checked_div(progress.total).map(|percent| format!("{} %", percent.min(99)));
+    let speed = Some(speed(progress.rate(), progress.remaining())).filter(|speed| !speed.is_empty());
+    let told = [Some(doing.to_owned()), percent, speed];
+    told.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// How far the item is that is being worked on: `12 of 80 MB, 300 kB/s, 4 min left`.
+fn item_progress(item: &Item, status: &Status) -> Option<String> {
+    let progress = &status.current.as_ref().filter(|current| current.is(item))?.progress;
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    let bytes = match progress.total {
+        0 => format!("{} MB", megabytes(progress.done)),
+        total => format!("{} of {} MB", megabytes(progress.done), megabytes(total)),
+    };
+    let speed = Some(speed(progress.rate(), progress.remaining())).filter(|speed| !speed.is_empty());
+    (progress.done > 0).then(|| std::iter::once(bytes).chain(speed).collect::<Vec<_>>().join(", "))
 }
 
 fn led_line(status: &Status) -> String {
@@ -115,7 +129,9 @@ fn item_lines(status: &Status, room: usize) -> Vec<String> {
             Kind::File => "file",
             Kind::Service => "service",
         };
-        let detail = if item.detail.is_empty() { String::new() } else { format!(": {}", item.detail) };
+        let told = [Some(item.detail.clone()).filter(|detail| !detail.is_empty()), item_progress(item, status)];
+        let told = told.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let detail = if told.is_empty() { told } else { format!(": {told}") };
         lines.push(format!("{mark} {kind} {}{detail}", item.name));
     }
     lines

@@ -6,14 +6,16 @@ use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
+use super::window::{self, Narrow};
+
 /// Bytes read ahead of a decoder.
 const AHEAD: usize = 64 << 10;
 /// Longest magic there is, bzip2's.
 const MAGIC: usize = 10;
-/// Memory an xz stream may ask for, in KiB: enough for `xz -9` (a dictionary of 64 MiB).
-const XZ_MEMORY: u32 = 96 << 10;
-/// Window a zstd frame may ask for, as a power of two: 128 MiB, what `zstd` itself takes without `--long`.
-const ZST_WINDOW: u32 = 27;
+/// Memory an xz stream may ask for, in KiB: its window of [`window::MOST`], and what its decoder needs itself.
+const XZ_MEMORY: u32 = (64 << 10) + 1024;
+/// Window a zstd frame may ask for, as a power of two: [`window::MOST`].
+const ZST_WINDOW: u32 = 26;
 
 /// How a stream is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +29,15 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// What the first ten bytes of a stream (fewer where it is shorter) say.
+    /// What the first ten bytes of a stream, or more (fewer where it is shorter), say.
     pub fn sniff(head: &[u8]) -> Packing {
         match head {
             [0x1f, 0x8b, 8, ..] => Packing::Gz,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zst,
             // A block begins with the digits of pi, a stream without blocks ends with those of its root.
-            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59]
-            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90] => Packing::Bz2,
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Packing::Bz2,
             _ => Packing::Plain,
         }
     }
@@ -49,19 +51,21 @@ pub fn decode<'a>(mut source: impl Read + Send + 'a) -> io::Result<(Packing, Box
     let mut head = Vec::with_capacity(MAGIC);
     source.by_ref().take(MAGIC as u64).read_to_end(&mut head)?;
     let packing = Packing::sniff(&head);
-    let whole = Cursor::new(head).chain(source);
     if packing == Packing::Plain {
-        return Ok((packing, Box::new(whole)));
+        return Ok((packing, Box::new(Cursor::new(head).chain(source))));
     }
+    source.by_ref().take((window::HEAD - MAGIC) as u64).read_to_end(&mut head)?;
+    window::check(packing, &head)?;
+    let whole = Cursor::new(head).chain(source);
     let ahead = BufReader::with_capacity(AHEAD, whole);
     let reader: Box<dyn Read + Send + 'a> = match packing {
         Packing::Plain | Packing::Gz => Box::new(MultiGzDecoder::new(ahead)),
-        Packing::Xz => Box::new(XzReader::new_mem_limit(ahead, true, XZ_MEMORY)),
+        Packing::Xz => Box::new(Narrow { inner: XzReader::new_mem_limit(ahead, true, XZ_MEMORY), packing }),
         Packing::Bz2 => Box::new(MultiBzDecoder::new(ahead)),
         Packing::Zst => {
             let mut decoder = zstd::Decoder::with_buffer(ahead)?;
             decoder.window_log_max(ZST_WINDOW)?;
-            Box::new(decoder)
+            Box::new(Narrow { inner: decoder, packing })
         }
     };
     Ok((packing, reader))
@@ -176,6 +180,17 @@ mod tests {
         let mut writer = zstd::Encoder::new(Vec::new(), 1).unwrap();
         writer.window_log(30).unwrap();
         writer.write_all(TEXT).unwrap();
-        assert!(unpacked(&writer.finish().unwrap()).is_err());
+        assert_eq!(unpacked(&writer.finish().unwrap()).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+
+        // What is asked for by the programs' own highest levels, but for `zstd --ultra -22`, passes.
+        let mut options = lzma_rust2::XzOptions::with_preset(1);
+        options.lzma_options.dict_size = 64 << 20;
+        let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+        writer.write_all(TEXT).unwrap();
+        assert_eq!(unpacked(&writer.finish().unwrap()).unwrap().1, TEXT);
+        let mut writer = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        writer.window_log(26).unwrap();
+        writer.write_all(TEXT).unwrap();
+        assert_eq!(unpacked(&writer.finish().unwrap()).unwrap().1, TEXT);
     }
 }

@@ -79,15 +79,15 @@ mod tests {
         meter.read_exact(&mut half).unwrap();
         assert!(!watch.has_changed().unwrap());
         meter.read_exact(&mut half).unwrap();
-        assert_eq!(watch.borrow_and_update().done, STRIDE);
+        assert_eq!(watch.borrow_and_update().progress.done, STRIDE);
         io::copy(&mut meter, &mut io::sink()).unwrap();
-        assert_eq!(watch.borrow().done, STRIDE + 5);
+        assert_eq!(watch.borrow().progress.done, STRIDE + 5);
     }
 
     #[test]
     fn tells_the_rest_when_dropped() {
         let (report, watch) = Reporter::new();
         Meter::new(b"abc".as_slice(), &report).read_exact(&mut [0; 2]).unwrap();
-        assert_eq!(watch.borrow().done, 2);
+        assert_eq!(watch.borrow().progress.done, 2);
     }
 }

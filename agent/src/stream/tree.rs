@@ -1,25 +1,32 @@
 //! Writes the members of an archive below a folder of ours: no link is followed, nothing outside is named, and the room has an end.
 
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, UtimensatFlags, fchmod, fstatat, futimens, utimensat};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, fchmod, futimens};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, geteuid, linkat, symlinkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
 use super::beneath::{Beneath, split};
 use super::meter::Tally;
+use super::names::{APPLE_DOUBLE, inside, is_litter, may_be_apple_double};
+use super::twins::Twins;
 use crate::report::Reporter;
+
+mod links;
 
 /// Bytes a write carries.
 const BUFFER: usize = 1 << 20;
 /// Bytes from which on a file's blocks are asked for before the first is written.
 const ALLOCATE: u64 = 1 << 20;
+/// Bytes that a file or folder takes at least, and in multiples of which.
+const BLOCK: u64 = 4096;
 
 /// What may still be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +50,7 @@ impl Room {
 /// What an archive says of a member beside its bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Meta {
-    /// Permissions; the bits above 0777 are dropped.
+    /// Permissions; the bits above 0777 (setuid, setgid, sticky) are dropped.
     pub mode: u32,
     /// User and group, where the archive knows them.
     pub owner: Option<(u32, u32)>,
@@ -74,6 +81,8 @@ pub struct Tree<'a> {
     note: &'a mut dyn FnMut(Member) -> io::Result<()>,
     buffer: Vec<u8>,
     bytes: u64,
+    litter: u64,
+    twins: Option<Twins>,
     chown: bool,
 }
 
@@ -85,14 +94,17 @@ impl<'a> Tree<'a> {
         told: &Reporter,
         note: &'a mut dyn FnMut(Member) -> io::Result<()>,
     ) -> io::Result<Tree<'a>> {
+        let root = Beneath::strict(folder)?;
         Ok(Tree {
-            root: Beneath::strict(folder)?,
+            twins: Twins::of(root.root())?,
+            root,
             open: None,
             room,
             passed: Tally::new(told),
             note,
             buffer: vec![0; BUFFER],
             bytes: 0,
+            litter: 0,
             chown: geteuid().is_root(),
         })
     }
@@ -102,13 +114,19 @@ impl<'a> Tree<'a> {
         self.bytes
     }
 
+    /// Files that were left out: macOS and Windows leave them in folders for themselves.
+    pub fn litter(&self) -> u64 {
+        self.litter
+    }
+
     /// A folder; one that is there already gets this mode and owner.
     pub fn folder(&mut self, name: &str, meta: Meta) -> io::Result<()> {
-        let Some(path) = inside(name)? else { return Ok(()) };
-        self.room.take(0, 1)?;
-        let folder = self.made(&path)?;
-        // Without these bits nobody but root could fill or remove it.
-        let mode = meta.mode & 0o777 | 0o700;
+        let Some(path) = inside(name)?.filter(|path| !is_litter(path)) else { return Ok(()) };
+        self.tell_apart(&path)?;
+        self.made(path.parent().unwrap_or(Path::new("")))?;
+        self.room.take(BLOCK, 1)?;
+        let folder = self.root.make(&path).map_err(|error| no_folder(&path, error))?;
+        let mode = folder_mode(meta.mode);
         if mode != 0o755 {
             fchmod(&folder, Mode::from_bits_truncate(mode))?;
         }
@@ -118,59 +136,67 @@ impl<'a> Tree<'a> {
 
     /// A file of `size` bytes read from `source`; an earlier one of that name goes.
     pub fn file(&mut self, name: &str, meta: Meta, size: u64, source: &mut dyn Read) -> io::Result<()> {
+        if i64::try_from(size).is_err() {
+            return Err(refused(format!("{name} has a size that no file can have")));
+        }
+        match self.pour(name, meta, Some(size), &mut source.take(size))? {
+            read if read < size => Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ends within {name}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// A file of all that comes from `source`; how much that was.
+    pub fn file_to_end(&mut self, name: &str, meta: Meta, source: &mut dyn Read) -> io::Result<u64> {
+        self.pour(name, meta, None, source)
+    }
+
+    fn pour(&mut self, name: &str, meta: Meta, size: Option<u64>, source: &mut dyn Read) -> io::Result<u64> {
         let path = inside(name)?.ok_or_else(|| refused("a file without a name"))?;
         self.room.take(0, 1)?;
+        if is_litter(&path) {
+            return self.leave_out(source);
+        }
+        let mut first = Vec::new();
+        if may_be_apple_double(&path) {
+            source.take(APPLE_DOUBLE.len() as u64).read_to_end(&mut first)?;
+            if first == APPLE_DOUBLE {
+                return Ok(self.leave_out(source)? + first.len() as u64);
+            }
+        }
+        self.tell_apart(&path)?;
         let mut file = self.create(&path, meta)?;
-        if size > self.room.bytes {
+        if size.is_some_and(|size| size > self.room.bytes) {
             return Err(Errno::ENOSPC.into());
         }
-        reserve(&file, size)?;
-        let written = self.fill(&mut file, &mut source.take(size))?;
-        if written < size {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ends within {name}")));
-        }
+        reserve(&file, size.unwrap_or(0))?;
+        let written = self.fill(&mut file, &mut first.as_slice().chain(source))?;
         self.finish(&file, meta)?;
-        self.tell(path, written, meta, false)
+        self.tell(path, written, meta, false)?;
+        Ok(written)
     }
 
-    /// A symbolic link; it may only lead to a place below the archive's target.
-    pub fn symlink(&mut self, name: &str, meta: Meta, target: &str) -> io::Result<()> {
-        let path = inside(name)?.ok_or_else(|| refused("a link without a name"))?;
-        stays(&path, target)?;
-        self.room.take(target.len() as u64, 1)?;
-        let time = TimeSpec::new(meta.mtime, 0);
-        let (owner, chown) = (meta.owner, self.chown);
-        let (parent, name) = self.parent(&path)?;
-        again_without(parent, name, || symlinkat(target, parent, name))?;
-        if let Some((uid, gid)) = owner.filter(|owner| chown && *owner != (0, 0)) {
-            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            fchownat(parent, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    /// Reads over a file. It counts as if it were written: else nothing would end one that is endless.
+    fn leave_out(&mut self, source: &mut dyn Read) -> io::Result<u64> {
+        self.litter += 1;
+        let mut passed = 0;
+        loop {
+            match source.read(&mut self.buffer) {
+                Ok(0) => return Ok(passed),
+                Ok(read) => {
+                    self.room.take(read as u64, 0)?;
+                    passed += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
-        utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)?;
-        self.tell(path, target.len() as u64, meta, false)
-    }
-
-    /// A second name for a file written before.
-    pub fn hardlink(&mut self, name: &str, target: &str) -> io::Result<()> {
-        let path = inside(name)?.ok_or_else(|| refused("a link without a name"))?;
-        let from = inside(target)?.ok_or_else(|| refused(format!("{name} is a link to nothing")))?;
-        let (from_parent, from_name) = split(&from)?;
-        let from_parent = self.root.folder(from_parent)?;
-        let stat = fstatat(&from_parent, from_name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        if path == from {
-            return Ok(());
-        }
-        let (parent, name) = self.parent(&path)?;
-        again_without(parent, name, || linkat(&from_parent, from_name, parent, name, AtFlags::empty()))?;
-        let meta = Meta { mode: 0, owner: None, mtime: stat.st_mtime };
-        self.tell(path, stat.st_size.unsigned_abs(), meta, false)
     }
 
     fn create(&mut self, path: &Path, meta: Meta) -> io::Result<File> {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let mode = Mode::from_bits_truncate(meta.mode & 0o777);
+        let mode = Mode::from_bits_truncate(file_mode(meta.mode));
         let (parent, name) = self.parent(path)?;
-        let file = again_without(parent, name, || openat(parent, name, flags, mode))?;
+        let file = again_without(path, parent, name, || openat(parent, name, flags, mode))?;
         Ok(File::from(file))
     }
 
@@ -189,13 +215,14 @@ impl<'a> Tree<'a> {
             self.passed.add(read as u64);
         }
         self.bytes += written;
+        self.room.take(written.next_multiple_of(BLOCK) - written, 0)?;
         Ok(written)
     }
 
     fn finish(&self, file: &File, meta: Meta) -> io::Result<()> {
         // What the usual mask (022) lets through needs no further call.
         if meta.mode & 0o022 != 0 {
-            file.set_permissions(Permissions::from_mode(meta.mode & 0o777))?;
+            file.set_permissions(Permissions::from_mode(file_mode(meta.mode)))?;
         }
         self.own(file, meta)?;
         let time = TimeSpec::new(meta.mtime, 0);
@@ -209,14 +236,17 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn made(&self, path: &Path) -> io::Result<OwnedFd> {
-        self.root.make(path).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
-            _ => error,
-        })
+    /// A folder for a member. What the archive itself does not name takes its room as well: one long name makes two thousand folders.
+    fn made(&mut self, path: &Path) -> io::Result<OwnedFd> {
+        let room = &mut self.room;
+        self.root.make_if(path, &mut || room.take(BLOCK, 1)).map_err(|error| no_folder(path, error))
     }
 
-    fn parent<'p>(&mut self, path: &'p Path) -> io::Result<(&OwnedFd, &'p std::ffi::OsStr)> {
+    fn tell_apart(&mut self, path: &Path) -> io::Result<()> {
+        self.twins.as_mut().map_or(Ok(()), |twins| twins.check(path))
+    }
+
+    fn parent<'p>(&mut self, path: &'p Path) -> io::Result<(&OwnedFd, &'p OsStr)> {
         let (parent, name) = split(path)?;
         let open = match self.open.take() {
             Some(open) if open.0 == parent => open,
@@ -237,6 +267,13 @@ impl std::fmt::Debug for Tree<'_> {
     }
 }
 
+fn no_folder(path: &Path, error: io::Error) -> io::Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
+        _ => error,
+    }
+}
+
 /// Asks for the blocks of a large file, so that a card too full says so before the first is written.
 pub fn reserve(file: &File, size: u64) -> io::Result<()> {
     if size < ALLOCATE {
@@ -249,48 +286,27 @@ pub fn reserve(file: &File, size: u64) -> io::Result<()> {
     }
 }
 
-/// The path of a member below the target; none for the target itself.
-fn inside(name: &str) -> io::Result<Option<PathBuf>> {
-    let mut path = PathBuf::new();
-    for part in Path::new(name).components() {
-        match part {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir => {}
-            _ => return Err(refused(format!("{name} would lie outside of it"))),
-        }
-    }
-    if name.contains('\0') {
-        return Err(refused("a name with a zero byte"));
-    }
-    Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
-}
-
-/// Whether a link at `path` leads below the target. `..` may only come first: behind another link it would lead anywhere.
-fn stays(path: &Path, target: &str) -> io::Result<()> {
-    let out = || refused(format!("{} is a link to {target}, outside of it", path.display()));
-    let mut depth = path.components().count() - 1;
-    let mut down = false;
-    for part in Path::new(target).components() {
-        match part {
-            Component::ParentDir if down => return Err(out()),
-            Component::ParentDir => depth = depth.checked_sub(1).ok_or_else(out)?,
-            Component::Normal(_) => down = true,
-            Component::CurDir => {}
-            _ => return Err(out()),
-        }
-    }
-    Ok(())
-}
-
 /// Makes a name; where an earlier member has it, that goes first, as the later of two wins.
-fn again_without<T>(parent: &OwnedFd, name: &std::ffi::OsStr, make: impl Fn() -> nix::Result<T>) -> io::Result<T> {
-    match make() {
-        Err(Errno::EEXIST) => {
-            unlinkat(parent, name, UnlinkatFlags::NoRemoveDir)?;
-            Ok(make()?)
-        }
-        made => Ok(made?),
-    }
+fn again_without<T>(path: &Path, parent: &OwnedFd, name: &OsStr, make: impl Fn() -> nix::Result<T>) -> io::Result<T> {
+    let made = match make() {
+        Err(Errno::EEXIST) => unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).and_then(|()| make()),
+        made => made,
+    };
+    made.map_err(|error| match error {
+        Errno::EISDIR => refused(format!("{} is a folder and something else too", path.display())),
+        Errno::EMLINK => refused(format!("{} is one name too many for one file", path.display())),
+        error => error.into(),
+    })
+}
+
+/// Without its first bits nobody but root could fill or remove a folder.
+fn folder_mode(mode: u32) -> u32 {
+    mode & 0o777 | 0o700
+}
+
+/// A file that not even its owner may read would be of no use.
+fn file_mode(mode: u32) -> u32 {
+    mode & 0o777 | 0o400
 }
 
 /// An archive that asks for what it may not have.
@@ -303,21 +319,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stay_inside() {
-        assert_eq!(inside("./a//b/.").unwrap(), Some(PathBuf::from("a/b")));
-        assert_eq!(inside("./").unwrap(), None);
-        for name in ["/etc/passwd", "../x", "a/../../x", "a/../b", "a\0b"] {
-            assert!(inside(name).is_err(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn links_stay_inside() {
-        for (path, target) in [("a", "b"), ("d/a", "../b"), ("d/e/a", "../../x/y"), ("a", "."), ("a", "b/./c")] {
-            assert!(stays(Path::new(path), target).is_ok(), "{path} -> {target}");
-        }
-        for (path, target) in [("a", ".."), ("d/a", "../.."), ("a", "/etc"), ("a", "s/.."), ("d/a", "../s/../x")] {
-            assert!(stays(Path::new(path), target).is_err(), "{path} -> {target}");
-        }
+    fn folders_that_are_only_implied_take_room() {
+        let base = std::env::temp_dir().join(format!("offspot-implied-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&base);
+        std::fs::create_dir(&base).unwrap();
+        let (told, _) = Reporter::new();
+        let mut note = |_| Ok(());
+        let mut tree = Tree::new(&base, Room { bytes: 10 * BLOCK, inodes: 7 }, &told, &mut note).unwrap();
+        let meta = Meta { mode: 0o644, owner: None, mtime: 0 };
+        tree.file("a/b/c/file", meta, 0, &mut io::empty()).unwrap();
+        tree.folder("a/b/d", meta).unwrap();
+        assert_eq!(tree.room.inodes, 2);
+        let error = tree.file("x/y/z/file", meta, 0, &mut io::empty()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32), "{error}");
+        assert!(base.join("x").is_dir() && !base.join("x/y").exists());
+        std::fs::remove_dir_all(base).unwrap();
     }
 }

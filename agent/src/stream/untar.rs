@@ -10,6 +10,10 @@ use super::tree::{Meta, Tree, refused};
 const BLOCK: usize = 512;
 /// Longest extended header taken: names and times need no more, and it is held in memory.
 const EXTENDED: u64 = 1 << 20;
+/// Most extended headers that one member may have.
+const HEADERS: usize = 16;
+/// Bytes that may stand behind the end: records are padded, and packed zeros cost their maker nothing.
+const BEHIND: u64 = 16 << 20;
 
 /// What extended headers say of the member that follows them.
 #[derive(Default)]
@@ -23,10 +27,19 @@ struct Extended {
 
 /// Unpacks all of `source`, to its end, into `tree`.
 pub fn untar(source: &mut dyn Read, tree: &mut Tree<'_>) -> io::Result<()> {
-    let mut extended = Extended::default();
+    let (mut extended, mut headers) = (Extended::default(), 0);
     while let Some(header) = next(source)? {
         let size = header.entry_size()?;
-        match header.entry_type() {
+        let kind = header.entry_type();
+        let extends = kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions()
+            || kind.is_gnu_longname()
+            || kind.is_gnu_longlink();
+        headers = if extends { headers + 1 } else { 0 };
+        if headers > HEADERS {
+            return Err(refused(format!("more than {HEADERS} extended headers of one member")));
+        }
+        match kind {
             EntryType::XHeader => extended.pax(&held(source, size)?)?,
             EntryType::GNULongName => extended.path = Some(text(held(source, size)?)?),
             EntryType::GNULongLink => extended.link = Some(text(held(source, size)?)?),
@@ -35,8 +48,10 @@ pub fn untar(source: &mut dyn Read, tree: &mut Tree<'_>) -> io::Result<()> {
         }
     }
     // What stands behind the end still has to pass the digest and the decoder's own checks.
-    io::copy(source, &mut io::sink())?;
-    Ok(())
+    match io::copy(&mut source.take(BEHIND + 1), &mut io::sink())? {
+        0..=BEHIND => Ok(()),
+        _ => Err(refused(format!("more than {} MiB stand behind its end", BEHIND >> 20))),
+    }
 }
 
 fn member(

@@ -10,9 +10,11 @@ use super::tree::{Meta, Tree, refused};
 
 /// Longest text of a link.
 const LINK: u64 = 4096;
+/// Bytes that stand at least before a member's data and name.
+const HEADER: u64 = 30;
 
 /// Most members: the directory is held in memory, some hundred bytes each.
-const MEMBERS: u64 = 100_000;
+pub const MEMBERS: u64 = 100_000;
 /// Bytes at the end that hold its records: the longest comment, and what stands before that.
 const TAIL: u64 = (1 << 16) + (4 << 10);
 
@@ -59,11 +61,30 @@ fn piece(source: &mut (impl Read + Seek), at: u64, length: u64) -> io::Result<Ve
 /// Unpacks all members of `source` into `tree`, in the order of its directory.
 pub fn unzip(source: impl Read + Seek, tree: &mut Tree<'_>) -> io::Result<()> {
     let mut archive = open(source)?;
+    apart(&archive)?;
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(broken)?;
         member(&mut file, tree)?;
     }
     Ok(())
+}
+
+/// Refuses members that share bytes: a small archive of them unpacks to any size. What only their headers' extra fields could share, less than
+/// 64 KiB each, is not looked for.
+fn apart<R: Read + Seek>(archive: &ZipArchive<R>) -> io::Result<()> {
+    let begins = archive.central_directory_start();
+    let place = |index| {
+        let entry = archive.by_index_data(index).map_err(broken)?;
+        let length = HEADER + entry.name_raw().len() as u64;
+        Ok((entry.header_start(), entry.header_start().saturating_add(length).saturating_add(entry.compressed_size())))
+    };
+    let mut places = (0..archive.len()).map(place).collect::<io::Result<Vec<(u64, u64)>>>()?;
+    places.sort_unstable();
+    let next = places.iter().skip(1).map(|(begin, _)| *begin).chain([begins]);
+    match places.iter().zip(next).find(|((_, end), next)| end > next) {
+        Some(((at, _), _)) => Err(refused(format!("the member at byte {at} shares its bytes with another"))),
+        None => Ok(()),
+    }
 }
 
 fn member<R: Read>(file: &mut ZipFile<'_, R>, tree: &mut Tree<'_>) -> io::Result<()> {
@@ -97,6 +118,11 @@ fn broken(error: ZipError) -> io::Error {
         ZipError::Io(error) => error,
         other => refused(other.to_string()),
     }
+}
+
+/// Seconds since 1970 of a date and time as they stand in a header; 0 where they are none.
+pub fn seconds_of(date: u16, time: u16) -> i64 {
+    DateTime::try_from_msdos(date, time).map_or(0, seconds)
 }
 
 /// Seconds since 1970, taking the zip's zoneless time for UTC.

@@ -1,6 +1,6 @@
 //! Places content below a root, as one step of a boot would: for loops that cut it short.
 //!
-//! `place-content ROOT LIST [--replace TO]…`; each line of LIST is `to|via|source|checksum`, where a source that begins with `=` is content.
+//! `place-content ROOT LIST [--replace TO]…`; each line of LIST is `to|via|source|checksum|size`, where a source that begins with `=` is content.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ fn run(root: &Path, list: &Path, replace: &[String]) -> std::io::Result<bool> {
             State::Done { changed_since } => {
                 println!("{} done {}", found.entry.to, changed_since.as_deref().unwrap_or(""));
             }
-            State::ToPlace { bytes, peak, inodes } => {
+            State::ToPlace { bytes, peak, inodes, .. } => {
                 println!("{} to place {bytes} {peak} {inodes}", found.entry.to);
                 items.push(Placement::from(found));
             }
@@ -67,6 +67,7 @@ fn entry(line: &str) -> Option<FileEntry> {
         "bztar" => Via::Bztar,
         "xztar" => Via::Xztar,
         "zip" => Via::Zip,
+        "zstdtar" => Via::Zstdtar,
         _ => Via::Direct,
     };
     let source = match source.strip_prefix('=') {
@@ -76,5 +77,6 @@ fn entry(line: &str) -> Option<FileEntry> {
     let digest = fields.next().filter(|digest| !digest.is_empty());
     let checksum =
         digest.map(|digest| Checksum { algo: Algorithm::Sha256, value: ChecksumValue::Digest(digest.into()) });
-    Some(FileEntry { to: to.into(), source, mirrors: Vec::new(), via, size: None, checksum })
+    let size = fields.next().and_then(|size| size.parse().ok());
+    Some(FileEntry { to: to.into(), source, mirrors: Vec::new(), via, size, checksum })
 }

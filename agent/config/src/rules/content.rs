@@ -13,6 +13,7 @@ pub const VIAS: &[(&str, Via)] = &[
     ("bztar", Via::Bztar),
     ("xztar", Via::Xztar),
     ("zip", Via::Zip),
+    ("zstdtar", Via::Zstdtar),
 ];
 
 /// Words of `algo`, and how many hex digits each digest has.
