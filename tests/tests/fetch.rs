@@ -51,7 +51,8 @@ impl Hostile {
     fn fetch(&self) -> Fetched {
         let good = entry("good", &self.server.url("/good"));
         let fetched = self.this.fetch(&[self.entries.as_slice(), &[good]].concat()).unwrap();
-        assert_eq!(fs::read(self.this.data("good")).unwrap(), Seeded::new(12, 100_000).to_vec(), "{}", fetched.said);
+        let good = fs::read(self.this.data("good")).unwrap_or_default();
+        assert!(good == Seeded::new(12, 100_000).to_vec(), "{}", fetched.said);
         fetched
     }
 
@@ -64,7 +65,9 @@ impl Hostile {
             assert!(said.starts_with(code) && words.iter().any(|word| said.contains(word)), "{entry}: {said}");
         }
         assert_eq!(fetched.problems().len(), self.entries.len(), "{:?}", fetched.problems());
-        assert_eq!(self.this.lies_here(), ["good"], "{}", fetched.said);
+        // What came of a file that may come yet is kept for the next run.
+        let here = self.this.lies_here();
+        assert!(here.iter().all(|name| name == "good" || name.starts_with(".offspot/fetch/")), "{here:?}");
     }
 
     /// All of them are in place.
@@ -111,10 +114,16 @@ fn an_unknown_size_has_a_hard_cap() {
     this.bad("chunks", &[Misdeed::Endless, Misdeed::Chunked], |entry| entry);
     this.serve("said", Resource::new(Seeded::new(11, 4 << 30)), |entry| entry);
     let fetched = this.fetch();
-    assert_eq!(this.this.lies_here(), ["good"], "{}", fetched.said);
+    let here = this.this.lies_here();
+    assert_eq!(
+        here.iter().filter(|name| !name.starts_with("lost+found")).collect::<Vec<_>>(),
+        ["good"],
+        "{}",
+        fetched.said
+    );
     for name in ["endless", "chunks", "said"] {
         let said = fetched.of(&format!("/data/{name}"));
-        assert!(said.starts_with("E-SPACE-") || said.starts_with("E-CONTENT-SIZE"), "{name}: {said}");
+        assert!(said.starts_with("E-SPACE-") || said.contains("there is room for"), "{name}: {said}");
         assert!(this.sent(name) <= 96 * MIB + ON_THE_WAY, "{name}: {} bytes", this.sent(name));
     }
     assert!(this.sent("said") <= ON_THE_WAY, "what is too long is not begun");
@@ -123,12 +132,12 @@ fn an_unknown_size_has_a_hard_cap() {
 #[test]
 fn a_length_that_lies_is_not_believed() {
     let mut this = Hostile::new("lies");
-    let right = this.bytes.sha256();
-    let known = |entry| summed(entry, "sha-256", &right);
-    this.bad("high", &[Misdeed::ClaimsLength(3 * MIB)], known);
-    this.bad("low", &[Misdeed::ClaimsLength(MIB)], known);
+    let other = Seeded::new(13, 2 * MIB);
+    let known = |bytes: Seeded| move |entry| summed(entry, "sha-256", &bytes.sha256());
+    this.serve("high", Resource::new(other).but(Misdeed::ClaimsLength(3 * MIB)), known(other));
+    this.bad("low", &[Misdeed::ClaimsLength(MIB)], known(this.bytes));
     let fetched = this.fetch();
-    assert_eq!(this.this.lies_here(), ["good"], "{}", fetched.said);
+    assert!(["high", "low"].iter().all(|name| !this.this.data(name).exists()), "{}", fetched.said);
     let (high, low) = (fetched.of("/data/high"), fetched.of("/data/low"));
     assert!(high.starts_with("E-FETCH-CONTENT") || high.starts_with("E-CONTENT-SIZE"), "{high}");
     assert!(low.starts_with("E-TRUST-CHECKSUM"), "{low}");
@@ -210,7 +219,7 @@ fn redirects_are_counted_and_never_go_from_https_to_http() {
     this.refused("E-FETCH-CONTENT", &["not safe"]);
     this.this.environment.push(("SSL_CERT_FILE", trusted));
     this.refused("E-FETCH-CONTENT", &["from https to http"]);
-    assert_eq!(this.server.seen("/good").len(), before + 1, "the good one alone was asked for");
+    assert_eq!(this.server.seen("/good").len(), before, "it was asked for without https");
     this.entries = vec![entry("stays", &secure.url("/stays")), entry("a", &secure.url("/a"))];
     this.placed();
 }
@@ -218,9 +227,9 @@ fn redirects_are_counted_and_never_go_from_https_to_http() {
 #[test]
 fn packed_in_transit_is_refused_unread() {
     let mut this = Hostile::new("packed");
-    this.bad("packed", &[Misdeed::Packed], |entry| with(entry, "size", 2 * MIB));
+    this.serve("packed", Resource::new(this.bytes).packed(), |entry| with(entry, "size", 2 * MIB));
     // 8 MiB of nothing, as 8 KiB.
-    this.serve("bomb", Resource::new(vec![0; 8 << 20]).but(Misdeed::Packed), |entry| entry);
+    this.serve("bomb", Resource::new(vec![0; 8 << 20]).packed(), |entry| entry);
     this.refused("E-FETCH-CONTENT", &["packed (gzip)"]);
     assert_eq!(this.server.seen("/packed")[0].request.header("accept-encoding"), Some("identity"));
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use offspot_tests::fetch_box::{FetchBox, Running, entry, summed, with};
 use offspot_tests::image_build::sha256_of_file;
@@ -105,8 +105,9 @@ fn a_wrong_part_of_an_earlier_run_is_not_kept_for_ever() {
     let this = FetchBox::new("spoilt").unwrap();
     let server = Server::start().unwrap();
     let bytes = Seeded::new(26, 8 * MB);
-    // Its first half is wrong, then it falls silent; later all is well.
-    let bad = Resource::new(bytes).but(Misdeed::WrongByte(MB)).but(Misdeed::SilentAfter(4 * MB));
+    // Its first half is wrong, and the second never comes; later all is well.
+    let bad = [Misdeed::WrongByte(MB), Misdeed::SilentAfter(4 * MB), Misdeed::NoRanges];
+    let bad = bad.into_iter().fold(Resource::new(bytes), Resource::but);
     server.serve("/a", bad);
     let entries = [summed(entry("a", &server.url("/a")), "sha-256", &bytes.sha256())];
     let fetched = this.fetch(&entries).unwrap();
@@ -134,28 +135,35 @@ fn names_that_do_not_resolve_at_first() {
     assert!(names.asked() > 2);
 }
 
-/// Starts the agent again and again, and ends it amid its work, until it is done; how often it was ended.
-fn killed_now_and_then(
+/// Bytes that are here of what is being fetched or unpacked.
+fn under_way(this: &FetchBox) -> u64 {
+    let begun = this.lies_here().into_iter().filter(|name| name.starts_with(".offspot/"));
+    begun.filter_map(|name| Some(fs::metadata(this.data(&name)).ok()?.len())).sum()
+}
+
+/// Starts the agent again and again, and ends it as soon as so many bytes are under way, until it is done; how often it was ended.
+fn ended_at(
     this: &mut FetchBox,
-    pauses: &[u64],
+    bytes: &[u64],
     mut end: impl FnMut(&mut FetchBox, Running),
     mut look: impl FnMut(&FetchBox),
 ) -> usize {
-    for (number, pause) in pauses.iter().enumerate() {
+    let mut times = 0;
+    for enough in bytes {
         let mut running = this.start().unwrap();
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(*pause) {
-            if running.has_ended() {
-                return number;
-            }
+        while under_way(this) < *enough && !running.has_ended() {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        if running.has_ended() {
+            break;
         }
         end(this, running);
         look(this);
+        times += 1;
     }
     let fetched = this.run().unwrap();
     assert_eq!((fetched.code, fetched.problems()), (0, Vec::new()), "{}", fetched.said);
-    pauses.len()
+    times
 }
 
 fn slow(this: &FetchBox, rate: u64) -> Nginx {
@@ -182,8 +190,8 @@ fn killed_at_any_moment_a_large_file_goes_on_where_it_was() {
     this.wants(&[summed(entry("large.bin", &nginx.url("/large.bin")), "sha-256", &bytes.sha256())]).unwrap();
     let kill = |_: &mut FetchBox, running: Running| running.kill().unwrap();
     let whole = |this: &FetchBox| assert!(!this.data("large.bin").exists(), "it shows before it is whole");
-    let kills = killed_now_and_then(&mut this, &[1300, 2100, 700, 1900, 1100], kill, whole);
-    assert!(kills >= 3, "killed {kills} times: is nginx slow?");
+    let kills = ended_at(&mut this, &[MB, 70 * MB, 75 * MB, 160 * MB, 270 * MB], kill, whole);
+    assert_eq!(kills, 5, "it was done before it was killed");
     assert_eq!(sha256_of_file(&this.data("large.bin")).unwrap(), bytes.sha256());
     assert_eq!(this.lies_here(), ["large.bin"]);
     // One killed before it asked has no line.
@@ -201,8 +209,8 @@ fn unplugged_at_any_moment_a_large_file_goes_on_where_the_disk_was() {
     this.wants(&[summed(entry("large.bin", &nginx.url("/large.bin")), "sha-256", &bytes.sha256())]).unwrap();
     let cut = |this: &mut FetchBox, running: Running| this.cut_power(running).unwrap();
     let whole = |this: &FetchBox| assert!(!this.data("large.bin").exists(), "it shows before it is whole");
-    let cuts = killed_now_and_then(&mut this, &[3000, 4000, 2500], cut, whole);
-    assert_eq!(cuts, 3, "is nginx slow?");
+    let cuts = ended_at(&mut this, &[90 * MB, 150 * MB, 230 * MB], cut, whole);
+    assert_eq!(cuts, 3, "it was done before the power was cut");
     assert_eq!(sha256_of_file(&this.data("large.bin")).unwrap(), bytes.sha256());
     assert_eq!(this.lies_here().iter().filter(|name| !name.starts_with("lost+found")).count(), 1);
     let sent = went_on(&nginx.await_logged("/large.bin", cuts).unwrap());
@@ -233,8 +241,8 @@ fn killed_amid_an_archive_nothing_half_done_shows() {
             assert!([0, 20].contains(&books), "{name} shows with {books} of 20 shelves");
         }
     };
-    let kills = killed_now_and_then(&mut this, &[400, 900, 1500, 2300, 1200, 600], kill, whole);
-    assert!(kills >= 4, "killed {kills} times: is nginx slow?");
+    let kills = ended_at(&mut this, &[MB / 10, 5 * MB, 15 * MB, 39 * MB, MB, 30 * MB], kill, whole);
+    assert!(kills >= 4, "killed {kills} times");
     for name in ["known", "unknown"] {
         let same = Command::new("diff").arg("-r").arg(&tree).arg(this.data(name)).status().unwrap();
         assert!(same.success(), "{name} differs");

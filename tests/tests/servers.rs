@@ -102,8 +102,8 @@ fn each_misdeed_is_what_it_says() {
     let wrong = given(&[Misdeed::WrongByte(100_001)]).2;
     let differ: Vec<usize> = (0..wrong.len()).filter(|at| wrong[*at] != whole[*at]).collect();
     assert_eq!((differ, wrong.len()), (vec![100_001], whole.len()));
-    let packed = given(&[Misdeed::Packed]);
-    assert_eq!(packed.2[..2], [0x1f, 0x8b]);
+    server.serve("/x", Resource::new(bytes).packed());
+    assert_eq!(curl(&[&server.url("/x")]).2[..2], [0x1f, 0x8b]);
     assert_eq!(curl(&[&server.url("/x"), "--compressed"]).2, whole);
 }
 

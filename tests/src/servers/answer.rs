@@ -1,10 +1,6 @@
 //! What a server answers: a head, and a body with its faults.
 
-use std::io::Write;
 use std::time::Duration;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use super::misdeed::{Bytes, Misdeed, Resource, RetryAfter};
 use super::request::Request;
@@ -92,7 +88,10 @@ impl Answer {
                 _ => {}
             }
         }
-        with_faults(whole_or_part(request, &resource), &resource.misdeeds, number)
+        match whole_or_part(request, &resource) {
+            refusal if refusal.status == 416 => refusal,
+            answer => with_faults(answer, &resource.misdeeds, number),
+        }
     }
 
     /// The head as it is sent.
@@ -130,17 +129,13 @@ fn date_in(seconds: u64) -> String {
 }
 
 fn whole_or_part(request: &Request, resource: &Resource) -> Answer {
-    let has = |wanted: fn(&Misdeed) -> bool| resource.misdeeds.iter().any(wanted);
     let mut answer = Answer::of(200, resource.bytes.clone());
-    if has(|misdeed| matches!(misdeed, Misdeed::Packed)) {
-        answer = Answer::of(200, packed(&resource.bytes).into());
-        answer.fields.push(("Content-Encoding", "gzip".into()));
-    }
+    answer.fields.extend(resource.coding.map(|coding| ("Content-Encoding", coding.to_owned())));
     answer.fields.push(("Content-Type", resource.kind.to_owned()));
     answer.fields.extend(resource.etag.clone().map(|tag| ("ETag", tag)));
     answer.fields.extend(resource.modified.clone().map(|date| ("Last-Modified", date)));
     answer.fields.extend(resource.date.clone().map(|date| ("Date", date)));
-    if has(|misdeed| matches!(misdeed, Misdeed::NoRanges)) {
+    if resource.misdeeds.iter().any(|misdeed| matches!(misdeed, Misdeed::NoRanges)) {
         return answer;
     }
     answer.fields.push(("Accept-Ranges", "bytes".into()));
@@ -169,13 +164,6 @@ fn still_the_same(request: &Request, resource: &Resource) -> bool {
     let Some(condition) = request.header("if-range") else { return true };
     let strong = resource.etag.as_deref().filter(|tag| !tag.starts_with("W/"));
     [strong, resource.modified.as_deref()].contains(&Some(condition))
-}
-
-fn packed(bytes: &Bytes) -> Vec<u8> {
-    let mut plain = vec![0; bytes.length() as usize];
-    bytes.fill(0, &mut plain);
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&plain).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
 fn with_faults(mut answer: Answer, misdeeds: &[Misdeed], number: usize) -> Answer {

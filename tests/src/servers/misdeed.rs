@@ -1,7 +1,11 @@
 //! What a server may do wrong, and what it serves meanwhile.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::seeded::Seeded;
 
@@ -124,8 +128,6 @@ pub enum Misdeed {
     Status(u16),
     /// 302 to there.
     RedirectsTo(String),
-    /// The body is packed with gzip although nobody asked for it.
-    Packed,
     /// The part that comes begins so many bytes behind what was asked for, and says so.
     WrongRange(u64),
     /// The part that comes is said to be one of a file so much longer.
@@ -142,6 +144,7 @@ pub struct Resource {
     pub(super) modified: Option<String>,
     pub(super) date: Option<String>,
     pub(super) kind: &'static str,
+    pub(super) coding: Option<&'static str>,
     pub(super) misdeeds: Vec<Misdeed>,
 }
 
@@ -154,6 +157,7 @@ impl Resource {
             modified: None,
             date: None,
             kind: "application/octet-stream",
+            coding: None,
             misdeeds: Vec::new(),
         }
     }
@@ -162,6 +166,15 @@ impl Resource {
     pub fn but(mut self, misdeed: Misdeed) -> Resource {
         self.misdeeds.push(misdeed);
         self
+    }
+
+    /// The same, packed with gzip although nobody asked for it.
+    pub fn packed(self) -> Resource {
+        let mut plain = vec![0; self.bytes.length() as usize];
+        self.bytes.fill(0, &mut plain);
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let packed = encoder.write_all(&plain).and_then(|()| encoder.finish()).unwrap_or_default();
+        Resource { bytes: packed.into(), coding: Some("gzip"), ..self }
     }
 
     /// The same under another `ETag`, given as it is sent (`"x"`, `W/"x"`); `None`: under none.
