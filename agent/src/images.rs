@@ -21,6 +21,7 @@ pub mod name;
 mod oci;
 mod orphans;
 mod parcel;
+mod pipes;
 pub mod price;
 mod send;
 mod source;

@@ -24,7 +24,10 @@ const CHILD_ROOT: &str = "OFFSPOT_CHILD_ROOT";
 /// Longest wait for a disk that is in use.
 const HELD: Duration = Duration::from_secs(5);
 
-/// A card's root in a temporary folder, with an engine.
+/// Where this file lies, layers go to the engine through pipes.
+const PIPES: &str = "pipes";
+
+/// A card's root in a temporary folder, with an engine. What it is sent it unpacks, unless pipes are asked for.
 #[derive(Debug)]
 pub struct Card {
     /// The root of its system.
@@ -116,6 +119,12 @@ impl Card {
         memory
     }
 
+    /// From now on layers go to its engine through pipes.
+    pub fn with_pipes(self) -> Card {
+        fs::write(self.root.join(PIPES), "").unwrap();
+        self
+    }
+
     /// Folders of the layers that the engine has.
     pub fn layers(&self) -> Vec<PathBuf> {
         let folder = self.engine().data_root().join("image/overlay2/layerdb/sha256");
@@ -188,7 +197,8 @@ fn load(root: &Path, socket: &Path, wanted: &[OciImage], keep: bool) -> Outcome 
     images::count(&mut items, &receipts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let loaded = runtime.block_on(async {
-        let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
+        let mut engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
+        engine.pipes = root.join(PIPES).exists();
         images::load(&engine, &root.join("data"), items, &receipts, &report, keep).await
     });
     let status = status.borrow().clone();

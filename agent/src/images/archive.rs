@@ -122,6 +122,11 @@ impl Index {
         }
     }
 
+    /// Whether the tarball is packed, so that its bytes come in one order only.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
     /// Counts the layers of the images that are `ahead` in the tarball that this was read from, if that is plain: each once, and none that is
     /// `counted` already, by digest. Until then their costs are estimates.
     pub fn count(&mut self, path: &Path, counted: &mut Counted, ahead: impl Fn(&str) -> bool) -> io::Result<()> {

@@ -61,7 +61,8 @@ impl Foreseen {
 impl Loading<'_> {
     /// The load after that of these images, among the tarballs that follow; none where the engine unpacks on the card.
     pub(super) fn foresee(&self, images: &[&Image], after: &[Tarball], claims: &Claims) -> Option<Next> {
-        if self.store.is_containerd || self.staging == Staging::Card {
+        // Through a pipe it comes as the engine reads it.
+        if self.pipes.offered || self.store.is_containerd || self.staging == Staging::Card {
             return None;
         }
         let mut standing = self.trusted.clone();

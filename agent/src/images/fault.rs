@@ -26,6 +26,8 @@ pub enum Fault {
     Unreadable(io::Error),
     /// The receiving end went away; it knows why.
     Unheard,
+    /// The engine unpacks where we do not see it.
+    Unseen,
 }
 
 impl Fault {
@@ -39,6 +41,7 @@ impl Fault {
             Fault::Digest(part) => ImageProblem::Digest { item, part },
             Fault::WrongArch { is, wants } => ImageProblem::WrongArch { item, is, wants },
             Fault::Unreadable(error) => ImageProblem::Unreadable { item, why: error.to_string() },
+            Fault::Unseen => ImageProblem::Refused { item, why: "it unpacks in an unknown folder".into() },
             Fault::Unheard => ImageProblem::Refused { item, why: "it stopped listening".into() },
         }
         .into()

@@ -2,7 +2,7 @@
 //! layers of those that are present.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard::errors::Error;
@@ -16,6 +16,7 @@ use super::loaded::{self, Loaded};
 use super::name::ImageName;
 use super::orphans;
 use super::parcel::{Form, Parcel};
+use super::pipes;
 use super::send::{Lost, send};
 use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
@@ -56,6 +57,8 @@ pub async fn load(
         ahead: Vec::new(),
         next: None,
         early: None,
+        pipes: Pipes { offered: engine.pipes, taken: false },
+        folders: Vec::new(),
         done: BTreeSet::new(),
         fetcher: None,
         failed: BTreeMap::new(),
@@ -63,6 +66,8 @@ pub async fn load(
     };
     let done = loading.run(&mut items).await;
     loading.take_back_early().await;
+    // Of a load that was cut, and that the engine came to only now.
+    pipes::release(&loading.folders);
     if done.is_err() {
         loading.sweep();
     }
@@ -103,6 +108,10 @@ pub(super) struct Loading<'a> {
     pub(super) next: Option<Next>,
     /// What was begun of it.
     pub(super) early: Option<Early>,
+    /// How the engine is with pipes in place of layers.
+    pub(super) pipes: Pipes,
+    /// Where it may unpack.
+    pub(super) folders: Vec<PathBuf>,
     /// Paths of the tarballs that had their turn.
     done: BTreeSet<String>,
     /// Who fetches; made where something is to be fetched.
@@ -110,6 +119,15 @@ pub(super) struct Loading<'a> {
     failed: BTreeMap<ImageName, Problem>,
     /// Nameless volumes of the containers that were removed with their images, by project.
     volumes: BTreeMap<String, Volumes>,
+}
+
+/// Whether layers go to the engine through pipes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pipes {
+    /// They are offered to it.
+    pub(super) offered: bool,
+    /// It has loaded an image from them.
+    pub(super) taken: bool,
 }
 
 /// Why an item was given up: it costs itself, or the engine is gone and it costs all.
@@ -140,6 +158,9 @@ impl Loading<'_> {
         if items.iter().any(|item| matches!(item.state, TarballState::Archive(_))) {
             self.store = self.engine.store().await?;
         }
+        let ours = items.first().map(|item| item.host.engine_folder());
+        self.folders = ours.into_iter().chain([self.store.folder.join("tmp")]).collect();
+        self.pipes.offered &= !self.store.is_containerd;
         let claims = Claims::of(items, &loaded::names(&self.held), |image| self.id(image));
         let top = |image: &Image| image.layers.last().map(|layer| layer.chain_id.clone()).unwrap_or_default();
         let ahead = items.iter().flat_map(|item| self.missing(item, &claims));
@@ -189,6 +210,7 @@ impl Loading<'_> {
 
     /// Removes from the memory what an engine left there that was cut off.
     fn sweep(&self) {
+        pipes::release(&self.folders);
         if let Err(error) = self.staging.sweep() {
             self.report.note(format!("what an earlier load left in memory could not be removed: {error}"));
         }

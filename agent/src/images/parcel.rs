@@ -6,19 +6,28 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use offspot_config::settings::Algorithm;
 use serde::Serialize;
+use tar::EntryType;
 
 use super::archive::{Image, Layer};
 use super::fault::Fault;
 use super::layout::{self, Blob};
+use super::pipes::{self, Pipe};
 use super::source::Bytes;
 use crate::stream::decode::{self, Packing};
 use crate::stream::digest::DigestReader;
+use crate::stream::meter::Tally;
 
 /// Bytes read from the card at a time.
 const AHEAD: usize = 64 << 10;
+/// How often the engine is looked at, which opens the pipe of a layer when its turn comes.
+const LOOK: Duration = Duration::from_millis(2);
+/// Longest that it may take to make pipes of some KiB that it was sent, before it is believed to make them where we do not look.
+const SEEN: Duration = Duration::from_secs(60);
 /// Unit of a tar.
 const BLOCK: u64 = 512;
 
@@ -45,6 +54,10 @@ pub struct Parcel {
     path: PathBuf,
     pieces: Vec<Piece>,
     tail: Vec<(String, Vec<u8>)>,
+    /// Where the engine unpacks, if the layers are to go through pipes there.
+    pipes: Option<Vec<PathBuf>>,
+    /// What the names of the layers begin with: pipes of a load that was cut may lie there yet.
+    mark: String,
 }
 
 /// A layer on its way.
@@ -99,12 +112,36 @@ impl Freight {
     /// Packs these images, each with what the engine is to call it, and the `sent` ones (by digest) of the layers. For a layout all layers of
     /// the images must have been weighed, sent or not.
     pub fn pack(&self, form: Form, images: &[(Image, Vec<String>)], sent: &BTreeSet<String>) -> Result<Parcel, Fault> {
+        self.pack_as(form, images, sent, String::new(), None)
+    }
+
+    /// The same as a docker-archive with pipes in place of the layers, for an engine that unpacks below one of these folders. See
+    /// [`pipes`](super::pipes).
+    pub fn pack_pipes(
+        &self,
+        images: &[(Image, Vec<String>)],
+        sent: &BTreeSet<String>,
+        folders: Vec<PathBuf>,
+    ) -> Result<Parcel, Fault> {
+        static PACKED: AtomicUsize = AtomicUsize::new(0);
+        let mark = format!("{}-{}-", std::process::id(), PACKED.fetch_add(1, Ordering::Relaxed));
+        self.pack_as(Form::Archive, images, sent, mark, Some(folders))
+    }
+
+    fn pack_as(
+        &self,
+        form: Form,
+        images: &[(Image, Vec<String>)],
+        sent: &BTreeSet<String>,
+        mark: String,
+        pipes: Option<Vec<PathBuf>>,
+    ) -> Result<Parcel, Fault> {
         let pieces = self.pieces.iter().filter(|piece| sent.contains(&piece.layer.diff_id)).cloned().collect();
         let tail = match form {
-            Form::Archive => tail(images)?,
+            Form::Archive => tail(images, &mark)?,
             Form::Layout => layout::tail(images, |layer| self.blob(layer)),
         };
-        Ok(Parcel { form, path: self.path.clone(), pieces, tail })
+        Ok(Parcel { form, path: self.path.clone(), pieces, tail, pipes, mark })
     }
 
     /// What the engine will call this image, `sha256:…`.
@@ -133,8 +170,17 @@ impl Parcel {
             form: Form::Archive,
             path: PathBuf::new(),
             pieces: Vec::new(),
-            tail: tail(&[(image, Vec::new())])?,
+            tail: tail(&[(image, Vec::new())], "")?,
+            pipes: None,
+            mark: String::new(),
         })
+    }
+
+    fn name(&self, piece: &Piece) -> String {
+        match self.form {
+            Form::Archive => format!("{}{}.tar", self.mark, piece.layer.diff_id),
+            Form::Layout => piece.blob().path(),
+        }
     }
 
     /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
@@ -146,7 +192,7 @@ impl Parcel {
     /// Writes what makes images of the layers, and the end.
     pub fn send_end(&self, out: &mut impl Write) -> Result<(), Fault> {
         for (name, text) in &self.tail {
-            header(out, name, text.len() as u64)?;
+            header(out, name, EntryType::Regular, text.len() as u64)?;
             out.write_all(text).map_err(unheard)?;
             pad(out, text.len() as u64)?;
         }
@@ -158,24 +204,54 @@ impl Parcel {
         if self.pieces.is_empty() {
             return Ok(());
         }
+        if self.pipes.is_some() {
+            let names = self.pieces.iter().map(|piece| self.name(piece));
+            return names.into_iter().try_for_each(|name| header(out, &name, EntryType::Fifo, 0));
+        }
         let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
         for piece in &self.pieces {
-            header(out, &piece.name(self.form), piece.length())?;
+            header(out, &self.name(piece), EntryType::Regular, piece.length())?;
             piece.pass(&mut source, out)?;
             pad(out, piece.length())?;
         }
         out.flush().map_err(unheard)
     }
+
+    /// Fills the pipes, each when the engine opens it, until all are filled or it has `answered`. Does nothing where there are none.
+    pub fn feed(&self, answered: &AtomicBool, passed: &mut Tally) -> Result<(), Fault> {
+        let Some(folders) = &self.pipes else { return Ok(()) };
+        let (mut left, mut source) = (self.pieces.iter().collect::<Vec<_>>(), None);
+        let (begun, mut seen) = (Instant::now(), false);
+        while !left.is_empty() && !answered.load(Ordering::Relaxed) {
+            let mut opened = None;
+            for (at, piece) in left.iter().enumerate() {
+                if let Some(file) = pipes::open(folders, &self.name(piece))? {
+                    opened = Some((at, file));
+                    break;
+                }
+            }
+            let Some((at, file)) = opened else {
+                seen = seen || left.iter().any(|piece| pipes::exists(folders, &self.name(piece)));
+                if !seen && begun.elapsed() > SEEN {
+                    return Err(Fault::Unseen);
+                }
+                std::thread::sleep(LOOK);
+                continue;
+            };
+            let piece = left.remove(at);
+            // Only a plain tarball is read out of its order.
+            let mut bytes = match source.take().filter(|source: &Bytes| source.at() <= piece.layer.at) {
+                Some(source) => source,
+                None => Bytes::open(&self.path, AHEAD)?.1,
+            };
+            piece.pass(&mut bytes, &mut Pipe { file, answered, passed })?;
+            source = Some(bytes);
+        }
+        Ok(())
+    }
 }
 
 impl Piece {
-    fn name(&self, form: Form) -> String {
-        match form {
-            Form::Archive => format!("{}.tar", self.layer.diff_id),
-            Form::Layout => self.blob().path(),
-        }
-    }
-
     fn blob(&self) -> Blob {
         match self.unpacked {
             Some(size) => Blob { digest: self.layer.diff_id.clone(), size, packing: Packing::Plain },
@@ -285,8 +361,9 @@ fn unheard(_: io::Error) -> Fault {
     Fault::Unheard
 }
 
-fn header(out: &mut impl Write, name: &str, size: u64) -> Result<(), Fault> {
+fn header(out: &mut impl Write, name: &str, kind: EntryType, size: u64) -> Result<(), Fault> {
     let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
     header.set_path(name)?;
     header.set_size(size);
     header.set_mode(0o600);
@@ -301,14 +378,14 @@ fn pad(out: &mut impl Write, length: u64) -> Result<(), Fault> {
 }
 
 /// Configurations and manifest.
-fn tail(images: &[(Image, Vec<String>)]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+fn tail(images: &[(Image, Vec<String>)], mark: &str) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let config_of = |image: &Image| format!("{}.json", image.id.trim_start_matches("sha256:"));
     let saved: Vec<_> = images
         .iter()
         .map(|(image, names)| Saved {
             config: config_of(image),
             repo_tags: names,
-            layers: image.layers.iter().map(|layer| format!("{}.tar", layer.diff_id)).collect(),
+            layers: image.layers.iter().map(|layer| format!("{mark}{}.tar", layer.diff_id)).collect(),
         })
         .collect();
     let manifest = serde_json::to_vec(&saved).map_err(|error| Fault::not_archive(error.to_string()))?;
