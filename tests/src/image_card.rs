@@ -24,6 +24,8 @@ const CHILD_ROOT: &str = "OFFSPOT_CHILD_ROOT";
 /// Longest wait for a disk that is in use.
 const HELD: Duration = Duration::from_secs(5);
 
+/// What lies here is read as `offspot.yaml`, for its `oci_images` and `registries`.
+const SETTINGS: &str = "offspot.yaml";
 /// Where this file lies, layers go to the engine through pipes.
 const PIPES: &str = "pipes";
 
@@ -125,6 +127,11 @@ impl Card {
         self
     }
 
+    /// From now on these are its settings, as far as they concern images.
+    pub fn set(&self, yaml: &str) {
+        fs::write(self.root.join(SETTINGS), yaml).unwrap();
+    }
+
     /// Folders of the layers that the engine has.
     pub fn layers(&self) -> Vec<PathBuf> {
         let folder = self.engine().data_root().join("image/overlay2/layerdb/sha256");
@@ -193,13 +200,16 @@ impl Outcome {
 fn load(root: &Path, socket: &Path, wanted: &[OciImage], keep: bool) -> Outcome {
     let (report, status) = Reporter::new();
     let receipts = Receipts::open(&root.join("data/.offspot")).unwrap().0;
-    let mut items = images::survey(&Host::new(root), wanted, &receipts);
+    let yaml = fs::read(root.join(SETTINGS)).unwrap_or_default();
+    let settings = offspot_config::in_force(None, Some(&yaml)).settings;
+    let wanted: Vec<_> = wanted.iter().cloned().chain(settings.oci_images).collect();
+    let mut items = images::survey(&Host::new(root), &wanted, &receipts);
     images::count(&mut items, &receipts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let loaded = runtime.block_on(async {
         let mut engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
         engine.pipes = root.join(PIPES).exists();
-        images::load(&engine, &root.join("data"), items, &receipts, &report, keep).await
+        images::load(&engine, &root.join("data"), items, &receipts, &report, (keep, &settings.registries)).await
     });
     let status = status.borrow().clone();
     Outcome { loaded, status }

@@ -13,6 +13,7 @@ use super::early::Next;
 use super::layout::Blob;
 use super::load::{Loading, Stop};
 use super::parcel::{Form, Freight, Parcel};
+use super::parts::at_once;
 use super::price::{Price, price};
 use super::send::{Lost, Sending, send};
 use super::staging::Staging;
@@ -39,7 +40,11 @@ impl Loading<'_> {
         }
         let all = thin::lacking(images, &BTreeSet::new()).len();
         let mut standing = self.standing(images);
-        let (mut thin, mut whole) = (thin::lacking(images, &standing).len() < all, true);
+        let lacking = thin::lacking(images, &standing);
+        if let Some(pull) = item.pull() {
+            pull.expect(lacking.iter().map(|layer| layer.size).sum());
+        }
+        let (mut thin, mut whole) = (lacking.len() < all, item.pull().is_none());
         loop {
             match self.ship(item, images, standing.clone(), whole).await {
                 Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin => {
@@ -85,6 +90,9 @@ impl Loading<'_> {
     }
 
     async fn verify(&self, item: &Tarball) -> Result<(), Problem> {
+        if item.pull().is_some() {
+            return Ok(());
+        }
         let tarball = item.clone();
         blocking(move || durable::verify(&tarball)).await
     }
@@ -143,6 +151,9 @@ impl Loading<'_> {
     /// order of its images.
     fn fits_pipes(&self, item: &Tarball, images: &[&Image], standing: &BTreeSet<String>) -> bool {
         let TarballState::Archive(index) = &item.state else { return false };
+        if item.pull().is_some() {
+            return self.pipes.offered;
+        }
         let mut seen = BTreeSet::new();
         let layers = images.iter().flat_map(|image| &image.layers);
         let new = |layer: &&Layer| !standing.contains(&layer.chain_id) && seen.insert(layer.chain_id.clone());
@@ -161,18 +172,20 @@ impl Loading<'_> {
     ) -> Result<(), Stop> {
         self.verify(item).await?;
         let freight = self.weigh(item, images, &standing).await?;
-        self.fits(item, &price(images, &mut standing.clone()), 0)?;
-        for load in thin::loads(images, &standing, u64::MAX, |layer| freight.length(layer)) {
+        for load in thin::loads(images, &standing, at_once(item), |layer| freight.length(layer)) {
+            self.fits(item, &price(images, &mut standing.clone()), 0)?;
+            self.forget_parts(&load).await?;
             let packed = freight.pack_pipes(&self.named(item, &load), &load.sent, self.folders.clone());
-            let parcel = packed.map_err(|fault| fault.of(&item.path))?;
+            let parcel = packed.map_err(|fault| item.problem(fault))?;
             let sent = self.load_once(item, &Arc::new(parcel), &load, &mut standing, (None, None)).await;
             if sent.is_err() {
                 // It may have recorded what we then found to be wrong.
                 self.clear_images(&load.images).await?;
             }
             sent?;
+            self.pipes.taken = true;
+            self.keep_part(item, &load).await?;
         }
-        self.pipes.taken = true;
         self.stand(standing, &freight).await
     }
 
@@ -212,13 +225,20 @@ impl Loading<'_> {
             },
             None => self.room(item, images, &freight, &standing).await?,
         };
-        let room = if whole { room } else { 0 };
+        let room = match item.pull() {
+            _ if self.store.is_containerd && item.pull().is_some() => room,
+            Some(_) => room.min(at_once(item)),
+            None if whole => room,
+            None => 0,
+        };
         let loads = thin::loads(images, &standing, room, |layer| freight.length(layer));
         let mut shipped = Ok(());
         let mut parts = Vec::new();
         for (at, load) in loads.iter().enumerate() {
             let next = if at + 1 == loads.len() { self.next.take() } else { None };
-            parts.extend(load.images.iter().filter(|_| load.is_part).map(|part| part.id.clone()));
+            let passing = load.is_part && item.pull().is_none();
+            parts.extend(load.images.iter().filter(|_| passing).map(|part| part.id.clone()));
+            self.forget_parts(load).await?;
             let parcel = match self.pack(item, &freight, load) {
                 Ok(parcel) => Arc::new(parcel),
                 Err(problem) => return Err(self.take_back(early.take(), problem).await),
@@ -227,6 +247,7 @@ impl Loading<'_> {
             if shipped.is_err() {
                 break;
             }
+            self.keep_part(item, load).await?;
         }
         // They have done their work, or are of no use. One that stays is found at the next boot.
         for part in parts {
@@ -334,7 +355,7 @@ impl Loading<'_> {
         let freight = self.weigh(item, images, &BTreeSet::new()).await?;
         for load in thin::loads(images, &BTreeSet::new(), u64::MAX, |layer| freight.length(layer)) {
             let parcel = self.pack(item, &freight, &load)?;
-            blocking(move || parcel.send(&mut std::io::sink())).await.map_err(|fault| fault.of(&item.path))?;
+            blocking(move || parcel.send(&mut std::io::sink())).await.map_err(|fault| item.problem(fault))?;
         }
         Ok(())
     }
@@ -345,13 +366,16 @@ impl Loading<'_> {
         let standing = if self.store.is_containerd { &nothing } else { standing };
         let layers: Vec<_> = thin::lacking(images, standing).into_iter().cloned().collect();
         let (zstd, most) = (self.takes_zstd(), durable::available(self.data));
+        if let Some(pull) = item.pull() {
+            return Ok(Freight::pulled(pull, &layers, zstd));
+        }
         let file = item.file.clone();
         let weighed = blocking(move || Freight::weigh(&file, &layers, zstd, most)).await;
-        weighed.map_err(|fault| fault.of(&item.path))
+        weighed.map_err(|fault| item.problem(fault))
     }
 
     fn pack(&self, item: &Tarball, freight: &Freight, load: &Load) -> Result<Parcel, Problem> {
-        freight.pack(self.form(), &self.named(item, load), &load.sent).map_err(|fault| fault.of(&item.path))
+        freight.pack(self.form(), &self.named(item, load), &load.sent).map_err(|fault| item.problem(fault))
     }
 
     /// The images of a load, each with what the engine is to call it.

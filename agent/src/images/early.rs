@@ -68,7 +68,8 @@ impl Loading<'_> {
         let mut standing = self.trusted.clone();
         standing.extend(images.iter().flat_map(|image| &image.layers).map(|layer| layer.chain_id.clone()));
         let with_images = after.iter().map(|item| (item, self.missing(item, claims)));
-        let (item, images) = with_images.into_iter().find(|(_, images)| !images.is_empty())?;
+        let here = |(item, images): &(&Tarball, Vec<&Image>)| item.pull().is_none() && !images.is_empty();
+        let (item, images) = with_images.into_iter().find(here)?;
         let TarballState::Archive(index) = &item.state else { return None };
         let layers = thin::lacking(&images, &standing);
         let names = |image: &Image| item.engine_names(index, image);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard::errors::Error;
+use offspot_config::settings::Registry;
 
 use super::archive::Image;
 use super::bring::{refused, title};
@@ -17,9 +18,10 @@ use super::name::ImageName;
 use super::orphans;
 use super::parcel::{Form, Parcel};
 use super::pipes;
+use super::registry::Network;
 use super::send::{Lost, send};
 use super::staging::Staging;
-use super::survey::{Tarball, TarballState};
+use super::survey::{Origin, Tarball, TarballState};
 use super::thin;
 use crate::engine::{Engine, HeldImage, Store};
 use crate::fetch::Fetcher;
@@ -38,8 +40,10 @@ pub async fn load(
     mut items: Vec<Tarball>,
     receipts: &Receipts,
     report: &Reporter,
-    keep_tarballs: bool,
+    (keep_tarballs, registries): (bool, &BTreeMap<String, Registry>),
 ) -> Loaded {
+    // What comes over the network waits for all that is here.
+    items.sort_by_key(Tarball::is_remote);
     let staging = items.first().map_or(Staging::Card, |item| Staging::of(&item.host));
     let mut loading = Loading {
         engine,
@@ -48,6 +52,7 @@ pub async fn load(
         receipts,
         report,
         keep_tarballs,
+        network: Network::new(registries, data, report),
         store: Store::default(),
         ids: BTreeMap::new(),
         held: Vec::new(),
@@ -90,6 +95,8 @@ pub(super) struct Loading<'a> {
     pub(super) receipts: &'a Receipts,
     pub(super) report: &'a Reporter,
     pub(super) keep_tarballs: bool,
+    /// The way to registries.
+    network: Network,
     /// How the engine keeps images; not asked for where none is to be loaded.
     pub(super) store: Store,
     /// What it calls those of this run, by our ids, where that is not the same.
@@ -151,7 +158,17 @@ impl<P: Into<Problem>> From<P> for Stop {
 impl Loading<'_> {
     async fn run(&mut self, items: &mut [Tarball]) -> Result<(), Error> {
         self.held = self.engine.images().await?;
-        self.clear_parts().await?;
+        self.clear_torn_parts().await?;
+        let (here, remote) = items.split_at_mut(items.partition_point(|item| !item.is_remote()));
+        self.pass(here).await?;
+        if !remote.is_empty() {
+            self.pass(remote).await?;
+        }
+        self.clear_done_parts(remote).await
+    }
+
+    /// Brings these items.
+    async fn pass(&mut self, items: &mut [Tarball]) -> Result<(), Error> {
         for item in &mut *items {
             self.reopen(item).await;
         }
@@ -220,18 +237,19 @@ impl Loading<'_> {
     async fn reopen(&mut self, item: &mut Tarball) {
         let ahead = match &item.state {
             TarballState::Known(ids) => !ids.iter().all(|id| self.is_present(id)),
-            TarballState::Bad(_) => item.remote && !self.is_named(item),
+            TarballState::Bad(_) => item.is_remote() && !self.is_settled(item),
             TarballState::Archive(_) => false,
         };
         if ahead {
             let (mut opened, receipts, report) = (item.clone(), self.receipts.clone(), self.report.clone());
-            let fetcher = self.fetcher.get_or_insert_with(Fetcher::new).clone();
-            *item = blocking(move || {
-                if opened.remote {
-                    return opened.bring_here(&fetcher, &receipts, &report);
+            let network = item.is_remote().then(|| self.network());
+            *item = blocking(move || match (&opened.origin, network) {
+                (Origin::Url, Some(network)) => opened.bring_here(network.fetcher(), &receipts, &report),
+                (Origin::Registry | Origin::Pull(_), Some(network)) => opened.find(&network),
+                _ => {
+                    opened.open(&receipts);
+                    opened
                 }
-                opened.open(&receipts);
-                opened
             })
             .await;
         }
@@ -241,6 +259,18 @@ impl Loading<'_> {
     fn is_named(&self, item: &Tarball) -> bool {
         let known = loaded::names(&self.held);
         item.names().iter().any(|name| known.contains_key(name))
+    }
+
+    /// Whether nothing is left to do for an item that is not here: the engine has it, whole as far as we know. A registry's must have each of
+    /// its names: a tag may be there of another version than the digest beside it.
+    pub(super) fn is_settled(&self, item: &Tarball) -> bool {
+        if !matches!(item.origin, Origin::Registry | Origin::Pull(_)) {
+            return self.is_named(item);
+        }
+        let known = loaded::names(&self.held);
+        let whole = |id: &String| self.receipts.has_image(id) || !self.receipts.was_begun(id);
+        let names = item.names();
+        !names.is_empty() && names.iter().all(|name| known.get(name).is_some_and(whole))
     }
 
     /// What the engine calls this image: the digest of its configuration, or with containerd of its manifest.
@@ -261,7 +291,7 @@ impl Loading<'_> {
         self.held.iter().any(|image| image.id == id)
     }
 
-    fn is_present(&self, id: &str) -> bool {
+    pub(super) fn is_present(&self, id: &str) -> bool {
         self.is_held(id) && self.receipts.has_image(id)
     }
 
@@ -304,21 +334,11 @@ impl Loading<'_> {
                 let here = self.held.iter().filter(|image| ids.contains(&image.id));
                 here.filter_map(|image| image.names.first().cloned()).collect()
             }
-            TarballState::Bad(_) if item.is_absent() && self.is_named(item) => {
+            TarballState::Bad(_) if item.is_absent() && self.is_settled(item) => {
                 item.names().first().map(ImageName::familiar).into_iter().collect()
             }
             TarballState::Bad(_) => Vec::new(),
         }
-    }
-
-    /// Removes the parts that a load left behind which was cut, before anything is taken for what stands.
-    async fn clear_parts(&mut self) -> Result<(), Error> {
-        let parts: Vec<_> = self.held.iter().filter(|image| image.is_part).map(|part| part.id.clone()).collect();
-        for part in &parts {
-            self.clear_image(part).await?;
-        }
-        self.held.retain(|image| !parts.contains(&image.id));
-        Ok(())
     }
 
     /// Removes an image with the containers of ours that use it. Their nameless volumes are kept for those that are made in their place,
@@ -442,7 +462,10 @@ impl Loading<'_> {
             if doubtful.is_empty() {
                 continue;
             }
-            if let Err(problem) = self.prove(item, &doubtful).await {
+            // What a registry has can be put back as long as it answers, which it just did: reading it all before would be to fetch it twice.
+            if item.pull().is_none()
+                && let Err(problem) = self.prove(item, &doubtful).await
+            {
                 item.state = TarballState::Bad(problem);
                 continue;
             }
@@ -469,7 +492,7 @@ impl Loading<'_> {
         };
         let missing = self.missing(item, claims);
         if !missing.is_empty() {
-            self.next = self.foresee(&missing, after, claims);
+            self.next = self.foresee(&missing, after, claims).filter(|_| item.pull().is_none());
             self.load_all(item, &missing).await?;
         }
         self.tag(item, index, claims).await?;
@@ -478,7 +501,7 @@ impl Loading<'_> {
 
     /// One that is not here is missed only where the engine has no image of its names.
     fn bad(&self, item: &Tarball, problem: &Problem) -> Result<(), Stop> {
-        if item.is_absent() && self.is_named(item) {
+        if item.is_absent() && self.is_settled(item) {
             return Ok(());
         }
         Err(problem.clone().into())

@@ -1,4 +1,4 @@
-//! What is sent to the engine: a docker-archive or OCI layout made on the fly from a tarball, with no copy of ours in between.
+//! What is sent to the engine: a docker-archive or OCI layout made on the fly from a tarball or a registry, with no copy of ours in between.
 //!
 //! Layers go first, in the order in which the tarball has them, each verified before the next begins; the manifest goes last. So an engine
 //! that is cut off has nothing to record, whatever it makes of a torn tar.
@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use super::archive::{Image, Layer};
 use super::fault::Fault;
 use super::layout::{self, Blob};
 use super::pipes::{self, Pipe};
+use super::registry::pull::Pull;
 use super::source::Bytes;
 use crate::stream::decode::{self, Packing};
 use crate::stream::digest::DigestReader;
@@ -31,11 +33,22 @@ const SEEN: Duration = Duration::from_secs(60);
 /// Unit of a tar.
 const BLOCK: u64 = 512;
 
-/// The layers of a tarball that the engine is to be sent, with the lengths that they will have.
+/// The layers of a tarball, or of a registry, that the engine is to be sent, with the lengths that they will have.
 #[derive(Debug)]
 pub struct Freight {
-    path: PathBuf,
+    source: Source,
     pieces: Vec<Piece>,
+}
+
+/// Where the bytes of layers are.
+#[derive(Debug, Clone)]
+enum Source {
+    Tarball(PathBuf),
+    /// `zstd`: whether the engine takes layers packed so.
+    Registry {
+        pull: Arc<Pull>,
+        zstd: bool,
+    },
 }
 
 /// What is sent to the engine.
@@ -51,7 +64,7 @@ pub enum Form {
 #[derive(Debug)]
 pub struct Parcel {
     form: Form,
-    path: PathBuf,
+    source: Source,
     pieces: Vec<Piece>,
     tail: Vec<(String, Vec<u8>)>,
     /// Where the engine unpacks, if the layers are to go through pipes there.
@@ -90,13 +103,18 @@ impl Freight {
         let mut pieces: Vec<Piece> = pieces.collect();
         pieces.sort_by_key(|piece| piece.layer.at);
         measure(path, &mut pieces, zstd, most)?;
-        Ok(Freight { path: path.to_owned(), pieces })
+        Ok(Freight { source: Source::Tarball(path.to_owned()), pieces })
+    }
+
+    /// The same of layers in a registry, whose lengths are known.
+    pub fn pulled<'l>(pull: &Arc<Pull>, layers: impl IntoIterator<Item = &'l Layer>, zstd: bool) -> Freight {
+        let pieces = layers.into_iter().map(|layer| Piece { layer: layer.clone(), unpacked: None });
+        Freight { source: Source::Registry { pull: pull.clone(), zstd }, pieces: pieces.collect() }
     }
 
     /// Bytes of this layer in the archive.
     pub fn length(&self, layer: &Layer) -> u64 {
-        let own = self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id);
-        own.map_or(layer.size, Piece::length)
+        self.own(layer).map_or(layer.size, Piece::length)
     }
 
     /// Bytes of the largest layer.
@@ -136,12 +154,35 @@ impl Freight {
         mark: String,
         pipes: Option<Vec<PathBuf>>,
     ) -> Result<Parcel, Fault> {
-        let pieces = self.pieces.iter().filter(|piece| sent.contains(&piece.layer.diff_id)).cloned().collect();
+        let pieces: Vec<_> = match pipes {
+            Some(_) => self.each_time(images, sent),
+            None => self.pieces.iter().filter(|piece| sent.contains(&piece.layer.diff_id)).cloned().collect(),
+        };
+        if let (Source::Registry { zstd, .. }, Form::Archive, None) = (&self.source, form, &pipes)
+            && pieces.iter().any(|piece| !piece.passes_as_it_is(*zstd))
+        {
+            return Err(Fault::Registry("its layers are packed by zstd, which this engine does not know".into()));
+        }
         let tail = match form {
-            Form::Archive => tail(images, &mark)?,
+            Form::Archive => tail(images, |layer| name(&mark, layer, pipes.is_some()))?,
             Form::Layout => layout::tail(images, |layer| self.blob(layer)),
         };
-        Ok(Parcel { form, path: self.path.clone(), pieces, tail, pipes, mark })
+        Ok(Parcel { form, source: self.source.clone(), pieces, tail, pipes, mark })
+    }
+
+    /// One piece for each time that the engine may read a layer: a pipe is read once, and a layer may stand twice in an image.
+    fn each_time(&self, images: &[(Image, Vec<String>)], sent: &BTreeSet<String>) -> Vec<Piece> {
+        let mut seen = BTreeSet::new();
+        let layers = images.iter().flat_map(|(image, _)| &image.layers);
+        let sent = layers.filter(|layer| sent.contains(&layer.diff_id) && seen.insert(&layer.chain_id));
+        let unpacked = |layer: &Layer| self.own(layer).and_then(|own| own.unpacked);
+        let mut pieces: Vec<_> = sent.map(|layer| Piece { layer: layer.clone(), unpacked: unpacked(layer) }).collect();
+        pieces.sort_by_key(|piece| piece.layer.at);
+        pieces
+    }
+
+    fn own(&self, layer: &Layer) -> Option<&Piece> {
+        self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id)
     }
 
     /// What the engine will call this image, `sha256:…`.
@@ -158,8 +199,7 @@ impl Freight {
     }
 
     fn blob(&self, layer: &Layer) -> Blob {
-        let own = self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id);
-        own.map_or_else(|| Blob::as_it_lies(layer), Piece::blob)
+        self.own(layer).map_or_else(|| Blob::as_it_lies(layer), Piece::blob)
     }
 }
 
@@ -168,17 +208,22 @@ impl Parcel {
     pub fn bare(image: Image) -> Result<Parcel, Fault> {
         Ok(Parcel {
             form: Form::Archive,
-            path: PathBuf::new(),
+            source: Source::Tarball(PathBuf::new()),
             pieces: Vec::new(),
-            tail: tail(&[(image, Vec::new())], "")?,
+            tail: tail(&[(image, Vec::new())], |layer| name("", layer, false))?,
             pipes: None,
             mark: String::new(),
         })
     }
 
+    /// Whether its layers come from a registry.
+    pub fn is_pulled(&self) -> bool {
+        matches!(self.source, Source::Registry { .. })
+    }
+
     fn name(&self, piece: &Piece) -> String {
         match self.form {
-            Form::Archive => format!("{}{}.tar", self.mark, piece.layer.diff_id),
+            Form::Archive => name(&self.mark, &piece.layer, self.pipes.is_some()),
             Form::Layout => piece.blob().path(),
         }
     }
@@ -208,10 +253,17 @@ impl Parcel {
             let names = self.pieces.iter().map(|piece| self.name(piece));
             return names.into_iter().try_for_each(|name| header(out, &name, EntryType::Fifo, 0));
         }
-        let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
+        let mut source = match &self.source {
+            Source::Tarball(path) => Some(Bytes::open(path, AHEAD)?.1),
+            Source::Registry { .. } => None,
+        };
         for piece in &self.pieces {
             header(out, &self.name(piece), EntryType::Regular, piece.length())?;
-            piece.pass(&mut source, out)?;
+            match (&mut source, &self.source) {
+                (Some(source), _) => piece.pass(source, out)?,
+                (None, Source::Registry { pull, .. }) => pull.send(&piece.layer, false, out)?,
+                (None, Source::Tarball(_)) => {}
+            }
             pad(out, piece.length())?;
         }
         out.flush().map_err(unheard)
@@ -239,12 +291,19 @@ impl Parcel {
                 continue;
             };
             let piece = left.remove(at);
+            let path = match &self.source {
+                Source::Tarball(path) => path,
+                Source::Registry { pull, .. } => {
+                    pull.send(&piece.layer, true, &mut Pipe { file, answered, passed: None })?;
+                    continue;
+                }
+            };
             // Only a plain tarball is read out of its order.
             let mut bytes = match source.take().filter(|source: &Bytes| source.at() <= piece.layer.at) {
                 Some(source) => source,
-                None => Bytes::open(&self.path, AHEAD)?.1,
+                None => Bytes::open(path, AHEAD)?.1,
             };
-            piece.pass(&mut bytes, &mut Pipe { file, answered, passed })?;
+            piece.pass(&mut bytes, &mut Pipe { file, answered, passed: Some(passed) })?;
             source = Some(bytes);
         }
         Ok(())
@@ -377,15 +436,23 @@ fn pad(out: &mut impl Write, length: u64) -> Result<(), Fault> {
     io::copy(&mut io::repeat(0).take(short), out).map(drop).map_err(unheard)
 }
 
+/// What an archive calls a layer. In pipes each time that it stands in an image is one of its own.
+fn name(mark: &str, layer: &Layer, in_pipes: bool) -> String {
+    format!("{mark}{}.tar", if in_pipes { &layer.chain_id } else { &layer.diff_id })
+}
+
 /// Configurations and manifest.
-fn tail(images: &[(Image, Vec<String>)], mark: &str) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+fn tail(
+    images: &[(Image, Vec<String>)],
+    layer_name: impl Fn(&Layer) -> String,
+) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let config_of = |image: &Image| format!("{}.json", image.id.trim_start_matches("sha256:"));
     let saved: Vec<_> = images
         .iter()
         .map(|(image, names)| Saved {
             config: config_of(image),
             repo_tags: names,
-            layers: image.layers.iter().map(|layer| format!("{mark}{}.tar", layer.diff_id)).collect(),
+            layers: image.layers.iter().map(&layer_name).collect(),
         })
         .collect();
     let manifest = serde_json::to_vec(&saved).map_err(|error| Fault::not_archive(error.to_string()))?;

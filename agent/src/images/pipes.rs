@@ -28,8 +28,8 @@ pub struct Pipe<'a> {
     pub file: File,
     /// Whether the engine has answered: then it reads no more.
     pub answered: &'a AtomicBool,
-    /// What has passed.
-    pub passed: &'a mut Tally,
+    /// Where to add up what has passed, if that is done here.
+    pub passed: Option<&'a mut Tally>,
 }
 
 /// The pipe of this name that an engine which unpacks below one of the folders has opened to read; none where none has yet.
@@ -54,7 +54,13 @@ impl Write for Pipe<'_> {
                     }
                     poll(&mut [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)], WAIT)?;
                 }
-                written => return written.inspect(|written| self.passed.add(*written as u64)),
+                written => {
+                    let written = written?;
+                    if let Some(passed) = &mut self.passed {
+                        passed.add(written as u64);
+                    }
+                    return Ok(written);
+                }
             }
         }
     }
@@ -138,7 +144,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             };
-            Pipe { file, answered: &answered, passed: &mut passed }.write_all(&bytes).unwrap();
+            Pipe { file, answered: &answered, passed: Some(&mut passed) }.write_all(&bytes).unwrap();
             break;
         }
         assert_eq!(reading.join().unwrap(), bytes.len());
@@ -152,7 +158,7 @@ mod tests {
         let held = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&path).unwrap();
         answered.store(true, Ordering::Relaxed);
         let file = open(&folders, "a.tar").unwrap().unwrap();
-        let mut pipe = Pipe { file, answered: &answered, passed: &mut passed };
+        let mut pipe = Pipe { file, answered: &answered, passed: Some(&mut passed) };
         assert_eq!(pipe.write_all(&bytes).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         drop(held);
         fs::remove_dir_all(folder).unwrap();

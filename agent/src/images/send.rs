@@ -44,7 +44,11 @@ impl Sending {
     pub fn begin(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> Sending {
         let (pipe, pieces) = mpsc::channel(PIECES);
         let (end, may_end) = oneshot::channel();
-        let mut writer = PieceWriter { pipe, piece: Vec::with_capacity(PIECE), passed: Tally::new(report) };
+        let mut writer = PieceWriter {
+            pipe,
+            piece: Vec::with_capacity(PIECE),
+            passed: (!parcel.is_pulled()).then(|| Tally::new(report)),
+        };
         let (parcel, report) = (parcel.clone(), report.clone());
         let answered = Answered::default();
         let told = answered.0.clone();
@@ -115,7 +119,8 @@ impl Drop for Answered {
 struct PieceWriter {
     pipe: mpsc::Sender<io::Result<Bytes>>,
     piece: Vec<u8>,
-    passed: Tally,
+    /// Where to add up what has passed; what comes from the network is counted there.
+    passed: Option<Tally>,
 }
 
 impl Write for PieceWriter {
@@ -136,7 +141,9 @@ impl Write for PieceWriter {
         let length = piece.len() as u64;
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.pipe.blocking_send(Ok(piece.into())).map_err(gone)?;
-        self.passed.add(length);
+        if let Some(passed) = &mut self.passed {
+            passed.add(length);
+        }
         Ok(())
     }
 }
