@@ -221,6 +221,8 @@ pub enum Act {
     Cut(u64),
     /// So many bytes of it, and then nothing more.
     Hang(u64),
+    /// It is passed on as if the server knew no ranges.
+    Whole,
     /// This byte of the body is another one.
     Flip(u64),
     /// This is the answer, head and all.
@@ -294,6 +296,7 @@ fn serve(client: TcpStream, behind: &str, rule: &dyn Fn(&Request) -> Act, seen: 
     }
     let mut server = TcpStream::connect(behind).ok()?;
     let kept = request.headers.iter().filter(|(name, _)| name != "connection" && name != "host");
+    let kept = kept.filter(|(name, _)| name != "range" || !matches!(act, Act::Whole));
     let kept: String = kept.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("GET {} HTTP/1.1\r\nhost: {behind}\r\n{kept}connection: close\r\n\r\n", request.path);
     server.write_all(head.as_bytes()).ok()?;

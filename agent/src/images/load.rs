@@ -9,7 +9,7 @@ use bollard::errors::Error;
 use offspot_config::settings::Registry;
 
 use super::archive::Image;
-use super::bring::{refused, title};
+use super::bring::{not_recorded, refused, title};
 use super::claims::Claims;
 use super::early::{Early, Next};
 use super::layout::{self, Blob};
@@ -264,7 +264,7 @@ impl Loading<'_> {
     /// Whether nothing is left to do for an item that is not here: the engine has it, whole as far as we know. A registry's must have each of
     /// its names: a tag may be there of another version than the digest beside it.
     pub(super) fn is_settled(&self, item: &Tarball) -> bool {
-        if !matches!(item.origin, Origin::Registry | Origin::Pull(_)) {
+        if !item.is_in_registry() {
             return self.is_named(item);
         }
         let known = loaded::names(&self.held);
@@ -483,7 +483,7 @@ impl Loading<'_> {
 
     async fn item(&mut self, item: &Tarball, after: &[Tarball], claims: &Claims) -> Result<(), Stop> {
         let index = match &item.state {
-            TarballState::Bad(problem) => return self.bad(item, problem),
+            TarballState::Bad(problem) => return self.bad(item, problem).await,
             TarballState::Known(ids) => {
                 self.tag_known(item, ids).await?;
                 return self.finish(item, claims, Vec::new()).await;
@@ -500,11 +500,18 @@ impl Loading<'_> {
     }
 
     /// One that is not here is missed only where the engine has no image of its names.
-    fn bad(&self, item: &Tarball, problem: &Problem) -> Result<(), Stop> {
-        if item.is_absent() && self.is_settled(item) {
-            return Ok(());
+    async fn bad(&self, item: &Tarball, problem: &Problem) -> Result<(), Stop> {
+        if !item.is_absent() || !self.is_settled(item) {
+            return Err(problem.clone().into());
         }
-        Err(problem.clone().into())
+        // The plan knows no engine: it is told that nothing of it is to be paid for any more.
+        if item.said_size(self.receipts).is_some() {
+            let known = loaded::names(&self.held);
+            let ids = item.names().iter().filter_map(|name| known.get(name).cloned()).collect();
+            let (receipts, record) = (self.receipts.clone(), Record::Tarball { from: item.stamp.clone(), ids });
+            blocking(move || receipts.append(&record)).await.map_err(not_recorded)?;
+        }
+        Ok(())
     }
 
     fn fail(&mut self, item: &Tarball, problem: Problem) {

@@ -99,6 +99,11 @@ impl Tarball {
         !matches!(self.origin, Origin::Card)
     }
 
+    /// Whether it is a registry's.
+    pub(super) fn is_in_registry(&self) -> bool {
+        matches!(self.origin, Origin::Registry | Origin::Pull(_))
+    }
+
     /// The registry's image that it is.
     pub(super) fn pull(&self) -> Option<&Arc<Pull>> {
         match &self.origin {
@@ -109,10 +114,7 @@ impl Tarball {
 
     /// What is wrong with it, in words for where it comes from.
     pub(super) fn problem(&self, fault: Fault) -> Problem {
-        match self.origin {
-            Origin::Registry | Origin::Pull(_) => fault.of_pulled(&self.path),
-            Origin::Card | Origin::Url => fault.of(&self.path),
-        }
+        if self.is_in_registry() { fault.of_pulled(&self.path) } else { fault.of(&self.path) }
     }
 
     /// What this image of it is to be called.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, ResponseExt};
@@ -20,6 +20,8 @@ const STALL: Duration = Duration::from_secs(30);
 const REDIRECTS: u32 = 5;
 /// Tries of one address without a byte in between, and the pauses after each.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// Longest time for tries of an address that has not given a byte: one that is silent is not waited for again.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// Bytes after which a connection that drops is no longer one that gives nothing.
 const PROGRESS: u64 = 64 << 10;
 
@@ -163,11 +165,6 @@ impl Fetcher {
 }
 
 impl Stream {
-    /// Bytes that it has in all, where that is known.
-    pub fn length(&self) -> Option<u64> {
-        self.length
-    }
-
     /// A header of the first answer.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -184,12 +181,14 @@ impl Stream {
     fn connect(&mut self) -> Result<(), Unanswered> {
         let mut why = Unanswered { why: "it has no address".into(), again: false };
         while let Some(url) = self.wanted.urls.get(self.at).cloned() {
+            let begun = Instant::now();
             for pause in PAUSES.map(Some).into_iter().chain([None]) {
                 match self.begin(&url) {
                     Ok(()) => return Ok(()),
                     Err(error) => why = error,
                 }
-                let Some(pause) = pause.filter(|_| why.again) else { break };
+                let hopeless = !why.again || self.passed == 0 && begun.elapsed() > PATIENCE;
+                let Some(pause) = pause.filter(|_| !hopeless) else { break };
                 std::thread::sleep(pause);
             }
             // It would cost the next image as long.
