@@ -3,8 +3,11 @@
 //! Those of a tarball are of use within one load. Those of a registry's image are synced and recorded as images are: a boot that is cut goes
 //! on from the last of them, and what was fetched is not fetched again. They go when the image is there.
 
+use std::collections::BTreeSet;
+
 use bollard::errors::Error;
 
+use super::archive::chain;
 use super::bring::not_recorded;
 use super::durable;
 use super::load::{Loading, Stop};
@@ -53,16 +56,30 @@ impl Loading<'_> {
         self.clear_parts(|loading, id| !loading.receipts.has_image(id)).await
     }
 
-    /// Removes the others, once all is there that they could be of use for.
+    /// Removes the others, once there is more of the image, or all that they could be of use for is there.
     pub(super) async fn clear_done_parts(&mut self, remote: &[Tarball]) -> Result<(), Error> {
         let lacks = |item: &Tarball| match &item.state {
             TarballState::Archive(index) => index.images.iter().any(|image| !self.is_present(&self.id(image))),
             _ => !self.is_settled(item),
         };
-        if remote.iter().any(lacks) {
-            return Ok(());
+        let needed = if remote.iter().any(lacks) { self.foremost_parts().await? } else { BTreeSet::new() };
+        self.clear_parts(|_, id| !needed.contains(id)).await
+    }
+
+    /// Those on which no other image stands that is recorded: each is all that there is of something.
+    async fn foremost_parts(&self) -> Result<BTreeSet<String>, Error> {
+        let (mut tops, mut below) = (Vec::new(), BTreeSet::new());
+        if !self.held.iter().any(|image| image.is_part) {
+            return Ok(BTreeSet::new());
         }
-        self.clear_parts(|_, _| true).await
+        for image in self.held.iter().filter(|image| self.receipts.has_image(&image.id)) {
+            let mut layers = chain(&self.engine.image_layers(&image.id).await?.unwrap_or_default());
+            if image.is_part {
+                tops.extend(layers.pop().map(|top| (image.id.clone(), top)));
+            }
+            below.extend(layers);
+        }
+        Ok(tops.into_iter().filter(|(_, top)| !below.contains(top)).map(|(id, _)| id).collect())
     }
 
     async fn clear_parts(&mut self, which: impl Fn(&Self, &str) -> bool) -> Result<(), Error> {
