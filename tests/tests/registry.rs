@@ -290,7 +290,7 @@ fn a_registry_that_is_gone_costs_its_own_images() {
     outcome.expect_problem("E-FETCH-IMAGE", &idents[0]);
     outcome.expect_problem(
         "E-FETCH-IMAGE",
-        "two:1 could not be fetched: http://127.0.0.1:1/v2/x/two/manifests/1: it did not answer before",
+        "two:1 could not be fetched: http://127.0.0.1:1/v2/x/two/manifests/1: 127.0.0.1:1 did not answer before",
     );
     outcome.expect_problem("E-FETCH-IMAGE", &format!("{missing} could not be fetched"));
     for name in ["local:1", &idents[2]] {
@@ -488,8 +488,8 @@ fn what_no_board_can_use_is_refused_by_name() {
         ("first", "E-IMAGE-REGISTRY", "schema 1"),
         ("elsewhere", "E-IMAGE-REGISTRY", "is kept elsewhere than in the registry"),
         ("many", "E-IMAGE-REGISTRY", "it has 128 layers"),
-        ("very-many", "E-FETCH-IMAGE", "bytes there, expected 4194304"),
-        ("no-config", "E-FETCH-IMAGE", "no such image"),
+        ("very-many", "E-FETCH-IMAGE", "there is room for 4194304"),
+        ("no-config", "E-FETCH-IMAGE", "there is no such file"),
         ("huge-config", "E-IMAGE-REGISTRY", "its configuration has 1099511627776 bytes"),
         ("short-layer", "E-FETCH-IMAGE", "expected 100"),
         ("long-layer", "E-FETCH-IMAGE", "expected 1048576"),

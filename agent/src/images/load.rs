@@ -24,8 +24,8 @@ use super::staging::Staging;
 use super::survey::{Origin, Tarball, TarballState};
 use super::thin;
 use crate::engine::{Engine, HeldImage, Store};
-use crate::fetch::Fetcher;
 use crate::ground::blocking;
+use crate::host::Host;
 use crate::problem::{EngineProblem, Problem};
 use crate::receipts::{Receipts, Record};
 use crate::report::{Kind, Phase, Reporter, State};
@@ -52,7 +52,8 @@ pub async fn load(
         receipts,
         report,
         keep_tarballs,
-        network: Network::new(registries, data, report),
+        registries,
+        network: None,
         store: Store::default(),
         ids: BTreeMap::new(),
         held: Vec::new(),
@@ -65,12 +66,13 @@ pub async fn load(
         pipes: Pipes { offered: engine.pipes, taken: false },
         folders: Vec::new(),
         done: BTreeSet::new(),
-        fetcher: None,
         failed: BTreeMap::new(),
         volumes: receipts.volumes(),
     };
     let done = loading.run(&mut items).await;
     loading.take_back_early().await;
+    let clock = loading.network.as_ref().and_then(|network| network.fetcher().clock_note());
+    clock.into_iter().for_each(|note| report.note(note));
     // Of a load that was cut, and that the engine came to only now.
     pipes::release(&loading.folders);
     if done.is_err() {
@@ -95,8 +97,10 @@ pub(super) struct Loading<'a> {
     pub(super) receipts: &'a Receipts,
     pub(super) report: &'a Reporter,
     pub(super) keep_tarballs: bool,
-    /// The way to registries.
-    network: Network,
+    /// How registries are reached.
+    registries: &'a BTreeMap<String, Registry>,
+    /// The way to what is not here; none until it is gone.
+    network: Option<Network>,
     /// How the engine keeps images; not asked for where none is to be loaded.
     pub(super) store: Store,
     /// What it calls those of this run, by our ids, where that is not the same.
@@ -121,8 +125,6 @@ pub(super) struct Loading<'a> {
     pub(super) folders: Vec<PathBuf>,
     /// Paths of the tarballs that had their turn.
     done: BTreeSet<String>,
-    /// Who fetches; made where something is to be fetched.
-    fetcher: Option<Fetcher>,
     failed: BTreeMap<ImageName, Problem>,
     /// Nameless volumes of the containers that were removed with their images, by project.
     volumes: BTreeMap<String, Volumes>,
@@ -242,7 +244,7 @@ impl Loading<'_> {
         };
         if ahead {
             let (mut opened, receipts, report) = (item.clone(), self.receipts.clone(), self.report.clone());
-            let network = item.is_remote().then(|| self.network());
+            let network = item.is_remote().then(|| self.network(&item.host));
             *item = blocking(move || match (&opened.origin, network) {
                 (Origin::Url, Some(network)) => opened.bring_here(network.fetcher(), &receipts, &report),
                 (Origin::Registry | Origin::Pull(_), Some(network)) => opened.find(&network),
@@ -259,6 +261,11 @@ impl Loading<'_> {
     fn is_named(&self, item: &Tarball) -> bool {
         let known = loaded::names(&self.held);
         item.names().iter().any(|name| known.contains_key(name))
+    }
+
+    fn network(&mut self, host: &Host) -> Network {
+        let (registries, data, report) = (self.registries, self.data, self.report);
+        self.network.get_or_insert_with(|| Network::new(host, registries, data, report)).clone()
     }
 
     /// Whether nothing is left to do for an item that is not here: the engine has it, whole as far as we know. A registry's must have each of

@@ -6,18 +6,18 @@ mod auth;
 mod manifest;
 pub(super) mod pull;
 mod reference;
-mod transport;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use offspot_config::settings::Registry;
 
+use crate::fetch::Fetcher;
+use crate::host::Host;
 use crate::report::Reporter;
-use transport::Fetcher;
 
-/// The way to all registries for one run: it remembers tokens, and which hosts did not answer.
+/// The way to all registries for one run: it remembers tokens, and its fetcher which hosts did not answer.
 #[derive(Debug, Clone)]
 pub struct Network {
     inner: Arc<Inner>,
@@ -36,17 +36,20 @@ struct Inner {
 
 impl Network {
     /// Nothing is asked yet.
-    pub fn new(registries: &BTreeMap<String, Registry>, data: &Path, report: &Reporter) -> Network {
+    pub fn new(host: &Host, registries: &BTreeMap<String, Registry>, data: &Path, report: &Reporter) -> Network {
+        let written = [host.latest(), host.state().join("receipts")];
         let inner = Inner {
             registries: registries.clone(),
-            fetcher: Fetcher::new(),
+            fetcher: Fetcher::new().not_before(written.iter().map(PathBuf::as_path)),
             keys: Mutex::default(),
             data: data.to_owned(),
             report: report.clone(),
         };
         Network { inner: Arc::new(inner) }
     }
-}
 
-/// What is not to be asked again, and not to be shown.
-type Hosts = BTreeSet<String>;
+    /// Who asks.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.inner.fetcher
+    }
+}

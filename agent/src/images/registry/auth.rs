@@ -11,9 +11,9 @@ use offspot_config::settings::Registry;
 use serde::Deserialize;
 
 use super::Network;
+use super::pull::text;
 use super::reference::{entry, host};
-use super::transport::{Keys, Wanted};
-use crate::stream::fetch::{Unanswered, shown};
+use crate::fetch::{Keys, Unanswered, Wanted, shown};
 
 /// Longest answer of a server of tokens.
 const TOKEN: u64 = 1 << 20;
@@ -53,10 +53,13 @@ impl Network {
             Some(Asked::Basic) => basic,
             None => None,
         };
-        match &key {
-            // The same again is refused again.
-            Some(key) if known().insert(place, key.clone()).as_ref() == Some(key) => Ok(None),
-            _ => Ok(key),
+        // The same again is refused again.
+        match key.filter(|key| known().insert(place, key.clone()).as_ref() != Some(key)) {
+            Some(key) => Ok(Some(key)),
+            None => Err(Unanswered::for_good(format!(
+                "{}: it does not let the box in, or there is no such image (give name and password for it under registries in offspot.yaml)",
+                shown(url)
+            ))),
         }
     }
 
@@ -68,7 +71,7 @@ impl Network {
         scope: &str,
         basic: Option<String>,
     ) -> Result<String, Unanswered> {
-        let told = |why: &str| Unanswered { why: format!("{}: {why}", shown(url)), again: false };
+        let told = |why: &str| Unanswered::for_good(format!("{}: {why}", shown(url)));
         let safe = realm.starts_with("https://") || realm.starts_with("http://") && url.starts_with("http://");
         if !safe {
             return Err(told("it names a server of tokens that is not safe"));
@@ -79,10 +82,11 @@ impl Network {
         let wanted = Wanted {
             urls: vec![format!("{realm}{mark}{}", query.join("&"))],
             most: TOKEN,
+            // Shown at once: not every one of them asks for it.
             keys: basic.map(|basic| -> Keys { Arc::new(move |_, asked| Ok(asked.is_none().then(|| basic.clone()))) }),
             ..Wanted::default()
         };
-        let text = self.inner.fetcher.open(wanted)?.text()?;
+        let text = text(self.inner.fetcher.open(wanted)?)?;
         let said: Option<Token> = serde_json::from_slice(&text).ok();
         let token = said.and_then(|said| said.token.or(said.access_token));
         let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));

@@ -9,7 +9,7 @@ use offspot_config::settings::Algorithm;
 use super::Network;
 use super::manifest::{ACCEPT, CONFIG, Descriptor, Found, MANIFEST, Manifest, read};
 use super::reference::Address;
-use super::transport::{Stream, Wanted};
+use crate::fetch::{Stream, Unanswered, Wanted};
 use crate::images::archive::{Index, Layer, sha256};
 use crate::images::contents::{Cost, Data};
 use crate::images::durable;
@@ -19,7 +19,6 @@ use crate::plan::size;
 use crate::report::{Kind, State};
 use crate::stream::decode::{Packing, decode};
 use crate::stream::digest::DigestReader;
-use crate::stream::fetch::Unanswered;
 use crate::stream::meter::Tally;
 
 /// An index within an index: no further.
@@ -111,10 +110,10 @@ impl Pull {
             return Err(Fault::Registry(format!("a manifest of it has more than {most} bytes")));
         }
         let keys = Some(self.network.keys(&self.address.path));
-        let wanted = Wanted { urls, size, most, accept: accept.map(str::to_owned), keys };
+        let wanted = Wanted { urls, size, most, accept: accept.map(str::to_owned), keys, ..Wanted::default() };
         let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
         let said = stream.header("docker-content-digest").map(str::to_owned);
-        Ok((stream.text().map_err(unanswered)?, said))
+        Ok((text(stream).map_err(unanswered)?, said))
     }
 
     /// So many bytes are to be fetched, from now on.
@@ -162,8 +161,9 @@ impl Pull {
             urls: self.address.blob(&digest),
             size: Some(layer.size),
             most: layer.size,
-            accept: None,
+            is_known: true,
             keys: Some(self.network.keys(&self.address.path)),
+            ..Wanted::default()
         };
         let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
         let passed = Tally::new(&self.network.inner.report);
@@ -218,6 +218,15 @@ fn copy(from: &mut impl Read, out: &mut impl Write, layer: &Layer) -> Result<(),
 
 fn wrong(layer: &Layer) -> Fault {
     Fault::Digest(format!("layer {}", layer.diff_id.get(..12).unwrap_or_default()))
+}
+
+/// All of an answer, which its cap keeps short.
+pub fn text(mut stream: Stream) -> Result<Vec<u8>, Unanswered> {
+    let mut text = Vec::new();
+    match stream.read_to_end(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Unanswered::of(&error).cloned().unwrap_or_else(|| Unanswered::for_good(error.to_string()))),
+    }
 }
 
 fn unanswered(unanswered: Unanswered) -> Fault {
