@@ -11,6 +11,7 @@ mod durable;
 mod early;
 mod fault;
 mod fetch;
+mod freight;
 #[cfg(test)]
 mod hostile;
 mod layout;
@@ -22,6 +23,7 @@ mod oci;
 mod orphans;
 mod parcel;
 mod parts;
+mod piece;
 mod pipes;
 pub mod price;
 mod registry;

@@ -16,6 +16,8 @@ pub const MANIFEST: u64 = 4 << 20;
 pub const CONFIG: u64 = 8 << 20;
 /// Most layers of one image: the kernel's overlay takes no more.
 const LAYERS: usize = 127;
+/// Most bytes of a layer: a longer one fits no card.
+const LAYER: u64 = 1 << 40;
 /// Most platforms that are named where none fits.
 const NAMED: usize = 6;
 
@@ -152,6 +154,9 @@ impl Descriptor {
 
     fn packing(&self) -> Result<Packing, Fault> {
         self.check()?;
+        if self.size > LAYER {
+            return Err(Fault::Registry(format!("a layer of it has {} bytes", self.size)));
+        }
         let kind = self.media_type.as_deref().unwrap_or_default();
         let kept_elsewhere = kind.contains("foreign") || kind.contains("nondistributable");
         if kept_elsewhere || self.urls.as_ref().is_some_and(|urls| !urls.is_empty()) {
@@ -255,6 +260,9 @@ mod tests {
         let many = vec![descriptor("a", known[0].0); 128];
         assert!(layers(&many).unwrap_err().contains("it has 128 layers"));
         assert_eq!(layers(&many[..127]).map(|layers| layers.len()), Ok(127));
+        let mut long = descriptor("a", known[0].0);
+        long["size"] = json!(u64::MAX);
+        assert!(layers(&[long]).unwrap_err().contains("has 18446744073709551615 bytes"));
         let mut short = descriptor("a", known[0].0);
         short["digest"] = "sha512:aa".into();
         assert!(layers(&[short]).unwrap_err().contains("no sha256"));
