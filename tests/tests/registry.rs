@@ -251,6 +251,33 @@ fn killed_within_a_layer_the_next_run_fetches_what_was_missing() {
 }
 
 #[test]
+fn an_image_without_its_receipt_is_not_believed_and_pulled_again() {
+    let registry = Registry::start();
+    let image = sample("doubt", &[256]);
+    registry.push("x/doubt", "1", &image, Kind::Oci);
+    let front = Front::start(&registry.host, |_| Act::Pass);
+    let ident = format!("{}/x/doubt:1", front.host);
+    let mut card = card("doubt");
+    wants(&card, std::slice::from_ref(&ident), "");
+    well(&card.load());
+    // As a cut between the engine's answer and the receipt leaves it: all is there by name, and nothing of it was synced.
+    card.engine = None;
+    let journal = card.root.join("data/.offspot/receipts");
+    let whole = card.receipts_text();
+    let begun: Vec<_> = whole.lines().filter(|line| line.contains(r#""did":"begun""#)).collect();
+    assert!(begun.len() == 1 && whole.lines().count() > 1, "{whole}");
+    fs::write(&journal, format!("{}\n", begun[0])).unwrap();
+    card.engine = Some(PrivateEngine::start(&card.root.join("run/e"), &card.root.join("data/docker")));
+    assert!(card.tear_but(&[]) > 0);
+    front.forget();
+    let outcome = card.load();
+    well(&outcome);
+    assert_eq!(card.says(&ident), "doubt");
+    assert!(image.layers.iter().all(|layer| front.bytes_of(layer) == layer.len() as u64));
+    assert!(card.receipts().has_image(&image.id()));
+}
+
+#[test]
 fn a_connection_that_drops_goes_on_where_it_stood() {
     let registry = Registry::start();
     let (ranged, whole) = (sample("ranged", &[4 << 10]).packed("gzip"), sample("whole", &[4 << 10]));
@@ -284,7 +311,7 @@ fn a_registry_that_is_gone_costs_its_own_images() {
     let card = card("gone");
     let local = sample("local:1", &[16]);
     put(&card.data("local.tar"), &gnu(&docker(&[&local])));
-    wants(&card, &[&idents[..], &[missing.clone()]].concat(), "");
+    wants(&card, &[&idents[..], std::slice::from_ref(&missing)].concat(), "");
     let outcome = card.load();
     assert_eq!(outcome.problems().len(), 3, "{:#?}", outcome.problems());
     outcome.expect_problem("E-FETCH-IMAGE", &idents[0]);
@@ -321,18 +348,18 @@ fn a_password_goes_to_its_own_registry_and_nowhere_else() {
     });
     let ident = format!("{}/x/secret:1", front.host);
     let card = card("password");
-    wants(&card, &[ident.clone()], "");
+    wants(&card, std::slice::from_ref(&ident), "");
     let outcome = card.load();
     outcome.expect_problem("E-FETCH-IMAGE", "give name and password for it under registries in offspot.yaml");
     assert!(outcome.loaded.failure(&ident).is_some());
     let keys = |password: &str| format!("registries:\n  {}: {{username: me, password: {password}}}\n", front.host);
-    wants(&card, &[ident.clone()], &keys("hunter3"));
+    wants(&card, std::slice::from_ref(&ident), &keys("hunter3"));
     let outcome = card.load();
     outcome.expect_problem("E-FETCH-IMAGE", &ident);
     assert!(!format!("{outcome:?}").contains("hunter3"));
     // With the right one all that the registry itself has comes; the other host is not let into, and was told nothing.
     front.forget();
-    wants(&card, &[ident.clone()], &keys("hunter2"));
+    wants(&card, std::slice::from_ref(&ident), &keys("hunter2"));
     let outcome = card.load();
     assert!(!format!("{outcome:?}").contains("hunter2"));
     outcome.expect_problem("E-FETCH-IMAGE", &ident);
@@ -340,7 +367,7 @@ fn a_password_goes_to_its_own_registry_and_nowhere_else() {
     assert!(!store.seen().is_empty());
     assert!(store.seen().iter().all(|request| request.header("authorization").is_none()), "{:#?}", store.seen());
     let direct = format!("{}/x/secret:1", registry.host);
-    wants(&card, &[direct.clone()], &keys("hunter2").replace(&front.host, &registry.host));
+    wants(&card, std::slice::from_ref(&direct), &keys("hunter2").replace(&front.host, &registry.host));
     well(&card.load());
     assert_eq!(card.says(&direct), "secret");
 }
@@ -383,7 +410,11 @@ fn a_token_is_fetched_and_fetched_again_when_it_is_over() {
     own.set(front.host.clone()).unwrap();
     let ident = format!("{}/x/token:1", front.host);
     let card = card("token");
-    wants(&card, &[ident.clone()], &format!("registries:\n  {}: {{username: me, password: hunter2}}\n", front.host));
+    wants(
+        &card,
+        std::slice::from_ref(&ident),
+        &format!("registries:\n  {}: {{username: me, password: hunter2}}\n", front.host),
+    );
     well(&card.load());
     assert_eq!(card.says(&ident), "token");
     assert!(front.seen().iter().filter(|request| request.path.starts_with("/token?")).count() >= 3);
@@ -401,11 +432,23 @@ fn mirrors_are_asked_first_and_the_origin_for_what_they_lack() {
     mirror.push("x/far", "1", &sample("far", &[64]), Kind::Docker);
     let at = |host: &str, rest: &str| format!("{host}/x/{rest}");
     let idents = [at(&origin.host, "both:1"), at(&origin.host, "origin:1"), at("gone.invalid", "far:1")];
-    let mirrors = format!("{{mirrors: ['http://127.0.0.1:1', 'http://{}/']}}", mirror.host);
+    // One more whose manifest or configuration is not what its digest says.
+    let torn = sample("torn", &[64]);
+    let (digest, config) = (mirror.push("x/torn", "1", &torn, Kind::Oci), torn.config());
+    origin.push("x/torn", "1", &torn, Kind::Oci);
+    let bad = Front::start(&mirror.host, move |request| match request {
+        _ if request.path.contains("/x/torn/manifests/") && request.before == 0 => Act::Flip(9),
+        _ if request.is_for(&config) => Act::Flip(9),
+        _ => Act::Pass,
+    });
+    let idents = [&idents[..], &[at(&origin.host, &format!("torn@{digest}"))]].concat();
+    let mirrors = format!("{{mirrors: ['http://127.0.0.1:1', 'http://{}/']}}", bad.host);
     let card = card("mirror");
     wants(&card, &idents, &format!("registries:\n  {}: {mirrors}\n  gone.invalid: {mirrors}\n", origin.host));
     well(&card.load());
-    assert_eq!(idents.map(|ident| card.says(&ident)), ["mirrored", "only", "far"]);
+    let said: Vec<_> = idents[..3].iter().map(|ident| card.says(ident)).collect();
+    assert_eq!(said, ["mirrored", "only", "far"]);
+    assert_eq!(card.says(&torn.id()), "torn");
 }
 
 #[test]
@@ -441,7 +484,7 @@ fn whiteouts_and_the_same_layer_twice() {
     registry.push("x/wiped", "1", &image, Kind::Oci);
     let card = card("wiped");
     let ident = format!("{}/x/wiped:1", registry.host);
-    wants(&card, &[ident.clone()], "");
+    wants(&card, std::slice::from_ref(&ident), "");
     well(&card.load());
     let listed = card.engine().docker(&["run", "--rm", "--net=none", &ident, "/bin/busybox", "ls", "/", "/dir"]);
     assert!(listed.contains("again") && listed.contains("/dir:\nb\n") && !listed.contains("own0"), "{listed}");
@@ -599,6 +642,15 @@ fn a_card_with_nothing_but_its_settings_and_a_network_is_ready() {
     // The next boot needs no network.
     drop(registry);
     assert_eq!(run().status.code(), Some(0));
+    // What is said to be too large is refused by the plan: nobody is asked for it.
+    let larger = ident.replace("web:1", "web:2");
+    let settings = card.root.join("boot/firmware/offspot.yaml");
+    let yaml = fs::read_to_string(&settings).unwrap();
+    let entry = format!("oci_images: [{{ident: '{larger}', fullsize: 900 TiB}}, ");
+    fs::write(&settings, yaml.replace("oci_images: [", &entry)).unwrap();
+    assert_eq!(run().status.code(), Some(4));
+    let told = fs::read_to_string(card.root.join("boot/firmware/OFFSPOT-STATUS.txt")).unwrap();
+    assert!(told.contains("E-SPACE-BYTES") && told.starts_with("DEGRADED: 1 problem"), "{told}");
 }
 
 #[test]

@@ -44,6 +44,14 @@ pub struct Pull {
     told: AtomicU64,
 }
 
+/// A short text that is asked for.
+struct Text<'a> {
+    urls: Vec<String>,
+    size: Option<u64>,
+    most: u64,
+    accept: Option<&'a str>,
+}
+
 /// The bytes of a layer as they come. Why they end, if they do so too early, is kept: a decoder might say it in other words.
 #[derive(Debug)]
 pub struct Coming {
@@ -65,13 +73,16 @@ impl Pull {
             told: AtomicU64::new(0),
         };
         let (manifest, digests) = pull.manifest(name.digest(), arch)?;
-        let config = pull.text(pull.address.blob(&manifest.config.digest), Some(manifest.config.size), CONFIG, None)?;
-        if sha256(&config.0) != manifest.config.hex() {
-            return Err(Fault::Digest("the configuration".into()));
-        }
+        let asked = Text {
+            urls: pull.address.blob(&manifest.config.digest),
+            size: Some(manifest.config.size),
+            most: CONFIG,
+            accept: None,
+        };
+        let (config, _) = pull.text(asked, Some(&manifest.config.digest), "the configuration")?;
         let layers: Vec<_> = manifest.layers.iter().enumerate().map(|(at, layer)| (data(at, layer), layer)).collect();
         let layers = layers.iter().map(|(data, (layer, _))| (data, layer.hex().to_owned()));
-        let index = Index::of_registry(&config.0, manifest.config.hex(), digests, layers, arch)?;
+        let index = Index::of_registry(&config, manifest.config.hex(), digests, layers, arch)?;
         Ok((Arc::new(pull), index))
     }
 
@@ -80,13 +91,9 @@ impl Pull {
         let (mut version, mut wanted, mut length) = (self.address.version.clone(), digest.map(str::to_owned), None);
         let mut digests = Vec::new();
         for _ in 0..DEPTH {
-            let (text, said) = self.text(self.address.manifest(&version), length, MANIFEST, Some(ACCEPT))?;
-            let found = format!("sha256:{}", sha256(&text));
-            // By tag the server's own word is all there is to hold it to.
-            let said = said.filter(|said| said.starts_with("sha256:"));
-            if wanted.or(said).is_some_and(|wanted| wanted != found) {
-                return Err(Fault::Digest("its manifest".into()));
-            }
+            let urls = self.address.manifest(&version);
+            let asked = Text { urls, size: length, most: MANIFEST, accept: Some(ACCEPT) };
+            let (text, found) = self.text(asked, wanted.as_deref(), "its manifest")?;
             digests.push(found);
             match read(&text, arch)? {
                 Found::Image(manifest) => return Ok((manifest, digests)),
@@ -98,22 +105,28 @@ impl Pull {
         Err(Fault::Registry("its index goes too deep".into()))
     }
 
-    /// A text, and what digest the server says that it has.
-    fn text(
-        &self,
-        urls: Vec<String>,
-        size: Option<u64>,
-        most: u64,
-        accept: Option<&str>,
-    ) -> Result<(Vec<u8>, Option<String>), Fault> {
+    /// A text with this digest, or without one with that which the server says, for by tag its own word is all there is to hold it to; and the
+    /// digest. A mirror that gives another text is passed over.
+    fn text(&self, mut asked: Text<'_>, digest: Option<&str>, what: &str) -> Result<(Vec<u8>, String), Fault> {
+        let Text { size, most, accept, .. } = asked;
         if size.is_some_and(|size| size > most) {
             return Err(Fault::Registry(format!("a manifest of it has more than {most} bytes")));
         }
-        let keys = Some(self.network.keys(&self.address.path));
-        let wanted = Wanted { urls, size, most, accept: accept.map(str::to_owned), keys, ..Wanted::default() };
-        let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
-        let said = stream.header("docker-content-digest").map(str::to_owned);
-        Ok((text(stream).map_err(unanswered)?, said))
+        while !asked.urls.is_empty() {
+            let keys = Some(self.network.keys(&self.address.path));
+            let (urls, accept) = (asked.urls.clone(), accept.map(str::to_owned));
+            let wanted = Wanted { urls, size, most, accept, keys, ..Wanted::default() };
+            let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
+            let (from, said) = (stream.url().to_owned(), stream.header("docker-content-digest").map(str::to_owned));
+            let text = text(stream).map_err(unanswered)?;
+            let found = format!("sha256:{}", sha256(&text));
+            let said = said.filter(|said| said.starts_with("sha256:"));
+            if digest.map(str::to_owned).or(said).is_none_or(|wanted| wanted == found) {
+                return Ok((text, found));
+            }
+            asked.urls.retain(|url| *url != from);
+        }
+        Err(Fault::Digest(what.to_owned()))
     }
 
     /// So many bytes are to be fetched, from now on.
