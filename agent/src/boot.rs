@@ -119,8 +119,8 @@ async fn story(
         false => None,
     };
     let Some(engine) = engine else { return ground.conclude(context, report).await };
-    let keep = settings.status.keep_tarballs;
-    let loaded = images::load(&engine, ground.grown.folder(), tarballs, &ground.receipts, report, keep).await;
+    let how = (settings.status.keep_tarballs, &settings.registries);
+    let loaded = images::load(&engine, ground.grown.folder(), tarballs, &ground.receipts, report, how).await;
 
     // 8. Bring up the services, and wait within a limit for their health.
     report.phase(Phase::Services, 0);

@@ -46,6 +46,8 @@ pub struct Engine {
     /// call has a connection of its own.
     turns: Arc<Semaphore>,
     long_turns: Arc<Semaphore>,
+    /// Whether it is offered layers through pipes.
+    pub pipes: bool,
     /// Architecture in Go's words: `amd64`, `arm64`.
     pub arch: String,
     /// Version of the engine, `20.10.24`.
@@ -84,6 +86,7 @@ impl Engine {
             loader,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             long_turns: Arc::new(Semaphore::new(LONG_AT_ONCE)),
+            pipes: true,
             arch: about.arch.unwrap_or_default(),
             version: about.version.unwrap_or_default(),
         })

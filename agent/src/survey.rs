@@ -64,9 +64,11 @@ pub fn take(host: &Host, settings: &Settings, receipts: &Receipts, space: Space,
     }
     for tarball in found {
         match &tarball.state {
-            TarballState::Known(_) | TarballState::Bad(_) => tarballs.push(tarball),
-            TarballState::Archive(_) if tarball.names().is_disjoint(&wanted) => others.push(tarball),
-            TarballState::Archive(_) => needed.push(tarball),
+            TarballState::Known(_) | TarballState::Bad(_) if tarball.said_size(receipts).is_none() => {
+                tarballs.push(tarball)
+            }
+            _ if tarball.names().is_disjoint(&wanted) => others.push(tarball),
+            _ => needed.push(tarball),
         }
     }
     let need = images::need(needed.iter().chain(&others), receipts);

@@ -24,7 +24,12 @@ const CHILD_ROOT: &str = "OFFSPOT_CHILD_ROOT";
 /// Longest wait for a disk that is in use.
 const HELD: Duration = Duration::from_secs(5);
 
-/// A card's root in a temporary folder, with an engine.
+/// What lies here is read as `offspot.yaml`, for its `oci_images` and `registries`.
+const SETTINGS: &str = "offspot.yaml";
+/// Where this file lies, layers go to the engine through pipes.
+const PIPES: &str = "pipes";
+
+/// A card's root in a temporary folder, with an engine. What it is sent it unpacks, unless pipes are asked for.
 #[derive(Debug)]
 pub struct Card {
     /// The root of its system.
@@ -116,6 +121,17 @@ impl Card {
         memory
     }
 
+    /// From now on layers go to its engine through pipes.
+    pub fn with_pipes(self) -> Card {
+        fs::write(self.root.join(PIPES), "").unwrap();
+        self
+    }
+
+    /// From now on these are its settings, as far as they concern images.
+    pub fn set(&self, yaml: &str) {
+        fs::write(self.root.join(SETTINGS), yaml).unwrap();
+    }
+
     /// Folders of the layers that the engine has.
     pub fn layers(&self) -> Vec<PathBuf> {
         let folder = self.engine().data_root().join("image/overlay2/layerdb/sha256");
@@ -184,12 +200,16 @@ impl Outcome {
 fn load(root: &Path, socket: &Path, wanted: &[OciImage], keep: bool) -> Outcome {
     let (report, status) = Reporter::new();
     let receipts = Receipts::open(&root.join("data/.offspot")).unwrap().0;
-    let mut items = images::survey(&Host::new(root), wanted, &receipts);
+    let yaml = fs::read(root.join(SETTINGS)).unwrap_or_default();
+    let settings = offspot_config::in_force(None, Some(&yaml)).settings;
+    let wanted: Vec<_> = wanted.iter().cloned().chain(settings.oci_images).collect();
+    let mut items = images::survey(&Host::new(root), &wanted, &receipts);
     images::count(&mut items, &receipts);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let loaded = runtime.block_on(async {
-        let engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
-        images::load(&engine, &root.join("data"), items, &receipts, &report, keep).await
+        let mut engine = Engine::ready(socket.to_str().unwrap(), Duration::from_secs(30)).await.unwrap();
+        engine.pipes = root.join(PIPES).exists();
+        images::load(&engine, &root.join("data"), items, &receipts, &report, (keep, &settings.registries)).await
     });
     let status = status.borrow().clone();
     Outcome { loaded, status }

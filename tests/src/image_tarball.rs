@@ -82,7 +82,8 @@ impl Sample {
         offspot_agent::images::archive::chain(&diff_ids)
     }
 
-    fn blobs(&self) -> &[Vec<u8>] {
+    /// Its layers as they are sent: packed, or as they are.
+    pub fn blobs(&self) -> &[Vec<u8>] {
         self.blobs.as_ref().unwrap_or(&self.layers)
     }
 

@@ -35,6 +35,7 @@ pub mod probe;
 pub mod progress;
 pub mod qemu;
 pub mod qmp;
+pub mod registry;
 pub mod rig;
 pub mod root_check;
 pub mod servers;

@@ -23,6 +23,7 @@ pub const DEMO: &[Package] = &[
 pub const SUITE: &[Package] = &[
     program("docker-compose", "docker-compose"),
     program("skopeo", "skopeo"),
+    program("docker-registry", "docker-registry"),
     program("strace", "strace"),
     program("gdisk", "sgdisk"),
     program("bmap-tools", "bmaptool"),

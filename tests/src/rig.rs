@@ -1,5 +1,6 @@
 //! A box to bring services up on: a private engine, a root, tiny images.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -229,7 +230,8 @@ async fn images(socket: &Path, host: &Host, failed: &[&str]) -> (Engine, Loaded)
     let wanted: Vec<OciImage> = failed.iter().map(|name| wanted(name)).collect();
     let (report, _status) = Reporter::new();
     let items = images::survey(host, &wanted, &receipts);
-    let loaded = images::load(&engine, &host.data(), items, &receipts, &report, true).await;
+    let how = (true, &BTreeMap::new());
+    let loaded = images::load(&engine, &host.data(), items, &receipts, &report, how).await;
     (engine, loaded)
 }
 
@@ -237,8 +239,16 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+/// An entry of a tarball that is not there.
 fn wanted(name: &str) -> OciImage {
-    OciImage { ident: name.to_owned(), url: None, mirrors: Vec::new(), filesize: None, fullsize: None, checksum: None }
+    OciImage {
+        ident: name.to_owned(),
+        url: Some("/data/images/none.tar".into()),
+        mirrors: Vec::new(),
+        filesize: None,
+        fullsize: None,
+        checksum: None,
+    }
 }
 
 /// The services of a compose file, which end at once when told to.

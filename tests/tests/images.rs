@@ -131,7 +131,7 @@ fn names_by_digest_and_entries_of_oci_images() {
         entry(&pinned, Some("file:///data/images/by-url.tar")),
         entry(&by_file, None),
         entry(&by_manifest, None),
-        entry("absent:1", None),
+        entry("absent:1", Some("/data/images/absent.tar")),
         entry("remote:1", Some("http://127.0.0.1:1/x.tar")),
     ];
     let outcome = card.load_with(&wanted, false);

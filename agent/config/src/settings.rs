@@ -1,5 +1,6 @@
 //! What `offspot.yaml` may say, after validation.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::node::Node;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub ap: Option<AccessPoint>,
     /// Images the card is to hold.
     pub oci_images: Vec<OciImage>,
+    /// How to reach registries, by host in lower case.
+    pub registries: BTreeMap<String, Registry>,
     /// Content to place below `/data`.
     pub files: Vec<FileEntry>,
     /// How to report.
@@ -144,6 +147,19 @@ pub enum Algorithm {
     Md5,
     #[serde(rename = "adler32")]
     Adler32,
+}
+
+/// One entry of `registries`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Registry {
+    /// Addresses, `http(s)://…`, that are asked before it, in order.
+    pub mirrors: Vec<String>,
+    /// Name to log in with; where there is one there is a password too.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// Whether it is asked by http.
+    pub insecure: bool,
 }
 
 /// `status`: how the agent reports, and what it keeps.
@@ -272,6 +288,15 @@ impl fmt::Debug for Source {
             Source::Content(content) => write!(f, "Content({} bytes)", content.len()),
             Source::Url(url) => f.debug_tuple("Url").field(&crate::excerpt::mask_user_info(url)).finish(),
         }
+    }
+}
+
+/// Says whether it is logged in to, not how.
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let mut shown = f.debug_struct("Registry");
+        shown.field("mirrors", &self.mirrors).field("insecure", &self.insecure);
+        shown.field("protected", &self.password.is_some()).finish()
     }
 }
 

@@ -41,6 +41,44 @@ fn nothing_given_is_nothing_changed() {
 }
 
 #[test]
+fn registries_are_replaced_as_a_whole_and_tell_no_secret() {
+    let given = "registries:\n  GHCR.io: {username: me, password: hunter2}\n  10.0.0.2:5000: {insecure: yes}\n  docker.io:\n    mirrors: http://10.0.0.2:5000 https://b.example/x\n";
+    let now = after(given);
+    assert!(now.findings.is_empty(), "{:#?}", now.findings);
+    let registries = &now.settings.registries;
+    assert_eq!(registries.keys().collect::<Vec<_>>(), ["10.0.0.2:5000", "docker.io", "ghcr.io"]);
+    assert_eq!(registries["ghcr.io"].password.as_deref(), Some("hunter2"));
+    assert!(registries["10.0.0.2:5000"].insecure && !registries["ghcr.io"].insecure);
+    assert_eq!(registries["docker.io"].mirrors, ["http://10.0.0.2:5000", "https://b.example/x"]);
+    // Kept where another file says nothing of them, replaced where it does.
+    let record = to_yaml(&now.tree.0);
+    let silent = in_force(Some(record.as_bytes()), Some(b"hostname: other\n"));
+    assert_eq!(silent.settings.registries, *registries);
+    let other = in_force(Some(record.as_bytes()), Some(b"registries: {quay.io: {insecure: false}}\n"));
+    assert_eq!(other.settings.registries.keys().collect::<Vec<_>>(), ["quay.io"]);
+}
+
+#[test]
+fn a_registry_that_is_not_as_it_should_be_is_refused_alone() {
+    for (bad, key) in [
+        ("https://ghcr.io: {insecure: true}", "registries.\"https://ghcr.io\""),
+        ("ghcr.io: {username: me}", "registries.\"ghcr.io\""),
+        ("ghcr.io: {password: hunter2}", "registries.\"ghcr.io\""),
+        ("ghcr.io: {username: 'me:x', password: hunter2}", "registries.\"ghcr.io\".username"),
+        ("ghcr.io: {mirrors: 'http://me:hunter2@h'}", "registries.\"ghcr.io\".mirrors"),
+        ("ghcr.io: {mirrors: [ftp://h]}", "registries.\"ghcr.io\".mirrors"),
+        ("ghcr.io: {insecure: maybe}", "registries.\"ghcr.io\".insecure"),
+        ("ghcr.io: {username: me, password: [hunter2]}", "registries.\"ghcr.io\".password"),
+    ] {
+        let now = after(&format!("registries:\n  {bad}\n  quay.io: {{insecure: true}}\n"));
+        assert_eq!(errors(&now), [key], "{bad}");
+        assert_eq!(now.settings.registries.keys().collect::<Vec<_>>(), ["quay.io"], "{bad}");
+    }
+    let now = after("registries: {ghcr.io: {user: me}}\n");
+    assert!(errors(&now).is_empty() && now.findings.len() == 1, "{:#?}", now.findings);
+}
+
+#[test]
 fn a_partial_access_point_changes_only_what_it_names() {
     let now = after("ap: {ssid: toto}\n");
     let point = now.settings.ap.as_ref().unwrap();

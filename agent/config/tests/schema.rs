@@ -75,6 +75,7 @@ fn what_the_schema_refuses_the_rules_refuse_too() {
         json!({"oci_images": [{"url": "http://x"}]}),
         json!({"firmware": {"brcm43455": "new"}}),
         json!({"status": {"health_limit": "soon"}}),
+        json!({"registries": {"ghcr.io": {"insecure": "maybe"}}}),
         json!({"files": {"to": "x"}}),
     ];
     for (document, errors) in documents.iter().zip(validate(&schema(), &documents)) {

@@ -129,7 +129,8 @@ pub(super) fn judge(answer: Response<ureq::Body>, have: u64, pace: Pace) -> Resu
     if status != 200 && !part {
         let again = status.is_server_error() || status == 408 || status == 429;
         let after = said("retry-after").and_then(wait).filter(|_| again);
-        let challenge = said("www-authenticate").filter(|_| status == 401).map(str::to_owned);
+        let challenges = headers.get_all("www-authenticate").iter().filter_map(|challenge| challenge.to_str().ok());
+        let challenge = (status == 401).then(|| challenges.collect::<Vec<_>>().join(", "));
         let why = match status.as_u16() {
             401 | 407 => format!("the server says {status}: it wants a name and a password"),
             404 | 410 => format!("the server says {status}: there is no such file"),

@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ureq::Agent;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
+use ureq::{Agent, ResponseExt};
 
 use super::address::{host, is_secure, shown};
 use super::answer::{Answer, Unanswered, judge};
@@ -121,7 +121,10 @@ impl Fetcher {
         if let Some(date) = date.filter(|_| is_secure(request.url)) {
             self.clock.heard(date);
         }
+        // What another host asks for, to which this one sent on, is not answered with what was meant for this one.
+        let own = answer.get_uri().authority().is_some_and(|authority| authority.as_str() == host);
         let judged = judge(answer, request.from, self.pace).map_err(|unanswered| unanswered.at(&shown));
+        let judged = judged.map_err(|no| Unanswered { challenge: no.challenge.filter(|_| own), ..no });
         if judged.is_ok() {
             self.hosts().alive.insert(host);
         }

@@ -122,6 +122,28 @@ impl Index {
         }
     }
 
+    /// The image of a registry: this configuration, and layers as they lie there, each with the digest (hex) of its bytes.
+    pub(super) fn of_registry<'d>(
+        config: &[u8],
+        hex: &str,
+        digests: Vec<String>,
+        layers: impl Iterator<Item = (&'d Data, String)>,
+        arch: &str,
+    ) -> Result<Index, Fault> {
+        let mut index = Index { images: Vec::new(), foreign: None, taken: 0, packed: false };
+        let image = Image { digests, ..Image::new(config, Some(hex))? };
+        index.add(image, layers.map(|(data, blob)| (data, Some(blob))).collect(), arch)?;
+        match index.foreign.take() {
+            Some(is) => Err(Fault::WrongArch { is, wants: arch.into() }),
+            None => Ok(index),
+        }
+    }
+
+    /// Whether the tarball is packed, so that its bytes come in one order only.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
     /// Counts the layers of the images that are `ahead` in the tarball that this was read from, if that is plain: each once, and none that is
     /// `counted` already, by digest. Until then their costs are estimates.
     pub fn count(&mut self, path: &Path, counted: &mut Counted, ahead: impl Fn(&str) -> bool) -> io::Result<()> {

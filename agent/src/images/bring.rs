@@ -76,7 +76,7 @@ impl Loading<'_> {
             return Err(ImageProblem::NameTwice { item, name, other }.into());
         }
         match &index.foreign {
-            Some(is) => Err(Fault::WrongArch { is: is.clone(), wants: self.engine.arch.clone() }.of(&item.path).into()),
+            Some(is) => Err(item.problem(Fault::WrongArch { is: is.clone(), wants: self.engine.arch.clone() }).into()),
             None => Ok(()),
         }
     }
@@ -123,7 +123,7 @@ pub(super) fn refused(item: &Tarball, error: Error) -> Result<Problem, Error> {
 /// Why this tarball did not arrive.
 pub(super) fn stop(item: &Tarball, lost: Lost) -> Stop {
     match lost {
-        Lost::Tarball(fault) => Stop::Item(fault.of(&item.path)),
+        Lost::Tarball(fault) => Stop::Item(item.problem(fault)),
         Lost::Engine(error) => refused(item, error).map_or_else(Stop::Engine, Stop::Item),
     }
 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use bollard::errors::Error;
 
-use super::archive::Image;
+use super::archive::{Image, Layer};
 use super::bring::{not_recorded, stop, title};
 use super::durable;
 use super::early::Next;
+use super::freight::Freight;
 use super::layout::Blob;
 use super::load::{Loading, Stop};
-use super::parcel::{Form, Freight, Parcel};
+use super::parcel::{Form, Parcel};
+use super::parts::at_once;
 use super::price::{Price, price};
 use super::send::{Lost, Sending, send};
 use super::staging::Staging;
@@ -39,7 +41,11 @@ impl Loading<'_> {
         }
         let all = thin::lacking(images, &BTreeSet::new()).len();
         let mut standing = self.standing(images);
-        let (mut thin, mut whole) = (thin::lacking(images, &standing).len() < all, true);
+        let lacking = thin::lacking(images, &standing);
+        if let Some(pull) = item.pull() {
+            pull.expect(lacking.iter().map(|layer| layer.size).sum());
+        }
+        let (mut thin, mut whole) = (lacking.len() < all, item.pull().is_none());
         loop {
             match self.ship(item, images, standing.clone(), whole).await {
                 Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin => {
@@ -85,6 +91,9 @@ impl Loading<'_> {
     }
 
     async fn verify(&self, item: &Tarball) -> Result<(), Problem> {
+        if item.pull().is_some() {
+            return Ok(());
+        }
         let tarball = item.clone();
         blocking(move || durable::verify(&tarball)).await
     }
@@ -111,8 +120,86 @@ impl Loading<'_> {
         changed
     }
 
-    /// Brings the images to where those chain ids stand: at once where there is room, layer by layer if not `whole`.
+    /// Brings the images to where those chain ids stand, through pipes where the engine takes that.
     async fn ship(
+        &mut self,
+        item: &Tarball,
+        images: &[&Image],
+        standing: BTreeSet<String>,
+        whole: bool,
+    ) -> Result<(), Stop> {
+        if !self.fits_pipes(item, images, &standing) {
+            return self.ship_unpacked(item, images, standing, whole).await;
+        }
+        match self.ship_piped(item, images, standing.clone()).await {
+            Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if !self.pipes.taken => {
+                self.pipes.offered = false;
+                let shipped = self.ship_unpacked(item, images, standing, whole).await;
+                // What it refuses either way says nothing of pipes.
+                self.pipes.offered = shipped.is_err();
+                if shipped.is_ok() {
+                    self.report.note(format!(
+                        "the engine does not read layers from pipes ({why}): it unpacks them before, as others do"
+                    ));
+                }
+                shipped
+            }
+            shipped => shipped,
+        }
+    }
+
+    /// Whether the layers can go through pipes, each of which the engine reads once: each is wanted once, and a packed tarball has them in the
+    /// order of its images.
+    fn fits_pipes(&self, item: &Tarball, images: &[&Image], standing: &BTreeSet<String>) -> bool {
+        let TarballState::Archive(index) = &item.state else { return false };
+        if item.pull().is_some() {
+            return self.pipes.offered;
+        }
+        let mut seen = BTreeSet::new();
+        let layers = images.iter().flat_map(|image| &image.layers);
+        let new = |layer: &&Layer| !standing.contains(&layer.chain_id) && seen.insert(layer.chain_id.clone());
+        let wanted: Vec<&Layer> = layers.filter(new).collect();
+        let files: BTreeSet<_> = wanted.iter().map(|layer| &layer.diff_id).collect();
+        let once = files.len() == wanted.len();
+        self.pipes.offered && once && (!index.is_packed() || wanted.is_sorted_by_key(|layer| layer.at))
+    }
+
+    /// One load whose layers are pipes: nothing is unpacked before the engine reads it.
+    async fn ship_piped(
+        &mut self,
+        item: &Tarball,
+        images: &[&Image],
+        mut standing: BTreeSet<String>,
+    ) -> Result<(), Stop> {
+        self.verify(item).await?;
+        let freight = self.weigh(item, images, &standing).await?;
+        for load in thin::loads(images, &standing, at_once(item), |layer| freight.length(layer)) {
+            self.fits(item, &price(images, &mut standing.clone()), 0)?;
+            self.forget_parts(&load).await?;
+            let packed = freight.pack_pipes(&self.named(item, &load), &load.sent, self.folders.clone());
+            let parcel = packed.map_err(|fault| item.problem(fault))?;
+            let sent = self.load_once(item, &Arc::new(parcel), &load, &mut standing, (None, None)).await;
+            if sent.is_err() {
+                // It may have recorded what we then found to be wrong.
+                self.clear_images(&load.images).await?;
+            }
+            sent?;
+            self.pipes.taken = true;
+            self.keep_part(item, &load).await?;
+        }
+        self.stand(standing, &freight).await
+    }
+
+    /// What stands now.
+    async fn stand(&mut self, standing: BTreeSet<String>, freight: &Freight) -> Result<(), Stop> {
+        self.trusted.extend(standing);
+        self.blobs.extend(freight.blobs());
+        self.held = self.engine.images().await?;
+        Ok(())
+    }
+
+    /// Where the engine unpacks all that it is sent: at once where there is room, layer by layer if not `whole`.
+    async fn ship_unpacked(
         &mut self,
         item: &Tarball,
         images: &[&Image],
@@ -139,17 +226,29 @@ impl Loading<'_> {
             },
             None => self.room(item, images, &freight, &standing).await?,
         };
-        let room = if whole { room } else { 0 };
+        let room = match item.pull() {
+            _ if self.store.is_containerd && item.pull().is_some() => room,
+            Some(_) => room.min(at_once(item)),
+            None if whole => room,
+            None => 0,
+        };
         let loads = thin::loads(images, &standing, room, |layer| freight.length(layer));
         let mut shipped = Ok(());
         let mut parts = Vec::new();
         for (at, load) in loads.iter().enumerate() {
             let next = if at + 1 == loads.len() { self.next.take() } else { None };
-            parts.extend(load.images.iter().filter(|_| load.is_part).map(|part| part.id.clone()));
-            shipped = self.load_once(item, &freight, load, &mut standing, (early.take(), next)).await;
+            let passing = load.is_part && item.pull().is_none();
+            parts.extend(load.images.iter().filter(|_| passing).map(|part| part.id.clone()));
+            self.forget_parts(load).await?;
+            let parcel = match self.pack(item, &freight, load) {
+                Ok(parcel) => Arc::new(parcel),
+                Err(problem) => return Err(self.take_back(early.take(), problem).await),
+            };
+            shipped = self.load_once(item, &parcel, load, &mut standing, (early.take(), next)).await;
             if shipped.is_err() {
                 break;
             }
+            self.keep_part(item, load).await?;
         }
         // They have done their work, or are of no use. One that stays is found at the next boot.
         for part in parts {
@@ -158,10 +257,7 @@ impl Loading<'_> {
             }
         }
         shipped?;
-        self.trusted.extend(standing);
-        self.blobs.extend(freight.blobs());
-        self.held = self.engine.images().await?;
-        Ok(())
+        self.stand(standing, &freight).await
     }
 
     /// The most bytes of one load. Refuses what cannot fit, before anything of it is touched.
@@ -212,18 +308,14 @@ impl Loading<'_> {
     async fn load_once(
         &mut self,
         item: &Tarball,
-        freight: &Freight,
+        parcel: &Arc<Parcel>,
         load: &Load,
         standing: &mut BTreeSet<String>,
         (early, next): (Option<Sending>, Option<Next>),
     ) -> Result<(), Stop> {
-        let parcel = match self.pack(item, freight, load) {
-            Ok(parcel) => Arc::new(parcel),
-            Err(problem) => return Err(self.take_back(early, problem).await),
-        };
         let sent = match early {
-            Some(sending) => self.complete_early(item, sending, &parcel, next).await,
-            None => self.complete(Sending::begin(self.engine, &parcel, self.report), next).await,
+            Some(sending) => self.complete_early(item, sending, parcel, next).await,
+            None => self.complete(Sending::begin(self.engine, parcel, self.report), next).await,
         };
         let mut fresh = sent.map_err(|lost| stop(item, lost))?;
         for left in (0..AGAIN).rev() {
@@ -239,7 +331,7 @@ impl Loading<'_> {
             // A load that was cut leaves layers; the engine would use them, torn as they may be.
             self.report.note(format!("{} stood on layers of a load that was cut and is loaded again", item.path));
             self.clear_late(standing).await?;
-            fresh = send(self.engine, &parcel, self.report).await.map_err(|lost| stop(item, lost))?;
+            fresh = send(self.engine, parcel, self.report).await.map_err(|lost| stop(item, lost))?;
         }
         for image in &load.images {
             if let Err(wrong) = self.check(item, image).await {
@@ -264,7 +356,7 @@ impl Loading<'_> {
         let freight = self.weigh(item, images, &BTreeSet::new()).await?;
         for load in thin::loads(images, &BTreeSet::new(), u64::MAX, |layer| freight.length(layer)) {
             let parcel = self.pack(item, &freight, &load)?;
-            blocking(move || parcel.send(&mut std::io::sink())).await.map_err(|fault| fault.of(&item.path))?;
+            blocking(move || parcel.send(&mut std::io::sink())).await.map_err(|fault| item.problem(fault))?;
         }
         Ok(())
     }
@@ -275,18 +367,25 @@ impl Loading<'_> {
         let standing = if self.store.is_containerd { &nothing } else { standing };
         let layers: Vec<_> = thin::lacking(images, standing).into_iter().cloned().collect();
         let (zstd, most) = (self.takes_zstd(), durable::available(self.data));
+        if let Some(pull) = item.pull() {
+            return Ok(Freight::pulled(pull, &layers, zstd));
+        }
         let file = item.file.clone();
         let weighed = blocking(move || Freight::weigh(&file, &layers, zstd, most)).await;
-        weighed.map_err(|fault| fault.of(&item.path))
+        weighed.map_err(|fault| item.problem(fault))
     }
 
     fn pack(&self, item: &Tarball, freight: &Freight, load: &Load) -> Result<Parcel, Problem> {
+        freight.pack(self.form(), &self.named(item, load), &load.sent).map_err(|fault| item.problem(fault))
+    }
+
+    /// The images of a load, each with what the engine is to call it.
+    fn named(&self, item: &Tarball, load: &Load) -> Vec<(Image, Vec<String>)> {
         let names = |image: &Image| match &item.state {
             TarballState::Archive(index) if !load.is_part => item.engine_names(index, image),
             _ => Vec::new(),
         };
-        let images: Vec<_> = load.images.iter().map(|image| (image.clone(), names(image))).collect();
-        freight.pack(self.form(), &images, &load.sent).map_err(|fault| fault.of(&item.path))
+        load.images.iter().map(|image| (image.clone(), names(image))).collect()
     }
 
     /// Sends it to its end, and begins the next while the engine unpacks.

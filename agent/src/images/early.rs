@@ -13,8 +13,9 @@ use tokio::task::JoinHandle;
 use super::archive::{Image, Layer};
 use super::claims::Claims;
 use super::durable;
+use super::freight::Freight;
 use super::load::{Loading, Stop};
-use super::parcel::{Form, Freight};
+use super::parcel::Form;
 use super::send::Sending;
 use super::staging::Staging;
 use super::survey::{Tarball, TarballState};
@@ -61,13 +62,15 @@ impl Foreseen {
 impl Loading<'_> {
     /// The load after that of these images, among the tarballs that follow; none where the engine unpacks on the card.
     pub(super) fn foresee(&self, images: &[&Image], after: &[Tarball], claims: &Claims) -> Option<Next> {
-        if self.store.is_containerd || self.staging == Staging::Card {
+        // Through a pipe it comes as the engine reads it.
+        if self.pipes.offered || self.store.is_containerd || self.staging == Staging::Card {
             return None;
         }
         let mut standing = self.trusted.clone();
         standing.extend(images.iter().flat_map(|image| &image.layers).map(|layer| layer.chain_id.clone()));
         let with_images = after.iter().map(|item| (item, self.missing(item, claims)));
-        let (item, images) = with_images.into_iter().find(|(_, images)| !images.is_empty())?;
+        let here = |(item, images): &(&Tarball, Vec<&Image>)| item.pull().is_none() && !images.is_empty();
+        let (item, images) = with_images.into_iter().find(here)?;
         let TarballState::Archive(index) = &item.state else { return None };
         let layers = thin::lacking(&images, &standing);
         let names = |image: &Image| item.engine_names(index, image);

@@ -2,13 +2,14 @@
 //! layers of those that are present.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard::errors::Error;
+use offspot_config::settings::Registry;
 
 use super::archive::Image;
-use super::bring::{refused, title};
+use super::bring::{not_recorded, refused, title};
 use super::claims::Claims;
 use super::early::{Early, Next};
 use super::layout::{self, Blob};
@@ -16,13 +17,15 @@ use super::loaded::{self, Loaded};
 use super::name::ImageName;
 use super::orphans;
 use super::parcel::{Form, Parcel};
+use super::pipes;
+use super::registry::Network;
 use super::send::{Lost, send};
 use super::staging::Staging;
-use super::survey::{Tarball, TarballState};
+use super::survey::{Origin, Tarball, TarballState};
 use super::thin;
 use crate::engine::{Engine, HeldImage, Store};
-use crate::fetch::Fetcher;
 use crate::ground::blocking;
+use crate::host::Host;
 use crate::problem::{EngineProblem, Problem};
 use crate::receipts::{Receipts, Record};
 use crate::report::{Kind, Phase, Reporter, State};
@@ -37,8 +40,10 @@ pub async fn load(
     mut items: Vec<Tarball>,
     receipts: &Receipts,
     report: &Reporter,
-    keep_tarballs: bool,
+    (keep_tarballs, registries): (bool, &BTreeMap<String, Registry>),
 ) -> Loaded {
+    // What comes over the network waits for all that is here.
+    items.sort_by_key(Tarball::is_remote);
     let staging = items.first().map_or(Staging::Card, |item| Staging::of(&item.host));
     let mut loading = Loading {
         engine,
@@ -47,6 +52,8 @@ pub async fn load(
         receipts,
         report,
         keep_tarballs,
+        registries,
+        network: None,
         store: Store::default(),
         ids: BTreeMap::new(),
         held: Vec::new(),
@@ -56,13 +63,18 @@ pub async fn load(
         ahead: Vec::new(),
         next: None,
         early: None,
+        pipes: Pipes { offered: engine.pipes, taken: false },
+        folders: Vec::new(),
         done: BTreeSet::new(),
-        fetcher: None,
         failed: BTreeMap::new(),
         volumes: receipts.volumes(),
     };
     let done = loading.run(&mut items).await;
     loading.take_back_early().await;
+    let clock = loading.network.as_ref().and_then(|network| network.fetcher().clock_note());
+    clock.into_iter().for_each(|note| report.note(note));
+    // Of a load that was cut, and that the engine came to only now.
+    pipes::release(&loading.folders);
     if done.is_err() {
         loading.sweep();
     }
@@ -85,6 +97,10 @@ pub(super) struct Loading<'a> {
     pub(super) receipts: &'a Receipts,
     pub(super) report: &'a Reporter,
     pub(super) keep_tarballs: bool,
+    /// How registries are reached.
+    registries: &'a BTreeMap<String, Registry>,
+    /// The way to what is not here; none until it is gone.
+    network: Option<Network>,
     /// How the engine keeps images; not asked for where none is to be loaded.
     pub(super) store: Store,
     /// What it calls those of this run, by our ids, where that is not the same.
@@ -103,13 +119,24 @@ pub(super) struct Loading<'a> {
     pub(super) next: Option<Next>,
     /// What was begun of it.
     pub(super) early: Option<Early>,
+    /// How the engine is with pipes in place of layers.
+    pub(super) pipes: Pipes,
+    /// Where it may unpack.
+    pub(super) folders: Vec<PathBuf>,
     /// Paths of the tarballs that had their turn.
     done: BTreeSet<String>,
-    /// Who fetches; made where something is to be fetched.
-    fetcher: Option<Fetcher>,
     failed: BTreeMap<ImageName, Problem>,
     /// Nameless volumes of the containers that were removed with their images, by project.
     volumes: BTreeMap<String, Volumes>,
+}
+
+/// Whether layers go to the engine through pipes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pipes {
+    /// They are offered to it.
+    pub(super) offered: bool,
+    /// It has loaded an image from them.
+    pub(super) taken: bool,
 }
 
 /// Why an item was given up: it costs itself, or the engine is gone and it costs all.
@@ -133,13 +160,26 @@ impl<P: Into<Problem>> From<P> for Stop {
 impl Loading<'_> {
     async fn run(&mut self, items: &mut [Tarball]) -> Result<(), Error> {
         self.held = self.engine.images().await?;
-        self.clear_parts().await?;
+        self.clear_torn_parts().await?;
+        let (here, remote) = items.split_at_mut(items.partition_point(|item| !item.is_remote()));
+        self.pass(here).await?;
+        if !remote.is_empty() {
+            self.pass(remote).await?;
+        }
+        self.clear_done_parts(remote).await
+    }
+
+    /// Brings these items.
+    async fn pass(&mut self, items: &mut [Tarball]) -> Result<(), Error> {
         for item in &mut *items {
             self.reopen(item).await;
         }
         if items.iter().any(|item| matches!(item.state, TarballState::Archive(_))) {
             self.store = self.engine.store().await?;
         }
+        let ours = items.first().map(|item| item.host.engine_folder());
+        self.folders = ours.into_iter().chain([self.store.folder.join("tmp")]).collect();
+        self.pipes.offered &= !self.store.is_containerd;
         let claims = Claims::of(items, &loaded::names(&self.held), |image| self.id(image));
         let top = |image: &Image| image.layers.last().map(|layer| layer.chain_id.clone()).unwrap_or_default();
         let ahead = items.iter().flat_map(|item| self.missing(item, &claims));
@@ -189,6 +229,7 @@ impl Loading<'_> {
 
     /// Removes from the memory what an engine left there that was cut off.
     fn sweep(&self) {
+        pipes::release(&self.folders);
         if let Err(error) = self.staging.sweep() {
             self.report.note(format!("what an earlier load left in memory could not be removed: {error}"));
         }
@@ -198,18 +239,19 @@ impl Loading<'_> {
     async fn reopen(&mut self, item: &mut Tarball) {
         let ahead = match &item.state {
             TarballState::Known(ids) => !ids.iter().all(|id| self.is_present(id)),
-            TarballState::Bad(_) => item.remote && !self.is_named(item),
+            TarballState::Bad(_) => item.is_remote() && !self.is_settled(item),
             TarballState::Archive(_) => false,
         };
         if ahead {
             let (mut opened, receipts, report) = (item.clone(), self.receipts.clone(), self.report.clone());
-            let fetcher = self.fetcher.get_or_insert_with(Fetcher::new).clone();
-            *item = blocking(move || {
-                if opened.remote {
-                    return opened.bring_here(&fetcher, &receipts, &report);
+            let network = item.is_remote().then(|| self.network(&item.host));
+            *item = blocking(move || match (&opened.origin, network) {
+                (Origin::Url, Some(network)) => opened.bring_here(network.fetcher(), &receipts, &report),
+                (Origin::Registry | Origin::Pull(_), Some(network)) => opened.find(&network),
+                _ => {
+                    opened.open(&receipts);
+                    opened
                 }
-                opened.open(&receipts);
-                opened
             })
             .await;
         }
@@ -219,6 +261,23 @@ impl Loading<'_> {
     fn is_named(&self, item: &Tarball) -> bool {
         let known = loaded::names(&self.held);
         item.names().iter().any(|name| known.contains_key(name))
+    }
+
+    fn network(&mut self, host: &Host) -> Network {
+        let (registries, data, report) = (self.registries, self.data, self.report);
+        self.network.get_or_insert_with(|| Network::new(host, registries, data, report)).clone()
+    }
+
+    /// Whether nothing is left to do for an item that is not here: the engine has it, whole as far as we know. A registry's must have each of
+    /// its names: a tag may be there of another version than the digest beside it.
+    pub(super) fn is_settled(&self, item: &Tarball) -> bool {
+        if !item.is_in_registry() {
+            return self.is_named(item);
+        }
+        let known = loaded::names(&self.held);
+        let whole = |id: &String| self.receipts.has_image(id) || !self.receipts.was_begun(id);
+        let names = item.names();
+        !names.is_empty() && names.iter().all(|name| known.get(name).is_some_and(whole))
     }
 
     /// What the engine calls this image: the digest of its configuration, or with containerd of its manifest.
@@ -239,7 +298,7 @@ impl Loading<'_> {
         self.held.iter().any(|image| image.id == id)
     }
 
-    fn is_present(&self, id: &str) -> bool {
+    pub(super) fn is_present(&self, id: &str) -> bool {
         self.is_held(id) && self.receipts.has_image(id)
     }
 
@@ -282,21 +341,11 @@ impl Loading<'_> {
                 let here = self.held.iter().filter(|image| ids.contains(&image.id));
                 here.filter_map(|image| image.names.first().cloned()).collect()
             }
-            TarballState::Bad(_) if item.is_absent() && self.is_named(item) => {
+            TarballState::Bad(_) if item.is_absent() && self.is_settled(item) => {
                 item.names().first().map(ImageName::familiar).into_iter().collect()
             }
             TarballState::Bad(_) => Vec::new(),
         }
-    }
-
-    /// Removes the parts that a load left behind which was cut, before anything is taken for what stands.
-    async fn clear_parts(&mut self) -> Result<(), Error> {
-        let parts: Vec<_> = self.held.iter().filter(|image| image.is_part).map(|part| part.id.clone()).collect();
-        for part in &parts {
-            self.clear_image(part).await?;
-        }
-        self.held.retain(|image| !parts.contains(&image.id));
-        Ok(())
     }
 
     /// Removes an image with the containers of ours that use it. Their nameless volumes are kept for those that are made in their place,
@@ -420,7 +469,10 @@ impl Loading<'_> {
             if doubtful.is_empty() {
                 continue;
             }
-            if let Err(problem) = self.prove(item, &doubtful).await {
+            // What a registry has can be put back as long as it answers, which it just did: reading it all before would be to fetch it twice.
+            if item.pull().is_none()
+                && let Err(problem) = self.prove(item, &doubtful).await
+            {
                 item.state = TarballState::Bad(problem);
                 continue;
             }
@@ -438,7 +490,7 @@ impl Loading<'_> {
 
     async fn item(&mut self, item: &Tarball, after: &[Tarball], claims: &Claims) -> Result<(), Stop> {
         let index = match &item.state {
-            TarballState::Bad(problem) => return self.bad(item, problem),
+            TarballState::Bad(problem) => return self.bad(item, problem).await,
             TarballState::Known(ids) => {
                 self.tag_known(item, ids).await?;
                 return self.finish(item, claims, Vec::new()).await;
@@ -447,7 +499,7 @@ impl Loading<'_> {
         };
         let missing = self.missing(item, claims);
         if !missing.is_empty() {
-            self.next = self.foresee(&missing, after, claims);
+            self.next = self.foresee(&missing, after, claims).filter(|_| item.pull().is_none());
             self.load_all(item, &missing).await?;
         }
         self.tag(item, index, claims).await?;
@@ -455,11 +507,18 @@ impl Loading<'_> {
     }
 
     /// One that is not here is missed only where the engine has no image of its names.
-    fn bad(&self, item: &Tarball, problem: &Problem) -> Result<(), Stop> {
-        if item.is_absent() && self.is_named(item) {
-            return Ok(());
+    async fn bad(&self, item: &Tarball, problem: &Problem) -> Result<(), Stop> {
+        if !item.is_absent() || !self.is_settled(item) {
+            return Err(problem.clone().into());
         }
-        Err(problem.clone().into())
+        // The plan knows no engine: it is told that nothing of it is to be paid for any more.
+        if item.said_size(self.receipts).is_some() {
+            let known = loaded::names(&self.held);
+            let ids = item.names().iter().filter_map(|name| known.get(name).cloned()).collect();
+            let (receipts, record) = (self.receipts.clone(), Record::Tarball { from: item.stamp.clone(), ids });
+            blocking(move || receipts.append(&record)).await.map_err(not_recorded)?;
+        }
+        Ok(())
     }
 
     fn fail(&mut self, item: &Tarball, problem: Problem) {

@@ -45,6 +45,23 @@ impl ImageName {
         sound.then_some(ImageName { registry, path, version })
     }
 
+    /// Host of its registry, as names have it: `docker.io`.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    /// Its repository there: `library/caddy`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its tag, or its digest.
+    pub fn version(&self) -> &str {
+        match &self.version {
+            Version::Tag(version) | Version::Digest(version) => version,
+        }
+    }
+
     /// As people and compose files write it: `caddy:2`, `ghcr.io/offspot/kiwix-serve:3.8.1`.
     pub fn familiar(&self) -> String {
         format!("{}{}", self.familiar_repository(), self.version)

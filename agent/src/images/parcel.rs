@@ -1,33 +1,30 @@
-//! What is sent to the engine: a docker-archive or OCI layout made on the fly from a tarball, with no copy of ours in between.
+//! What is sent to the engine: a docker-archive or OCI layout made on the fly from a tarball or a registry, with no copy of ours in between.
 //!
 //! Layers go first, in the order in which the tarball has them, each verified before the next begins; the manifest goes last. So an engine
 //! that is cut off has nothing to record, whatever it makes of a torn tar.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use offspot_config::settings::Algorithm;
 use serde::Serialize;
+use tar::EntryType;
 
 use super::archive::{Image, Layer};
 use super::fault::Fault;
-use super::layout::{self, Blob};
+use super::freight::Source;
+use super::piece::{AHEAD, Piece, unheard};
+use super::pipes::{self, Pipe};
 use super::source::Bytes;
-use crate::stream::decode::{self, Packing};
-use crate::stream::digest::DigestReader;
+use crate::stream::meter::Tally;
 
-/// Bytes read from the card at a time.
-const AHEAD: usize = 64 << 10;
+/// How often the engine is looked at, which opens the pipe of a layer when its turn comes.
+const LOOK: Duration = Duration::from_millis(2);
+/// Longest that it may take to make pipes of some KiB that it was sent, before it is believed to make them where we do not look.
+const SEEN: Duration = Duration::from_secs(60);
 /// Unit of a tar.
 const BLOCK: u64 = 512;
-
-/// The layers of a tarball that the engine is to be sent, with the lengths that they will have.
-#[derive(Debug)]
-pub struct Freight {
-    path: PathBuf,
-    pieces: Vec<Piece>,
-}
 
 /// What is sent to the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,18 +38,15 @@ pub enum Form {
 /// Some images of one tarball, ready to be sent.
 #[derive(Debug)]
 pub struct Parcel {
-    form: Form,
-    path: PathBuf,
-    pieces: Vec<Piece>,
-    tail: Vec<(String, Vec<u8>)>,
-}
-
-/// A layer on its way.
-#[derive(Debug, Clone)]
-struct Piece {
-    layer: Layer,
-    /// Length after unpacking, where the engine would not take it as it lies.
-    unpacked: Option<u64>,
+    pub(super) form: Form,
+    pub(super) source: Source,
+    pub(super) pieces: Vec<Piece>,
+    /// Configurations and manifest.
+    pub(super) tail: Vec<(String, Vec<u8>)>,
+    /// Where the engine unpacks, if the layers are to go through pipes there.
+    pub(super) pipes: Option<Vec<PathBuf>>,
+    /// What the names of the layers begin with: pipes of a load that was cut may lie there yet.
+    pub(super) mark: String,
 }
 
 #[derive(Serialize)]
@@ -63,78 +57,29 @@ struct Saved<'a> {
     layers: Vec<String>,
 }
 
-impl Freight {
-    /// Weighs these layers of the tarball at `path`. `zstd`: whether the engine takes layers packed so.
-    ///
-    /// Layers that must be unpacked on the way are read once here, for a tar says a length before the bytes; none may be longer than `most`.
-    pub fn weigh<'l>(
-        path: &Path,
-        layers: impl IntoIterator<Item = &'l Layer>,
-        zstd: bool,
-        most: u64,
-    ) -> Result<Freight, Fault> {
-        let pieces = layers.into_iter().map(|layer| Piece { layer: layer.clone(), unpacked: None });
-        let mut pieces: Vec<Piece> = pieces.collect();
-        pieces.sort_by_key(|piece| piece.layer.at);
-        measure(path, &mut pieces, zstd, most)?;
-        Ok(Freight { path: path.to_owned(), pieces })
-    }
-
-    /// Bytes of this layer in the archive.
-    pub fn length(&self, layer: &Layer) -> u64 {
-        let own = self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id);
-        own.map_or(layer.size, Piece::length)
-    }
-
-    /// Bytes of the largest layer.
-    pub fn largest(&self) -> u64 {
-        self.pieces.iter().map(Piece::length).max().unwrap_or(0)
-    }
-
-    /// Bytes of all layers.
-    pub fn total(&self) -> u64 {
-        self.pieces.iter().fold(0, |sum, piece| sum.saturating_add(piece.length()))
-    }
-
-    /// Packs these images, each with what the engine is to call it, and the `sent` ones (by digest) of the layers. For a layout all layers of
-    /// the images must have been weighed, sent or not.
-    pub fn pack(&self, form: Form, images: &[(Image, Vec<String>)], sent: &BTreeSet<String>) -> Result<Parcel, Fault> {
-        let pieces = self.pieces.iter().filter(|piece| sent.contains(&piece.layer.diff_id)).cloned().collect();
-        let tail = match form {
-            Form::Archive => tail(images)?,
-            Form::Layout => layout::tail(images, |layer| self.blob(layer)),
-        };
-        Ok(Parcel { form, path: self.path.clone(), pieces, tail })
-    }
-
-    /// What the engine will call this image, `sha256:…`.
-    pub fn id(&self, form: Form, image: &Image) -> String {
-        match form {
-            Form::Archive => image.id.clone(),
-            Form::Layout => layout::id(image, |layer| self.blob(layer)),
-        }
-    }
-
-    /// Digests of the layers as they are sent.
-    pub fn blobs(&self) -> impl Iterator<Item = String> {
-        self.pieces.iter().map(|piece| piece.blob().digest)
-    }
-
-    fn blob(&self, layer: &Layer) -> Blob {
-        let own = self.pieces.iter().find(|piece| piece.layer.diff_id == layer.diff_id);
-        own.map_or_else(|| Blob::as_it_lies(layer), Piece::blob)
-    }
-}
-
 impl Parcel {
     /// One without layers, which says of an image on which ones it stands.
     pub fn bare(image: Image) -> Result<Parcel, Fault> {
         Ok(Parcel {
             form: Form::Archive,
-            path: PathBuf::new(),
+            source: Source::Tarball(PathBuf::new()),
             pieces: Vec::new(),
-            tail: tail(&[(image, Vec::new())])?,
+            tail: tail(&[(image, Vec::new())], |layer| name("", layer, false))?,
+            pipes: None,
+            mark: String::new(),
         })
+    }
+
+    /// Whether its layers come from a registry.
+    pub fn is_pulled(&self) -> bool {
+        matches!(self.source, Source::Registry { .. })
+    }
+
+    fn name(&self, piece: &Piece) -> String {
+        match self.form {
+            Form::Archive => name(&self.mark, &piece.layer, self.pipes.is_some()),
+            Form::Layout => piece.blob().path(),
+        }
     }
 
     /// Writes it all, taking every digest while the bytes pass. At the first that is wrong it stops, before the end.
@@ -146,7 +91,7 @@ impl Parcel {
     /// Writes what makes images of the layers, and the end.
     pub fn send_end(&self, out: &mut impl Write) -> Result<(), Fault> {
         for (name, text) in &self.tail {
-            header(out, name, text.len() as u64)?;
+            header(out, name, EntryType::Regular, text.len() as u64)?;
             out.write_all(text).map_err(unheard)?;
             pad(out, text.len() as u64)?;
         }
@@ -158,135 +103,70 @@ impl Parcel {
         if self.pieces.is_empty() {
             return Ok(());
         }
-        let (_, mut source) = Bytes::open(&self.path, AHEAD)?;
+        if self.pipes.is_some() {
+            let names = self.pieces.iter().map(|piece| self.name(piece));
+            return names.into_iter().try_for_each(|name| header(out, &name, EntryType::Fifo, 0));
+        }
+        let mut source = match &self.source {
+            Source::Tarball(path) => Some(Bytes::open(path, AHEAD)?.1),
+            Source::Registry { .. } => None,
+        };
         for piece in &self.pieces {
-            header(out, &piece.name(self.form), piece.length())?;
-            piece.pass(&mut source, out)?;
+            header(out, &self.name(piece), EntryType::Regular, piece.length())?;
+            match (&mut source, &self.source) {
+                (Some(source), _) => piece.pass(source, out)?,
+                (None, Source::Registry { pull, .. }) => pull.send(&piece.layer, false, out)?,
+                (None, Source::Tarball(_)) => {}
+            }
             pad(out, piece.length())?;
         }
         out.flush().map_err(unheard)
     }
-}
 
-impl Piece {
-    fn name(&self, form: Form) -> String {
-        match form {
-            Form::Archive => format!("{}.tar", self.layer.diff_id),
-            Form::Layout => self.blob().path(),
+    /// Fills the pipes, each when the engine opens it, until all are filled or it has `answered`. Does nothing where there are none.
+    pub fn feed(&self, answered: &AtomicBool, passed: &mut Tally) -> Result<(), Fault> {
+        let Some(folders) = &self.pipes else { return Ok(()) };
+        let (mut left, mut source) = (self.pieces.iter().collect::<Vec<_>>(), None);
+        let (begun, mut seen) = (Instant::now(), false);
+        while !left.is_empty() && !answered.load(Ordering::Relaxed) {
+            let mut opened = None;
+            for (at, piece) in left.iter().enumerate() {
+                if let Some(file) = pipes::open(folders, &self.name(piece))? {
+                    opened = Some((at, file));
+                    break;
+                }
+            }
+            let Some((at, file)) = opened else {
+                seen = seen || left.iter().any(|piece| pipes::exists(folders, &self.name(piece)));
+                if !seen && begun.elapsed() > SEEN {
+                    return Err(Fault::Unseen);
+                }
+                std::thread::sleep(LOOK);
+                continue;
+            };
+            let piece = left.remove(at);
+            let path = match &self.source {
+                Source::Tarball(path) => path,
+                Source::Registry { pull, .. } => {
+                    pull.send(&piece.layer, true, &mut Pipe { file, answered, passed: None })?;
+                    continue;
+                }
+            };
+            // Only a plain tarball is read out of its order.
+            let mut bytes = match source.take().filter(|source: &Bytes| source.at() <= piece.layer.at) {
+                Some(source) => source,
+                None => Bytes::open(path, AHEAD)?.1,
+            };
+            piece.pass(&mut bytes, &mut Pipe { file, answered, passed: Some(passed) })?;
+            source = Some(bytes);
         }
-    }
-
-    fn blob(&self) -> Blob {
-        match self.unpacked {
-            Some(size) => Blob { digest: self.layer.diff_id.clone(), size, packing: Packing::Plain },
-            None => Blob::as_it_lies(&self.layer),
-        }
-    }
-
-    fn length(&self) -> u64 {
-        self.unpacked.unwrap_or(self.layer.size)
-    }
-
-    /// What a decoder finds within a layer is a layer that is not what its digest says.
-    fn damage(&self, error: io::Error) -> Fault {
-        if error.raw_os_error().is_some() { error.into() } else { self.wrong() }
-    }
-
-    fn wrong(&self) -> Fault {
-        Fault::Digest(format!("layer {}", self.layer.diff_id.get(..12).unwrap_or_default()))
-    }
-
-    fn measure(&self, source: &mut Bytes, most: u64) -> io::Result<u64> {
-        let mut plain = decode::decode(source.take(self.layer.size))?.1.take(most.saturating_add(1));
-        io::copy(&mut plain, &mut io::sink())
-    }
-
-    fn pass(&self, source: &mut Bytes, out: &mut impl Write) -> Result<(), Fault> {
-        source.skip_to(self.layer.at)?;
-        let mut raw = DigestReader::new(Algorithm::Sha256, source.take(self.layer.size));
-        if let Some(length) = self.unpacked {
-            let reader = decode::decode(&mut raw).map_err(|error| self.damage(error))?.1;
-            let mut plain = DigestReader::new(Algorithm::Sha256, reader);
-            copy(&mut plain, out, length).map_err(|fault| match fault {
-                Fault::Unheard | Fault::Unreadable(_) => fault,
-                _ => self.wrong(),
-            })?;
-            self.expect(plain.hex(), Some(&self.layer.diff_id))?;
-        } else {
-            copy(&mut raw, out, self.layer.size)?;
-        }
-        // A decoder need not read what it has no use for.
-        io::copy(&mut raw, &mut io::sink())?;
-        let plain = self.layer.packing == Packing::Plain;
-        let said = self.layer.blob.as_deref().or(plain.then_some(self.layer.diff_id.as_str()));
-        self.expect(raw.hex(), said)
-    }
-
-    fn expect(&self, found: String, said: Option<&str>) -> Result<(), Fault> {
-        match said {
-            Some(said) if said != found => Err(self.wrong()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the engine takes its bytes as they lie, and their digest is known. Old engines know no zstd, and unpack xz by a program
-    /// that the card may not have.
-    fn passes_as_it_is(&self, zstd: bool) -> bool {
-        match self.layer.packing {
-            Packing::Plain => true,
-            Packing::Gz => self.layer.blob.is_some(),
-            Packing::Zst => zstd && self.layer.blob.is_some(),
-            Packing::Xz | Packing::Bz2 => false,
-        }
+        Ok(())
     }
 }
 
-/// Finds out the unpacked lengths of those that must be unpacked, in one pass.
-fn measure(path: &Path, pieces: &mut [Piece], zstd: bool, most: u64) -> Result<(), Fault> {
-    let mut packed = pieces.iter_mut().filter(|piece| !piece.passes_as_it_is(zstd)).peekable();
-    if packed.peek().is_none() {
-        return Ok(());
-    }
-    let (_, mut source) = Bytes::open(path, AHEAD)?;
-    for piece in packed {
-        source.skip_to(piece.layer.at)?;
-        let length = piece.measure(&mut source, most).map_err(|error| piece.damage(error))?;
-        if length > most {
-            return Err(Fault::not_archive(format!("a layer unpacks to more than {most} bytes")));
-        }
-        piece.unpacked = Some(length);
-    }
-    Ok(())
-}
-
-/// Copies exactly `length` bytes.
-fn copy(from: &mut impl Read, out: &mut impl Write, length: u64) -> Result<(), Fault> {
-    let mut left = length;
-    let mut buffer = [0; 16 << 10];
-    loop {
-        let read = from.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        left = left.checked_sub(read as u64).ok_or_else(changed)?;
-        out.write_all(buffer.get(..read).unwrap_or_default()).map_err(unheard)?;
-    }
-    match left {
-        0 => Ok(()),
-        _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-    }
-}
-
-fn changed() -> Fault {
-    Fault::not_archive("it changed while it was read")
-}
-
-fn unheard(_: io::Error) -> Fault {
-    Fault::Unheard
-}
-
-fn header(out: &mut impl Write, name: &str, size: u64) -> Result<(), Fault> {
+fn header(out: &mut impl Write, name: &str, kind: EntryType, size: u64) -> Result<(), Fault> {
     let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
     header.set_path(name)?;
     header.set_size(size);
     header.set_mode(0o600);
@@ -300,15 +180,23 @@ fn pad(out: &mut impl Write, length: u64) -> Result<(), Fault> {
     io::copy(&mut io::repeat(0).take(short), out).map(drop).map_err(unheard)
 }
 
+/// What an archive calls a layer. In pipes each time that it stands in an image is one of its own.
+pub(super) fn name(mark: &str, layer: &Layer, in_pipes: bool) -> String {
+    format!("{mark}{}.tar", if in_pipes { &layer.chain_id } else { &layer.diff_id })
+}
+
 /// Configurations and manifest.
-fn tail(images: &[(Image, Vec<String>)]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+pub(super) fn tail(
+    images: &[(Image, Vec<String>)],
+    layer_name: impl Fn(&Layer) -> String,
+) -> Result<Vec<(String, Vec<u8>)>, Fault> {
     let config_of = |image: &Image| format!("{}.json", image.id.trim_start_matches("sha256:"));
     let saved: Vec<_> = images
         .iter()
         .map(|(image, names)| Saved {
             config: config_of(image),
             repo_tags: names,
-            layers: image.layers.iter().map(|layer| format!("{}.tar", layer.diff_id)).collect(),
+            layers: image.layers.iter().map(&layer_name).collect(),
         })
         .collect();
     let manifest = serde_json::to_vec(&saved).map_err(|error| Fault::not_archive(error.to_string()))?;

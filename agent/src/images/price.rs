@@ -39,9 +39,19 @@ pub struct Price {
 impl Tarball {
     /// What it takes on top of what stands; its layers stand from then on.
     pub fn price(&self, standing: &mut Standing, receipts: &Receipts) -> Price {
-        let TarballState::Archive(index) = &self.state else { return Price::default() };
+        let TarballState::Archive(index) = &self.state else {
+            return Price { bytes: self.said_size(receipts).unwrap_or(0), ..Price::default() };
+        };
         let ahead: Vec<_> = index.images.iter().filter(|image| !receipts.has_image(&image.id)).collect();
         price(&ahead, standing)
+    }
+}
+
+impl Tarball {
+    /// Bytes that an image takes by the word of `oci_images`, where it is a registry's that was not pulled yet.
+    pub fn said_size(&self, receipts: &Receipts) -> Option<u64> {
+        let entry = self.wanted.first().filter(|_| self.is_in_registry() && receipts.tarball(&self.stamp).is_none())?;
+        entry.fullsize.or(entry.filesize)
     }
 }
 

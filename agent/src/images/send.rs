@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bollard::errors::Error;
 use bytes::Bytes;
@@ -43,8 +44,14 @@ impl Sending {
     pub fn begin(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> Sending {
         let (pipe, pieces) = mpsc::channel(PIECES);
         let (end, may_end) = oneshot::channel();
-        let mut writer = PieceWriter { pipe, piece: Vec::with_capacity(PIECE), passed: Tally::new(report) };
-        let parcel = parcel.clone();
+        let mut writer = PieceWriter {
+            pipe,
+            piece: Vec::with_capacity(PIECE),
+            passed: (!parcel.is_pulled()).then(|| Tally::new(report)),
+        };
+        let (parcel, report) = (parcel.clone(), report.clone());
+        let answered = Answered::default();
+        let told = answered.0.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let layers = parcel.send_layers(&mut writer);
             let ending = layers.and_then(|()| may_end.blocking_recv().map_err(|_| Fault::Unheard));
@@ -53,11 +60,16 @@ impl Sending {
                 // The body ends in an error and not in its end, so the engine drops what it has.
                 let _ = writer.pipe.blocking_send(Err(io::ErrorKind::InvalidData.into()));
             }
-            sent
+            // The body has its end.
+            drop(writer);
+            sent.and_then(|()| parcel.feed(&told, &mut Tally::new(&report)))
         });
         let body = stream::unfold(pieces, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
         let engine = engine.clone();
-        let answer = tokio::spawn(async move { engine.load_images(body).await });
+        let answer = tokio::spawn(async move {
+            let _answered = answered;
+            engine.load_images(body).await
+        });
         Sending { end, reading, answer }
     }
 
@@ -69,8 +81,13 @@ impl Sending {
         if read.is_ok() {
             meanwhile();
         }
+        if matches!(read, Err(Fault::Unseen)) {
+            // It waits at a pipe for which nobody comes, until it is started anew.
+            self.answer.abort();
+            return Err(Lost::Tarball(Fault::Unseen));
+        }
         match (read, joined(self.answer).await) {
-            (Err(Fault::Unheard), Err(error)) => Err(Lost::Engine(error)),
+            (Err(Fault::Unheard), answer) => answer.map_err(Lost::Engine),
             (Err(fault), _) => Err(Lost::Tarball(fault)),
             (Ok(()), answer) => answer.map_err(Lost::Engine),
         }
@@ -89,10 +106,21 @@ pub async fn send(engine: &Engine, parcel: &Arc<Parcel>, report: &Reporter) -> R
     Sending::begin(engine, parcel, report).finish(|| ()).await
 }
 
+/// Says so when the engine has answered, or is not waited for any more.
+#[derive(Default)]
+struct Answered(Arc<AtomicBool>);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 struct PieceWriter {
     pipe: mpsc::Sender<io::Result<Bytes>>,
     piece: Vec<u8>,
-    passed: Tally,
+    /// Where to add up what has passed; what comes from the network is counted there.
+    passed: Option<Tally>,
 }
 
 impl Write for PieceWriter {
@@ -113,7 +141,9 @@ impl Write for PieceWriter {
         let length = piece.len() as u64;
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.pipe.blocking_send(Ok(piece.into())).map_err(gone)?;
-        self.passed.add(length);
+        if let Some(passed) = &mut self.passed {
+            passed.add(length);
+        }
         Ok(())
     }
 }

@@ -71,6 +71,11 @@ impl Bytes {
         Ok((packing, Bytes { inner, at: 0 }))
     }
 
+    /// Where the next byte stands.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
     /// Whether it is unpacked on the way, so that what is skipped is read nevertheless.
     pub fn is_packed(&self) -> bool {
         matches!(self.inner, Inner::Packed { .. })

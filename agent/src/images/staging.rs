@@ -21,7 +21,7 @@ const SLACK: u64 = 4 << 20;
 /// The share of the memory that is to be had which a load may take, as its divisor.
 const SHARE: u64 = 2;
 /// How the engine names the folder that it makes for each load.
-const IMPORT: &str = "docker-import-";
+pub(super) const IMPORT: &str = "docker-import-";
 /// Where a live host's engine leaves its pid.
 const PID_FILE: &str = "/run/docker.pid";
 

@@ -6,7 +6,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, available_parallelism};
 use std::time::UNIX_EPOCH;
 
@@ -16,6 +16,8 @@ use super::archive::{Counted, HEADERS, Image, Index};
 use super::fault::Fault;
 use super::fetch;
 use super::name::ImageName;
+use super::registry::Network;
+use super::registry::pull::Pull;
 use super::source::Bytes;
 use crate::fetch::{Fetcher, is_remote};
 use crate::host::Host;
@@ -35,8 +37,8 @@ pub struct Tarball {
     /// Where it is for us.
     pub(super) file: PathBuf,
     pub(super) host: Host,
-    /// Whether it is still to be fetched, to `file`.
-    pub(super) remote: bool,
+    /// Where its bytes come from.
+    pub(super) origin: Origin,
     /// What receipts know it by.
     pub stamp: Stamp,
     /// Whether it may be removed once loaded: it lies in `/data/images`.
@@ -45,6 +47,19 @@ pub struct Tarball {
     pub state: TarballState,
     /// Entries of `oci_images` that mean it.
     pub wanted: Vec<OciImage>,
+}
+
+/// Where the bytes of an image come from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// From a tarball on the card, if there is one.
+    Card,
+    /// From a tarball that is still to be fetched, to `file`.
+    Url,
+    /// From a registry, which was not asked yet.
+    Registry,
+    /// From a registry that has it.
+    Pull(Arc<Pull>),
 }
 
 /// How a tarball stands.
@@ -76,7 +91,30 @@ impl Tarball {
 
     /// Whether it is no tarball, but an entry of `oci_images` without one.
     pub(super) fn is_absent(&self) -> bool {
-        self.remote || self.file.as_os_str().is_empty()
+        self.is_remote() || self.file.as_os_str().is_empty()
+    }
+
+    /// Whether it comes over the network.
+    pub(super) fn is_remote(&self) -> bool {
+        !matches!(self.origin, Origin::Card)
+    }
+
+    /// Whether it is a registry's.
+    pub(super) fn is_in_registry(&self) -> bool {
+        matches!(self.origin, Origin::Registry | Origin::Pull(_))
+    }
+
+    /// The registry's image that it is.
+    pub(super) fn pull(&self) -> Option<&Arc<Pull>> {
+        match &self.origin {
+            Origin::Pull(pull) => Some(pull),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with it, in words for where it comes from.
+    pub(super) fn problem(&self, fault: Fault) -> Problem {
+        if self.is_in_registry() { fault.of_pulled(&self.path) } else { fault.of(&self.path) }
     }
 
     /// What this image of it is to be called.
@@ -94,7 +132,8 @@ impl Tarball {
 
     /// Opens it, whatever receipts say of the tarball, and counts the layers of the images of which they say nothing.
     pub(super) fn open(&mut self, receipts: &Receipts) {
-        self.settle(self.read());
+        let read = self.read();
+        self.settle(read);
         self.count(receipts, &mut Counted::new());
     }
 
@@ -117,7 +156,7 @@ impl Tarball {
     fn settle(&mut self, read: Result<Index, Fault>) {
         self.state = match read {
             Ok(index) => TarballState::Archive(index),
-            Err(fault) => TarballState::Bad(fault.of(&self.path)),
+            Err(fault) => TarballState::Bad(self.problem(fault)),
         };
     }
 
@@ -141,23 +180,31 @@ impl Tarball {
             file,
             path,
             host: host.clone(),
-            remote: false,
+            origin: Origin::Card,
             state: TarballState::Known(Vec::new()),
             wanted: Vec::new(),
         }
     }
 
-    /// An entry whose tarball is not here; one from the network will lie in `/data/images` under the image creator's name for it.
+    /// An entry whose tarball is not here. One that is fetched will lie in `/data/images` under the image creator's name for it; without a
+    /// `url` the image is its registry's.
     fn absent(entry: &OciImage, host: &Host) -> Tarball {
-        let remote = entry.url.as_deref().is_some_and(is_remote);
-        let stem = ImageName::parse(&entry.ident).map(|name| name.file_stem()).filter(|_| remote);
+        let name = ImageName::parse(&entry.ident);
+        let origin = match entry.url.as_deref() {
+            _ if name.is_none() => Origin::Card,
+            None => Origin::Registry,
+            Some(url) if is_remote(url) => Origin::Url,
+            Some(_) => Origin::Card,
+        };
+        let removable = matches!(origin, Origin::Url);
+        let stem = name.map(|name| name.file_stem()).filter(|_| removable);
         let file = stem.map(|stem| host.images().join(format!("{stem}.tar")));
         let problem = ImageProblem::Missing { name: entry.ident.clone() };
         Tarball {
             stamp: Stamp { path: entry.ident.clone(), size: 0, mtime: 0 },
             path: entry.ident.clone(),
-            removable: remote,
-            remote: file.is_some(),
+            removable,
+            origin,
             file: file.unwrap_or_default(),
             host: host.clone(),
             state: TarballState::Bad(problem.into()),
@@ -176,6 +223,18 @@ impl Tarball {
         look(alone, receipts);
         count(alone, receipts);
         tarball
+    }
+
+    /// Asks its registry what it is made of. Nothing of its layers is fetched yet.
+    pub(super) fn find(mut self, network: &Network) -> Tarball {
+        let name = self.wanted.first().and_then(|entry| ImageName::parse(&entry.ident));
+        let title = self.names().first().map(ImageName::familiar).unwrap_or_default();
+        match name.map(|name| Pull::find(network, &name, &title, arch())) {
+            Some(Ok((pull, index))) => (self.origin, self.state) = (Origin::Pull(pull), TarballState::Archive(index)),
+            Some(Err(fault)) => self.state = TarballState::Bad(self.problem(fault)),
+            None => {}
+        }
+        self
     }
 
     /// Whether this entry of `oci_images` means this tarball.

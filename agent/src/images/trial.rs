@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::archive::{Counted, Index};
 use super::fault::Fault;
-use super::parcel::{Form, Freight};
+use super::freight::Freight;
+use super::parcel::Form;
 use super::source::Bytes;
 use super::thin;
 

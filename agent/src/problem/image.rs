@@ -18,6 +18,8 @@ pub enum ImageProblem {
     NoMemory { item: String, need: u64, have: u64 },
     Missing { name: String },
     Fetch { item: String, why: String },
+    Registry { item: String, why: String },
+    PulledDigest { item: String, part: String },
 }
 
 impl ImageProblem {
@@ -97,6 +99,18 @@ impl ImageProblem {
                 Area::Image,
                 format!("{item} could not be fetched: {why}"),
                 "connect the box to the internet, or put the tarball into offspot/images on the boot partition",
+            ),
+            ImageProblem::Registry { item, why } => Facts::new(
+                "E-IMAGE-REGISTRY",
+                Area::Image,
+                format!("{item} cannot be used as its registry has it: {why}"),
+                "ask those who made the image, or put its tarball into offspot/images on the boot partition",
+            ),
+            ImageProblem::PulledDigest { item, part } => Facts::new(
+                "E-TRUST-IMAGE-DIGEST",
+                Area::ImageTrust,
+                format!("{part} of {item} does not match its digest"),
+                "the registry, or something on the way to it, changes what it sends: start the box again on another network, or put the tarball into offspot/images on the boot partition",
             ),
         }
     }

@@ -7,6 +7,7 @@ pub mod files;
 pub mod firmware;
 pub mod image;
 pub mod oci_images;
+pub mod registries;
 pub mod status;
 pub mod top;
 

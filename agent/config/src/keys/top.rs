@@ -1,8 +1,8 @@
 //! The keys of offspot.yaml itself.
 
 use super::{
-    Form, Key, Takes, ap, check_keys, containers, ethernet, files, firmware, oci_images, status, text_of, unknown,
-    wrong_shape,
+    Form, Key, Takes, ap, check_keys, containers, ethernet, files, firmware, oci_images, registries, status, text_of,
+    unknown, wrong_shape,
 };
 use crate::code;
 use crate::finding::{Complaint, Findings};
@@ -22,6 +22,7 @@ pub const KEYS: &[Key] = &[
     Key { name: "containers", takes: Takes::Any(Form::Schema(schema::containers)), about: "The services: a compose file." },
     Key { name: "ap", takes: Takes::Any(Form::Schema(|| schema::mapping(ap::KEYS, &[]))), about: "Wi-Fi access point; what it does not name stays as it is." },
     Key { name: "oci_images", takes: Takes::Any(Form::Schema(|| schema::list(oci_images::KEYS, &["ident"], true))), about: "Container images the card is to hold." },
+    Key { name: "registries", takes: Takes::Any(Form::Schema(registries::schema)), about: "How to reach the registries of container images, by host." },
     Key { name: "files", takes: Takes::Any(Form::Schema(|| schema::list(files::KEYS, &["to"], false))), about: "Content to place below /data." },
     Key { name: "status", takes: Takes::Any(Form::Schema(|| schema::mapping(status::KEYS, &[]))), about: "How the box reports." },
     Key { name: "capabilities", takes: Takes::Any(Form::Schema(|| serde_json::json!({"type": ["object", "null"]}))), about: "Read by the admin interface only; kept." },
@@ -90,6 +91,7 @@ fn check_one(name: &str, value: &Node, here: &str, findings: &mut Findings) -> O
         "ap" => access_point(value, here, findings),
         "capabilities" => Some(plain_flags(value)).filter(|_| !findings.refused().touches(here)),
         "oci_images" => oci_images::check(value, here, findings),
+        "registries" => registries::check(value, here, findings),
         "files" => files::check(value, here, findings),
         "firmware" => {
             let kept_otherwise = !findings.refuses_unknown();
@@ -170,6 +172,7 @@ pub fn resolve(node: &Node) -> Settings {
         containers: node.get("containers").map(containers::resolve),
         ap: node.get("ap").and_then(ap::resolve),
         oci_images: node.get("oci_images").map(oci_images::resolve).unwrap_or_default(),
+        registries: node.get("registries").map(registries::resolve).unwrap_or_default(),
         files: node.get("files").map(files::resolve).unwrap_or_default(),
         status: node.get("status").map(status::resolve).unwrap_or_default(),
     }

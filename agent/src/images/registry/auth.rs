@@ -1,0 +1,152 @@
+//! What lets us into a registry: a token from the server that it names, or name and password.
+//!
+//! They go to the host they were given for, and to the server of tokens that it names over a connection as safe; a redirect takes none along.
+
+use std::sync::{Arc, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_auth::ChallengeParser;
+use offspot_config::settings::Registry;
+use serde::Deserialize;
+
+use super::Network;
+use super::pull::text;
+use super::reference::{entry, host};
+use crate::fetch::{Keys, Unanswered, Wanted, shown};
+
+/// Longest answer of a server of tokens.
+const TOKEN: u64 = 1 << 20;
+
+/// What a registry asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Basic,
+    Bearer { realm: String, service: Option<String>, scope: Option<String> },
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default)]
+    access_token: Option<String>,
+}
+
+impl Network {
+    /// What lets us read the repository at `path`.
+    pub fn keys(&self, path: &str) -> Keys {
+        let (network, path) = (self.clone(), path.to_owned());
+        Arc::new(move |url, challenge| network.key(&path, url, challenge))
+    }
+
+    fn key(&self, path: &str, url: &str, challenge: Option<&str>) -> Result<Option<String>, Unanswered> {
+        let place = (host(url).to_owned(), path.to_owned());
+        let known = || self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(challenge) = challenge else { return Ok(known().get(&place).cloned()) };
+        let basic = entry(host(url), &self.inner.registries).and_then(basic);
+        let key = match asked(challenge) {
+            Some(Asked::Bearer { realm, service, scope }) => {
+                let scope = scope.unwrap_or_else(|| format!("repository:{path}:pull"));
+                Some(self.token(url, &realm, service.as_deref(), &scope, basic)?)
+            }
+            Some(Asked::Basic) => basic,
+            None => None,
+        };
+        // The same again is refused again.
+        match key.filter(|key| known().insert(place, key.clone()).as_ref() != Some(key)) {
+            Some(key) => Ok(Some(key)),
+            None => Err(Unanswered::for_good(format!(
+                "{}: it does not let the box in, or there is no such image (give name and password for it under registries in offspot.yaml)",
+                shown(url)
+            ))),
+        }
+    }
+
+    fn token(
+        &self,
+        url: &str,
+        realm: &str,
+        service: Option<&str>,
+        scope: &str,
+        basic: Option<String>,
+    ) -> Result<String, Unanswered> {
+        let told = |why: &str| Unanswered::for_good(format!("{}: {why}", shown(url)));
+        let safe = realm.starts_with("https://") || realm.starts_with("http://") && url.starts_with("http://");
+        if !safe {
+            return Err(told("it names a server of tokens that is not safe"));
+        }
+        let mut query = vec![format!("scope={}", escaped(scope))];
+        query.extend(service.map(|service| format!("service={}", escaped(service))));
+        let mark = if realm.contains('?') { '&' } else { '?' };
+        let wanted = Wanted {
+            urls: vec![format!("{realm}{mark}{}", query.join("&"))],
+            most: TOKEN,
+            // Shown at once: not every one of them asks for it.
+            keys: basic.map(|basic| -> Keys { Arc::new(move |_, asked| Ok(asked.is_none().then(|| basic.clone()))) }),
+            ..Wanted::default()
+        };
+        let text = text(self.inner.fetcher.open(wanted)?)?;
+        let said: Option<Token> = serde_json::from_slice(&text).ok();
+        let token = said.and_then(|said| said.token.or(said.access_token));
+        let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
+        token.map(|token| format!("Bearer {token}")).ok_or_else(|| told("its server of tokens gave none"))
+    }
+}
+
+fn basic(registry: &Registry) -> Option<String> {
+    let (name, password) = (registry.username.as_deref()?, registry.password.as_deref()?);
+    Some(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
+}
+
+/// The first of the challenges that we have an answer to, a token before a password.
+fn asked(challenge: &str) -> Option<Asked> {
+    let challenges: Vec<_> = ChallengeParser::new(challenge).map_while(Result::ok).collect();
+    let bearer = challenges.iter().filter(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"));
+    let bearer = bearer.into_iter().find_map(|challenge| {
+        let value = |name: &str| {
+            let own = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            own.map(|(_, value)| value.to_unescaped())
+        };
+        Some(Asked::Bearer { realm: value("realm")?, service: value("service"), scope: value("scope") })
+    });
+    let basic = || challenges.iter().any(|challenge| challenge.scheme.eq_ignore_ascii_case("basic"));
+    bearer.or_else(|| basic().then_some(Asked::Basic))
+}
+
+/// As it stands in the query of a URL.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_of_real_registries() {
+        let hub = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/caddy:pull""#;
+        let bearer = |realm: &str, service: Option<&str>, scope: Option<&str>| Asked::Bearer {
+            realm: realm.into(),
+            service: service.map(str::to_owned),
+            scope: scope.map(str::to_owned),
+        };
+        let scope = Some("repository:library/caddy:pull");
+        assert_eq!(asked(hub), Some(bearer("https://auth.docker.io/token", Some("registry.docker.io"), scope)));
+        assert_eq!(asked(r#"Basic realm="x""#), Some(Asked::Basic));
+        assert_eq!(asked(r#"BASIC realm="x", bearer realm="https://t/""#), Some(bearer("https://t/", None, None)));
+        for none in ["", "Negotiate", "Bearer service=\"x\"", "\u{1}"] {
+            assert_eq!(asked(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_scope_of_two_repositories_stays_one_value() {
+        assert_eq!(
+            escaped("repository:a/b:pull repository:c:pull&x=1"),
+            "repository:a/b:pull%20repository:c:pull%26x%3D1"
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! An image that is in a registry: what it is made of, and its layers as they come.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use offspot_config::settings::Algorithm;
+
+use super::Network;
+use super::manifest::{ACCEPT, CONFIG, Descriptor, Found, MANIFEST, Manifest, read};
+use super::reference::Address;
+use crate::fetch::{Stream, Unanswered, Wanted};
+use crate::images::archive::{Index, Layer, sha256};
+use crate::images::contents::{Cost, Data};
+use crate::images::durable;
+use crate::images::fault::Fault;
+use crate::images::name::ImageName;
+use crate::plan::size;
+use crate::report::{Kind, State};
+use crate::stream::decode::{Packing, decode};
+use crate::stream::digest::DigestReader;
+use crate::stream::meter::Tally;
+
+/// An index within an index: no further.
+const DEPTH: usize = 4;
+/// Bytes on the data partition that a layer leaves free: receipts and services write there too.
+const RESERVE: u64 = 16 << 20;
+/// Bytes read at a time.
+const BUFFER: usize = 64 << 10;
+/// Bytes between two words on how far it is, and how many words there are at most.
+const STRIDE: u64 = 1 << 20;
+const WORDS: u64 = 20;
+
+/// An image in a registry.
+#[derive(Debug)]
+pub struct Pull {
+    network: Network,
+    address: Address,
+    /// What the report calls it.
+    title: String,
+    passed: AtomicU64,
+    /// Bytes to fetch.
+    total: AtomicU64,
+    told: AtomicU64,
+}
+
+/// A short text that is asked for.
+struct Text<'a> {
+    urls: Vec<String>,
+    size: Option<u64>,
+    most: u64,
+    accept: Option<&'a str>,
+}
+
+/// The bytes of a layer as they come. Why they end, if they do so too early, is kept: a decoder might say it in other words.
+#[derive(Debug)]
+pub struct Coming {
+    stream: Stream,
+    pull: Arc<Pull>,
+    passed: Tally,
+    broken: Arc<Mutex<Option<String>>>,
+}
+
+impl Pull {
+    /// Finds the image of this name for `arch`, by its manifest and configuration. Blocking.
+    pub fn find(network: &Network, name: &ImageName, title: &str, arch: &str) -> Result<(Arc<Pull>, Index), Fault> {
+        let pull = Pull {
+            address: Address::of(name, &network.inner.registries),
+            network: network.clone(),
+            title: title.to_owned(),
+            passed: AtomicU64::new(0),
+            total: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+        };
+        let (manifest, digests) = pull.manifest(name.digest(), arch)?;
+        let asked = Text {
+            urls: pull.address.blob(&manifest.config.digest),
+            size: Some(manifest.config.size),
+            most: CONFIG,
+            accept: None,
+        };
+        let (config, _) = pull.text(asked, Some(&manifest.config.digest), "the configuration")?;
+        let layers: Vec<_> = manifest.layers.iter().enumerate().map(|(at, layer)| (data(at, layer), layer)).collect();
+        let layers = layers.iter().map(|(data, (layer, _))| (data, layer.hex().to_owned()));
+        let index = Index::of_registry(&config, manifest.config.hex(), digests, layers, arch)?;
+        Ok((Arc::new(pull), index))
+    }
+
+    /// The manifest for this board, and the digests of all that led to it.
+    fn manifest(&self, digest: Option<&str>, arch: &str) -> Result<(Manifest, Vec<String>), Fault> {
+        let (mut version, mut wanted, mut length) = (self.address.version.clone(), digest.map(str::to_owned), None);
+        let mut digests = Vec::new();
+        for _ in 0..DEPTH {
+            let urls = self.address.manifest(&version);
+            let asked = Text { urls, size: length, most: MANIFEST, accept: Some(ACCEPT) };
+            let (text, found) = self.text(asked, wanted.as_deref(), "its manifest")?;
+            digests.push(found);
+            match read(&text, arch)? {
+                Found::Image(manifest) => return Ok((manifest, digests)),
+                Found::Further(next) => {
+                    (version, wanted, length) = (next.digest.clone(), Some(next.digest), Some(next.size));
+                }
+            }
+        }
+        Err(Fault::Registry("its index goes too deep".into()))
+    }
+
+    /// A text with this digest, or without one with that which the server says, for by tag its own word is all there is to hold it to; and the
+    /// digest. A mirror that gives another text is passed over.
+    fn text(&self, mut asked: Text<'_>, digest: Option<&str>, what: &str) -> Result<(Vec<u8>, String), Fault> {
+        let Text { size, most, accept, .. } = asked;
+        if size.is_some_and(|size| size > most) {
+            return Err(Fault::Registry(format!("a manifest of it has more than {most} bytes")));
+        }
+        while !asked.urls.is_empty() {
+            let keys = Some(self.network.keys(&self.address.path));
+            let (urls, accept) = (asked.urls.clone(), accept.map(str::to_owned));
+            let wanted = Wanted { urls, size, most, accept, keys, ..Wanted::default() };
+            let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
+            let (from, said) = (stream.url().to_owned(), stream.header("docker-content-digest").map(str::to_owned));
+            let text = text(stream).map_err(unanswered)?;
+            let found = format!("sha256:{}", sha256(&text));
+            let said = said.filter(|said| said.starts_with("sha256:"));
+            if digest.map(str::to_owned).or(said).is_none_or(|wanted| wanted == found) {
+                return Ok((text, found));
+            }
+            asked.urls.retain(|url| *url != from);
+        }
+        Err(Fault::Digest(what.to_owned()))
+    }
+
+    /// So many bytes are to be fetched, from now on.
+    pub fn expect(&self, bytes: u64) {
+        self.total.store(bytes, Ordering::Relaxed);
+        self.passed.store(0, Ordering::Relaxed);
+        self.told.store(0, Ordering::Relaxed);
+    }
+
+    /// Writes a layer, unpacked or as the registry has it, and takes its digests on the way. Blocking.
+    pub fn send(self: &Arc<Self>, layer: &Layer, unpacked: bool, out: &mut impl Write) -> Result<(), Fault> {
+        let coming = self.layer(layer)?;
+        let broken = coming.broken.clone();
+        let mut raw = DigestReader::new(Algorithm::Sha256, coming);
+        let sent = if unpacked { self.unpack(layer, &mut raw, out) } else { copy(&mut raw, out, layer) };
+        if let Some(why) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(Fault::Network(why));
+        }
+        sent?;
+        match layer.blob.as_ref().is_none_or(|said| raw.hex() == *said) {
+            true => Ok(()),
+            false => Err(wrong(layer)),
+        }
+    }
+
+    fn unpack(&self, layer: &Layer, raw: &mut DigestReader<Coming>, out: &mut impl Write) -> Result<(), Fault> {
+        let room = durable::available(&self.network.inner.data).saturating_sub(RESERVE);
+        let reader = decode(&mut *raw).map_err(|_| wrong(layer))?.1;
+        let mut plain = DigestReader::new(Algorithm::Sha256, reader.take(room.saturating_add(1)));
+        copy(&mut plain, out, layer)?;
+        if plain.length() > room {
+            return Err(Fault::Full);
+        }
+        if plain.hex() != layer.diff_id {
+            return Err(wrong(layer));
+        }
+        // A decoder need not read what it has no use for.
+        io::copy(raw, &mut io::sink()).map(drop).map_err(|_| wrong(layer))
+    }
+
+    /// The bytes of a layer as the registry has them.
+    fn layer(self: &Arc<Self>, layer: &Layer) -> Result<Coming, Fault> {
+        let digest = format!("sha256:{}", layer.blob.as_ref().unwrap_or(&layer.diff_id));
+        let wanted = Wanted {
+            urls: self.address.blob(&digest),
+            size: Some(layer.size),
+            most: layer.size,
+            is_known: true,
+            keys: Some(self.network.keys(&self.address.path)),
+            ..Wanted::default()
+        };
+        let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
+        let passed = Tally::new(&self.network.inner.report);
+        Ok(Coming { stream, pull: self.clone(), passed, broken: Arc::default() })
+    }
+
+    fn tell(&self, bytes: u64) {
+        let (passed, total) =
+            (self.passed.fetch_add(bytes, Ordering::Relaxed) + bytes, self.total.load(Ordering::Relaxed));
+        let told = self.told.load(Ordering::Relaxed);
+        if passed - told.min(passed) >= (total / WORDS).max(STRIDE) {
+            self.told.store(passed, Ordering::Relaxed);
+            let detail = format!("pulling {} of {}", size(passed), size(total));
+            self.network.inner.report.item(Kind::Image, &self.title, State::Working, detail);
+        }
+    }
+}
+
+impl Read for Coming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stream.read(buffer) {
+            Ok(read) => {
+                self.passed.add(read as u64);
+                self.pull.tell(read as u64);
+                Ok(read)
+            }
+            Err(error) => {
+                *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A layer where a tarball would have it: only the order is ours. What it costs is at least what it has packed.
+fn data(at: usize, (layer, packing): &(Descriptor, Packing)) -> Data {
+    let cost = Cost { bytes: layer.size, inodes: 0 };
+    Data { at: at as u64, size: layer.size, packing: *packing, text: None, cost }
+}
+
+/// Copies all of it; what cannot be read is not what its digest says, if the network gave it.
+fn copy(from: &mut impl Read, out: &mut impl Write, layer: &Layer) -> Result<(), Fault> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = from.read(&mut buffer).map_err(|_| wrong(layer))?;
+        if read == 0 {
+            return Ok(());
+        }
+        out.write_all(buffer.get(..read).unwrap_or_default()).map_err(|_| Fault::Unheard)?;
+    }
+}
+
+fn wrong(layer: &Layer) -> Fault {
+    Fault::Digest(format!("layer {}", layer.diff_id.get(..12).unwrap_or_default()))
+}
+
+/// All of an answer, which its cap keeps short.
+pub fn text(mut stream: Stream) -> Result<Vec<u8>, Unanswered> {
+    let mut text = Vec::new();
+    match stream.read_to_end(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Unanswered::of(&error).cloned().unwrap_or_else(|| Unanswered::for_good(error.to_string()))),
+    }
+}
+
+fn unanswered(unanswered: Unanswered) -> Fault {
+    Fault::Network(unanswered.why)
+}
