@@ -40,20 +40,24 @@ fn what_the_store_has_is_not_sent_again() {
         assert_eq!(outcome.status.notes, Vec::<String>::new());
         let length = |layers: &[Vec<u8>]| layers.iter().map(|layer| layer.len() as u64).sum::<u64>();
         let layers = length(&one.layers) + length(&two.layers[1..]);
-        let more = outcome.status.done - layers;
+        let more = outcome.status.progress.done - layers;
         assert!(more < 24 << 10, "{name}: {more} bytes beside the layers");
         // At the next boot nobody knows how the layers were packed that it has; a tarball that stays is not read again.
         put(&card.data("3.tar"), &gnu(&docker(&[&three])));
         let outcome = card.load_with(&[], true);
         all_well(&outcome);
-        assert!(outcome.status.done - length(&three.layers) < 12 << 10, "{name}: {}", outcome.status.done);
+        assert!(
+            outcome.status.progress.done - length(&three.layers) < 12 << 10,
+            "{name}: {}",
+            outcome.status.progress.done
+        );
         for image in ["one:1", "two:1", "three:1"] {
             assert_eq!(card.says(image), image);
             assert!(card.receipts().has_image(outcome.loaded.id(image).unwrap()));
         }
         let outcome = card.load_with(&[], true);
         all_well(&outcome);
-        assert_eq!((outcome.status.total, outcome.status.done), (0, 0));
+        assert_eq!((outcome.status.progress.total, outcome.status.progress.done), (0, 0));
         assert_eq!(card.ids().len(), 3);
     }
 }

@@ -69,7 +69,7 @@ fn the_next_layers_go_early_and_their_end_in_its_turn() {
             "{name}: each begins before the one before is recorded"
         );
         assert_eq!(recorded_at(&seen, END), [0, 1, 2], "{name}: and ends after");
-        let (done, total) = (outcome.status.done, outcome.status.total);
+        let (done, total) = (outcome.status.progress.done, outcome.status.progress.total);
         assert!(done - total < 24 << 10, "{name}: {done} bytes were sent, of layers {total}");
         for sample in &samples {
             assert_eq!(card.says(&sample.names[0]), sample.names[0]);

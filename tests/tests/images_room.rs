@@ -48,7 +48,7 @@ fn what_is_planned_fits_to_the_block_and_a_block_less_is_not_begun() {
     let outcome = card.load();
     assert!(outcome.problems().iter().all(|said| said.starts_with("E-SPACE-BYTES")), "{:#?}", outcome.problems());
     outcome.expect_problem("E-SPACE-BYTES", "one.tar");
-    assert_eq!((card.ids(), outcome.status.done), (vec![], 0), "nothing was sent");
+    assert_eq!((card.ids(), outcome.status.progress.done), (vec![], 0), "nothing was sent");
 
     disk.leave(both);
     let (free, done, least) = (disk.free(), AtomicBool::new(false), AtomicU64::new(u64::MAX));

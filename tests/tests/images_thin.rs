@@ -77,15 +77,19 @@ fn a_shared_base_is_sent_once() {
         all_well(&outcome);
         assert_eq!(outcome.status.notes, Vec::<String>::new());
         let layers = weight(&samples[0], 0) + weight(&samples[1], 1) + weight(&samples[2], 1);
-        assert_eq!(outcome.status.total, layers, "what is ahead is said");
-        let more = outcome.status.done - layers;
+        assert_eq!(outcome.status.progress.total, layers, "what is ahead is said");
+        let more = outcome.status.progress.done - layers;
         assert!(more < 24 << 10, "{name}: {more} bytes beside the layers: headers, configurations, manifests");
         // The next boot, with a receipt alone to go by.
         let next = &family(&["four:1"], 300_000)[0];
         put(&card.data("4.tar"), &gnu(&docker(&[next])));
         let outcome = card.load();
         all_well(&outcome);
-        assert!(outcome.status.done - weight(next, 1) < 8 << 10, "{name}: {} bytes", outcome.status.done);
+        assert!(
+            outcome.status.progress.done - weight(next, 1) < 8 << 10,
+            "{name}: {} bytes",
+            outcome.status.progress.done
+        );
         for sample in samples.iter().chain([next]) {
             assert_eq!(card.says(&sample.names[0]), sample.names[0]);
             assert!(card.receipts().has_image(&sample.id()));
@@ -115,7 +119,7 @@ fn a_base_that_is_not_as_it_was_is_sent_in_full() {
             "{:?}",
             outcome.status.notes
         );
-        assert!(outcome.status.done > weight(&samples[1], 0) + weight(&samples[1], 1));
+        assert!(outcome.status.progress.done > weight(&samples[1], 0) + weight(&samples[1], 1));
         assert_eq!(card.says("two:1"), "two:1");
     }
 }
