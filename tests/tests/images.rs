@@ -51,7 +51,7 @@ fn every_shape_of_docker_archive() {
     }
     assert_eq!(fs::read_dir(card.data("")).unwrap().count(), 0, "tarballs are removed");
     let again = card.load();
-    assert_eq!((again.problems(), again.status.total), (vec![], 0));
+    assert_eq!((again.problems(), again.status.progress.total), (vec![], 0));
     assert!(again.loaded.id("caddy:2").is_some());
 }
 
