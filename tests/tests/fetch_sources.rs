@@ -53,12 +53,13 @@ fn the_first_mirror_with_the_right_bytes_wins() {
     let dead = format!("http://{}/x", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let gone = serve(&bad, "/gone", &[Misdeed::Status(404)]);
     let wrong = serve(&bad, "/wrong", &[Misdeed::WrongByte(5 * MB)]);
+    let wrong_too = serve(&good, "/wrong", &[Misdeed::WrongByte(0)]);
     let right = serve(&good, "/right", &[]);
     let known = |entry| summed(entry, "sha-256", &bytes.sha256());
     let entries = [
         known(mirrored("a", &[dead.clone(), gone.clone(), right.clone()])),
         known(mirrored("b", &[wrong.clone(), right.clone()])),
-        known(mirrored("c", &[wrong.clone(), gone.clone()])),
+        known(mirrored("c", &[wrong.clone(), wrong_too])),
         mirrored("d", &[gone, right]),
     ];
     let fetched = this.fetch(&entries).unwrap();
