@@ -148,10 +148,11 @@ fn is_plain(text: &str) -> bool {
         && !surprises_yaml_11(text)
 }
 
-/// Characters that YAML 1.1 takes for line ends, does not allow, or that cannot be seen.
+/// Characters that YAML 1.1 takes for line ends, does not allow, or that cannot be seen; and U+FFFD, of which a record that holds many would not
+/// be taken for a text.
 fn needs_escape(letter: char) -> bool {
     let control = letter.is_control() && letter != '\n';
-    control || matches!(letter, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    control || matches!(letter, '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffd}'..='\u{ffff}')
 }
 
 fn double_quoted(text: &str) -> String {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use offspot_config::yaml::read;
-use offspot_config::{Node, to_yaml};
+use offspot_config::{Node, in_force, to_yaml};
 
 /// Prints what PyYAML's safe loader makes of each NUL-separated document, dates and the like as text with their type.
 const LOADER: &str = r#"
@@ -227,4 +227,14 @@ fn numbers_of_compose_stay_numbers() {
     let root = read(settings.as_bytes()).root.unwrap();
     assert_eq!(to_yaml(&root), settings);
     assert_eq!(offspot_config::to_compose_yaml(root.get("containers").unwrap()), services);
+}
+
+#[test]
+fn what_was_no_text_does_not_take_the_record_along() {
+    let file = [b"hostname: village\nlater: caf".as_slice(), &[0xff; 12], &[b'l'; 400]].concat();
+    let first = in_force(None, Some(&file));
+    assert_eq!(first.settings.hostname.as_deref(), Some("village"));
+    let again = in_force(Some(to_yaml(&first.tree.0).as_bytes()), None);
+    assert!(again.findings.is_empty(), "{:?}", again.findings);
+    assert!(again.tree.0.same(&first.tree.0));
 }
