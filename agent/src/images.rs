@@ -27,6 +27,8 @@ mod source;
 pub mod staging;
 pub mod survey;
 pub(crate) mod thin;
+#[doc(hidden)]
+pub mod trial;
 
 use std::iter;
 

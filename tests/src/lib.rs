@@ -16,6 +16,7 @@ pub mod demo;
 pub mod elf;
 pub mod engine;
 pub mod figures;
+pub mod fuzz;
 pub mod http;
 pub mod image_build;
 pub mod image_card;
