@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use offspot_config::{check, check_image, in_force, render, to_yaml};
+use offspot_config::{Severity, check, check_image, in_force, render, to_yaml};
 
 /// What the box knew before.
 const BEFORE: &[u8] = b"ap: {ssid: before}\ncontainers: {services: {a: {image: 'a:1'}, b: {image: 'b:1'}}}\n";
@@ -12,6 +12,14 @@ fuzz_target!(|file: &[u8]| {
     let checked = check(file);
     render(&checked.findings, "offspot.yaml");
     check_image(file);
+    // A service that needs a refused one stays as long as that one may come back, and is read again without it: that is told, not compared.
+    if checked
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error && finding.key.starts_with("containers"))
+    {
+        return drop(in_force(Some(BEFORE), Some(file)));
+    }
     for before in [None, Some(BEFORE)] {
         let first = in_force(before, Some(file));
         let written = to_yaml(&first.tree.0);
