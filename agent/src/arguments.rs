@@ -16,6 +16,8 @@ offspot-agent schema         print the JSON Schema of offspot.yaml
 
   --root DIR                 prefix of every system path (default /)
   --card DEVICE              the disk that holds the card; with another root the only way to a block device
+  --stick DEVICE             run: the stick to look for content and images on (a folder does as well); with another root the only
+                             way to one. Without this all that are plugged in
   --docker-host unix://PATH  the engine's socket (default unix://ROOT/run/docker.sock)
   --replace PATH             run: place PATH of `files` again, whatever lies there; may be repeated
   --hold SECONDS             run: how long the LED tells the verdict before the program ends (default 60, 0 with another root)
@@ -60,6 +62,8 @@ pub struct Arguments {
     pub root: PathBuf,
     /// The card's disk.
     pub card: Option<PathBuf>,
+    /// The stick: a block device, or a folder.
+    pub stick: Option<PathBuf>,
     /// Path of the engine's socket.
     pub socket: String,
     /// Targets of `files` to place again.
@@ -85,6 +89,7 @@ impl Arguments {
             command: Command::Help,
             root: PathBuf::from("/"),
             card: None,
+            stick: None,
             socket: String::new(),
             replace: Vec::new(),
             hold: None,
@@ -95,6 +100,9 @@ impl Arguments {
             match argument {
                 Long("root") => read.root = std::path::absolute(PathBuf::from(parser.value()?)).map_err(custom)?,
                 Long("card") => read.card = Some(parser.value()?.into()),
+                Long("stick") => {
+                    read.stick = Some(std::path::absolute(PathBuf::from(parser.value()?)).map_err(custom)?);
+                }
                 Long("docker-host") => read.socket = socket(&parser.value()?.string()?)?,
                 Long("replace") => read.replace.push(parser.value()?.string()?),
                 Long("hold") => read.hold = Some(parser.value()?.parse::<u64>()?.min(LONGEST_HOLD)),
@@ -153,7 +161,9 @@ mod tests {
             read("--root /x run --card /dev/loop3 --docker-host unix:///y.sock --replace /data/a --replace /data/b")
                 .unwrap();
         assert_eq!((read.command, read.root, read.card), (Command::Run, "/x".into(), Some("/dev/loop3".into())));
-        assert_eq!((read.socket.as_str(), read.replace.len()), ("/y.sock", 2));
+        assert_eq!((read.socket.as_str(), read.replace.len(), read.stick), ("/y.sock", 2, None));
+        let read = self::read("run --stick /dev/sdb1").unwrap();
+        assert_eq!(read.stick, Some("/dev/sdb1".into()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::arguments::Arguments;
 use crate::card::boot_partition;
+use crate::card::stick::{self, Plugged};
 use crate::engine::{self, Engine};
 use crate::ground::{Ground, blocking};
 use crate::host::Host;
@@ -89,6 +90,9 @@ async fn story(
     report.phase(Phase::Card, 0);
     let ground = Ground::make_whole(host, arguments, context, report).await;
 
+    // What lies on a stick need not be fetched. It stays mounted as long as the story lasts, and no longer.
+    let _sticks = plug_in(host, arguments, report).await;
+
     // 4. Plan: what does not fit is refused here, by name, before anything of it is touched.
     report.phase(Phase::Plan, 0);
     let survey = match &ground {
@@ -131,6 +135,11 @@ async fn story(
 
     // 9. Give the verdict.
     ground.conclude(context, report).await
+}
+
+async fn plug_in(host: &Host, arguments: &Arguments, report: &Reporter) -> Plugged {
+    let (host, card, named, report) = (host.clone(), arguments.card.clone(), arguments.stick.clone(), report.clone());
+    blocking(move || stick::plug_in(&host, card.as_deref(), named.as_deref(), &report)).await
 }
 
 /// The engine; `None` where it does not answer, which is reported with everything that it costs.

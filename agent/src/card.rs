@@ -18,6 +18,8 @@ mod gpt;
 mod grow;
 mod ioctl;
 pub(crate) mod mounted;
+pub mod shelf;
+pub mod stick;
 mod superblock;
 mod table;
 #[cfg(test)]

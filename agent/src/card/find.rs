@@ -109,6 +109,72 @@ impl Partition {
     }
 }
 
+/// What may hold a filesystem: a partition, or a disk without any.
+#[derive(Debug, Clone)]
+pub(crate) struct Volume {
+    /// `sda1`, `sda`.
+    pub name: String,
+    /// `major:minor`.
+    pub device: String,
+}
+
+impl Volume {
+    fn at(sys: &Path) -> io::Result<Volume> {
+        let name = file_name(sys).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Volume { name, device: fs::read_to_string(sys.join("dev"))?.trim().to_owned() })
+    }
+
+    /// Its device file.
+    pub fn node(&self) -> PathBuf {
+        node(&self.name)
+    }
+}
+
+/// The volumes of a device file: the partition that it is, or those of the disk.
+pub(crate) fn volumes_of(named: &Path) -> io::Result<Vec<Volume>> {
+    let kind = fs::metadata(named)?;
+    if !kind.file_type().is_block_device() {
+        return Err(io::Error::other("it is neither a folder nor a block device"));
+    }
+    let sys = fs::canonicalize(Path::new("/sys/dev/block").join(number(kind.rdev())))?;
+    if sys.join("partition").exists() { Ok(vec![Volume::at(&sys)?]) } else { volumes_below(&sys) }
+}
+
+/// The volumes of the disks that are not the card and can be pulled: on USB, or of a kind that takes media. Only the live host's.
+pub(crate) fn pluggable(host: &Host, card: Option<&Path>) -> io::Result<Vec<Volume>> {
+    let mut volumes = Vec::new();
+    if !host.is_live() {
+        return Ok(volumes);
+    }
+    let card = find(host, card).ok().flatten().map(|disk| disk.sys);
+    for entry in fs::read_dir("/sys/block")? {
+        let sys = fs::canonicalize(entry?.path())?;
+        let on_usb = sys.components().any(|part| part.as_os_str().to_string_lossy().starts_with("usb"));
+        let pulled = on_usb || value(&sys, "removable").is_ok_and(|removable| removable == 1);
+        if pulled && card.as_ref() != Some(&sys) && value(&sys, "size").is_ok_and(|sectors| sectors > 0) {
+            volumes.extend(volumes_below(&sys)?);
+        }
+    }
+    volumes.sort_by(|one, two| one.name.cmp(&two.name));
+    Ok(volumes)
+}
+
+/// The partitions of a disk, or itself where it has none.
+fn volumes_below(disk: &Path) -> io::Result<Vec<Volume>> {
+    let mut volumes = Vec::new();
+    for entry in fs::read_dir(disk)? {
+        let sys = entry?.path();
+        if sys.join("partition").exists() {
+            volumes.push(Volume::at(&sys)?);
+        }
+    }
+    if volumes.is_empty() {
+        volumes.push(Volume::at(disk)?);
+    }
+    volumes.sort_by(|one, two| one.name.cmp(&two.name));
+    Ok(volumes)
+}
+
 /// The card: the named disk; on the live system else that of the root, of the boot partition, of the data partition.
 pub(crate) fn find(host: &Host, named: Option<&Path>) -> Result<Option<Disk>, CardProblem> {
     if let Some(named) = named {
