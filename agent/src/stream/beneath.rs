@@ -54,12 +54,19 @@ impl Beneath {
 
     /// A folder, made (0755) where it is missing, and its parents too.
     pub fn make(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.make_if(path, &mut || Ok(()))
+    }
+
+    /// The same, where `may` is asked before each folder that is made.
+    pub fn make_if(&self, path: &Path, may: &mut dyn FnMut() -> io::Result<()>) -> io::Result<OwnedFd> {
         match self.folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             found => return found,
         }
         let (parent, name) = split(path)?;
-        match mkdirat(self.make(parent)?, name, Mode::from_bits_truncate(0o755)) {
+        let parent = self.make_if(parent, may)?;
+        may()?;
+        match mkdirat(parent, name, Mode::from_bits_truncate(0o755)) {
             Ok(()) | Err(Errno::EEXIST) => self.folder(path),
             Err(error) => Err(error.into()),
         }

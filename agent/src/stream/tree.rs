@@ -123,8 +123,9 @@ impl<'a> Tree<'a> {
     pub fn folder(&mut self, name: &str, meta: Meta) -> io::Result<()> {
         let Some(path) = inside(name)?.filter(|path| !is_litter(path)) else { return Ok(()) };
         self.tell_apart(&path)?;
+        self.made(path.parent().unwrap_or(Path::new("")))?;
         self.room.take(BLOCK, 1)?;
-        let folder = self.made(&path)?;
+        let folder = self.root.make(&path).map_err(|error| no_folder(&path, error))?;
         let mode = folder_mode(meta.mode);
         if mode != 0o755 {
             fchmod(&folder, Mode::from_bits_truncate(mode))?;
@@ -235,11 +236,10 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn made(&self, path: &Path) -> io::Result<OwnedFd> {
-        self.root.make(path).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
-            _ => error,
-        })
+    /// A folder for a member. What the archive itself does not name takes its room as well: one long name makes two thousand folders.
+    fn made(&mut self, path: &Path) -> io::Result<OwnedFd> {
+        let room = &mut self.room;
+        self.root.make_if(path, &mut || room.take(BLOCK, 1)).map_err(|error| no_folder(path, error))
     }
 
     fn tell_apart(&mut self, path: &Path) -> io::Result<()> {
@@ -264,6 +264,13 @@ impl<'a> Tree<'a> {
 impl std::fmt::Debug for Tree<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tree").field("root", &self.root).field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+fn no_folder(path: &Path, error: io::Error) -> io::Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ELOOP | Errno::ENOTDIR) => refused(format!("{} is no folder", path.display())),
+        _ => error,
     }
 }
 
@@ -305,4 +312,27 @@ fn file_mode(mode: u32) -> u32 {
 /// An archive that asks for what it may not have.
 pub fn refused(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_are_only_implied_take_room() {
+        let base = std::env::temp_dir().join(format!("offspot-implied-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&base);
+        std::fs::create_dir(&base).unwrap();
+        let (told, _) = Reporter::new();
+        let mut note = |_| Ok(());
+        let mut tree = Tree::new(&base, Room { bytes: 1 << 20, inodes: 7 }, &told, &mut note).unwrap();
+        let meta = Meta { mode: 0o644, owner: None, mtime: 0 };
+        tree.file("a/b/c/file", meta, 0, &mut io::empty()).unwrap();
+        tree.folder("a/b/d", meta).unwrap();
+        assert_eq!(tree.room.inodes, 2);
+        let error = tree.file("x/y/z/file", meta, 0, &mut io::empty()).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32), "{error}");
+        assert!(base.join("x").is_dir() && !base.join("x/y").exists());
+        std::fs::remove_dir_all(base).unwrap();
+    }
 }
