@@ -1,8 +1,9 @@
 //! A folder in memory that an archive is unpacked into, and everything around it that must stay as it was.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
@@ -37,8 +38,8 @@ impl Sandbox {
         })
     }
 
-    /// Unpacks with `unpack`, and looks at what came of it, whether it was taken or refused.
-    pub fn unpack(unpack: impl FnOnce(&mut Tree<'_>) -> io::Result<()>) {
+    /// Unpacks with `unpack`, and looks at what came of it, whether it was taken or refused. What was taken is given.
+    pub fn unpack(unpack: impl FnOnce(&mut Tree<'_>) -> io::Result<()>) -> Option<Laid> {
         let sandbox = Sandbox::of_this_process();
         fs::create_dir(&sandbox.target).expect("a target");
         let root = fs::metadata("/").expect("a root").ctime_nsec();
@@ -49,7 +50,7 @@ impl Sandbox {
             Ok(())
         };
         let mut tree = Tree::new(&sandbox.target, ROOM, &told, &mut note).expect("a target");
-        let _ = unpack(&mut tree);
+        let taken = unpack(&mut tree).is_ok();
         let bytes = tree.bytes();
         assert_eq!(fs::metadata("/").expect("a root").ctime_nsec(), root, "something was made in /");
         let mut seen = Seen::default();
@@ -60,6 +61,7 @@ impl Sandbox {
         assert!(told_of <= ROOM.inodes, "{told_of} members");
         fs::remove_dir_all(&sandbox.target).expect("the target goes again");
         sandbox.look_around();
+        taken.then_some(seen.laid)
     }
 
     /// Nothing came, nothing went, nothing changed outside of the target.
@@ -75,9 +77,13 @@ impl Sandbox {
     }
 }
 
+/// Everything that was laid out: mode, and what a file holds or where a link leads.
+pub type Laid = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+
 /// What lies in the target.
 #[derive(Default)]
 struct Seen {
+    laid: Laid,
     bytes: u64,
     inodes: HashSet<u64>,
 }
@@ -92,8 +98,11 @@ impl Seen {
             let kind = meta.file_type();
             let odd = kind.is_block_device() || kind.is_char_device() || kind.is_fifo() || kind.is_socket();
             assert!(!odd, "{} is a device", path.display());
+            let mut held = Vec::new();
             if kind.is_symlink() {
-                stays(&fs::read_link(&path).expect("a link"), depth);
+                let link = fs::read_link(&path).expect("a link");
+                stays(&link, depth);
+                held = link.into_os_string().into_vec();
             } else {
                 assert_eq!(meta.mode() & 0o7000, 0, "rights of {}", path.display());
             }
@@ -102,7 +111,10 @@ impl Seen {
             }
             if kind.is_dir() {
                 self.look_at(&path, depth + 1);
+            } else if kind.is_file() {
+                held = fs::read(&path).expect("a file");
             }
+            self.laid.insert(path, (meta.mode(), held));
         }
     }
 }

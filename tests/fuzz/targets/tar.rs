@@ -8,7 +8,7 @@ use offspot_fuzz::sandbox::Sandbox;
 use offspot_fuzz::sums;
 
 fuzz_target!(|archive: &[u8]| {
-    Sandbox::unpack(|tree| {
+    let _ = Sandbox::unpack(|tree| {
         let (_, mut unpacked) = decode::decode(archive)?;
         untar::untar(&mut unpacked, tree)
     });

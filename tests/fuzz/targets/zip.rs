@@ -9,5 +9,5 @@ use offspot_agent::stream::unzip;
 use offspot_fuzz::sandbox::Sandbox;
 
 fuzz_target!(|archive: &[u8]| {
-    Sandbox::unpack(|tree| unzip::unzip(Cursor::new(archive), tree));
+    let _ = Sandbox::unpack(|tree| unzip::unzip(Cursor::new(archive), tree));
 });
