@@ -21,6 +21,7 @@ mod unpack;
 mod witness;
 
 pub use place::place;
+pub use source::said_digest as digest_at;
 pub use survey::survey;
 
 /// An entry and how it stands.

@@ -102,6 +102,8 @@ pub struct Current {
     pub name: String,
     /// How far it is.
     pub progress: Progress,
+    /// Bytes of it that were there already, which the plan does not count.
+    there: u64,
 }
 
 impl Current {
@@ -255,12 +257,17 @@ impl Reporter {
     pub fn expect(&self, total: Option<u64>, there: u64) {
         self.status.send_modify(|status| {
             let Some(current) = &mut status.current else { return };
-            (current.progress.done, current.progress.total) = (there, total.unwrap_or(0));
             let all = &mut status.progress;
-            all.done += there;
+            // What it had before is of no use where it is begun again.
+            all.done = all.done.saturating_sub(current.progress.done) + there;
+            all.total = all.total.saturating_sub(current.there) + there;
+            (current.progress.done, current.progress.total) = (there, total.unwrap_or(0));
+            current.there = there;
             // What the plan could not know.
             let left = total.unwrap_or(0).saturating_sub(there);
-            all.total = all.total.max(if all.total == 0 && left == 0 { 0 } else { all.done + left });
+            if left > 0 {
+                all.total = all.total.max(all.done + left);
+            }
         });
     }
 
@@ -274,7 +281,7 @@ impl Reporter {
                 (State::Working, Some(current)) if is_it(current) => {}
                 (State::Working, _) => {
                     let (name, progress) = (name.to_owned(), Progress::of(0));
-                    status.current = Some(Current { kind, name, progress });
+                    status.current = Some(Current { kind, name, progress, there: 0 });
                 }
                 (_, Some(current)) if is_it(current) => status.current = None,
                 _ => {}

@@ -86,7 +86,7 @@ impl<'a> Downloads<'a> {
         let mut tell = |event| match event {
             Event::Begun { there: bytes, .. } | Event::Came(bytes) => self.progress.advance(bytes),
         };
-        match bring(&self.fetcher, &asked, place, expected, u64::MAX, &mut tell) {
+        match bring(&self.fetcher, &asked, place, expected, &|| Ok(u64::MAX), &mut tell) {
             Ok(brought) => Ok(Ok(brought.part)),
             Err(Lost::Source(no)) => Ok(Err(Refused(no.why))),
             Err(Lost::Wrong { expected, found, .. }) => {

@@ -146,7 +146,15 @@ fn mount_unused(volume: &Volume, point: &Path) -> io::Result<String> {
         for options in options(&kind) {
             match mount(Some(&volume.node()), point, Some(kind.as_str()), FLAGS, *options) {
                 Ok(()) => return Ok(kind),
-                Err(error @ (Errno::EBUSY | Errno::ENOENT | Errno::ENXIO | Errno::ENOMEDIUM | Errno::EPERM)) => {
+                Err(
+                    error @ (Errno::EIO
+                    | Errno::ETIMEDOUT
+                    | Errno::EBUSY
+                    | Errno::ENOENT
+                    | Errno::ENXIO
+                    | Errno::ENOMEDIUM
+                    | Errno::EPERM),
+                ) => {
                     return Err(error.into());
                 }
                 Err(_) => {}

@@ -1,5 +1,6 @@
 //! Places the entries that the plan has admitted.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,7 @@ impl Run<'_> {
     fn all(&mut self, ground: &Ground<'_>, entries: &[FileEntry]) {
         let written = [ground.host.latest(), ground.host.state().join("receipts")];
         let fetcher = Fetcher::new().not_before(written.iter().map(PathBuf::as_path));
-        let stager = Stager { ground, fetcher: &fetcher, report: self.report };
+        let stager = Stager { ground, fetcher: &fetcher, report: self.report, came: Cell::new(0) };
         let mut bytes = 0;
         for entry in entries {
             self.report.item(Kind::File, &entry.to, State::Working, "");

@@ -1,5 +1,6 @@
 //! Where the bytes of an entry come from: the settings, the card, a stick, or the network.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +27,7 @@ const BOOT: &str = "/boot/firmware";
 const PAGES: [&str; 4] = [".html", ".htm", ".xhtml", ".php"];
 
 /// One place where the bytes of an entry may be had.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Place {
     /// The settings themselves.
     Settings,
@@ -36,6 +37,18 @@ pub enum Place {
     Network(Vec<String>),
     /// What was fetched of an archive and verified, as a file of ours, and where it came from.
     Stored(PathBuf, String),
+}
+
+/// Without what is secret in addresses.
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Settings => f.write_str("the settings"),
+            Place::File(path, of) => write!(f, "{} on {of}", path.display()),
+            Place::Network(urls) => f.write_str(&urls.iter().map(|url| shown(url)).collect::<Vec<_>>().join(", ")),
+            Place::Stored(path, from) => write!(f, "{} {from}", path.display()),
+        }
+    }
 }
 
 /// Bytes, ready to be read; its errors are marked as the source's.
@@ -63,6 +76,12 @@ pub fn places(host: &Host, entry: &FileEntry) -> Vec<Place> {
         places.push(Place::Network(remote.into_iter().map(str::to_owned).collect()));
     }
     places
+}
+
+/// The network alone.
+pub fn network(entry: &FileEntry) -> Place {
+    let Source::Url(first) = &entry.source else { return Place::Settings };
+    Place::Network(std::iter::once(first).chain(&entry.mirrors).filter(|url| is_remote(url)).cloned().collect())
 }
 
 /// What a laptop put on the boot partition in place of a download.
@@ -110,26 +129,13 @@ pub fn wanted(
     addresses: &[String],
 ) -> io::Result<(Wanted, Option<(Algorithm, String)>)> {
     let mut wanted = Wanted { size: entry.size, is_page: is_page(entry), most: u64::MAX, ..Wanted::default() };
-    let (mut digest, mut failed) = (None, None);
-    for url in addresses {
-        // A description may itself be what is wanted.
-        if !is_metalink(url) || is_metalink(&entry.to) {
-            wanted.urls.push(url.clone());
-            continue;
-        }
-        match metalink::fetch(fetcher, url) {
-            Ok(link) => {
-                wanted.urls.extend(link.urls);
-                wanted.size = wanted.size.or(link.size);
-                digest = digest.or(link.digest);
-            }
-            Err(no) => failed = Some(no),
-        }
+    // A description may itself be what is wanted.
+    if is_metalink(&entry.to) {
+        wanted.urls = addresses.to_vec();
+        return Ok((wanted, None));
     }
-    match failed {
-        Some(no) if wanted.urls.is_empty() => Err(Trouble::of_network(no).into()),
-        _ => Ok((wanted, digest)),
-    }
+    let digest = metalink::expand(fetcher, addresses, &mut wanted, entry.checksum.is_some());
+    digest.map(|digest| (wanted, digest)).map_err(|no| Trouble::of_network(no).into())
 }
 
 fn is_page(entry: &FileEntry) -> bool {
@@ -204,15 +210,23 @@ pub fn expected(host: &Host, fetcher: &Fetcher, entry: &FileEntry) -> io::Result
     }
 }
 
+/// The digest that stands at an address; the error is a sentence.
+pub fn said_digest(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> Result<String, String> {
+    digest_at(host, fetcher, url, algorithm).map_err(|error| match super::trouble::of(&error) {
+        Some(Trouble::Source { why, .. }) => why.clone(),
+        _ => error.to_string(),
+    })
+}
+
 /// The digest that stands at an address: the first word of a short text.
-pub fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
+fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
     let bad = |why: &str| Trouble::Source { why: format!("its checksum at {}: {why}", shown(url)), again: false };
     let here = path_of(url).or_else(|| on_boot(host, "", &[url]).into_iter().next());
     let opened = match here {
         Some(path) => open_file(host, &path)?,
         None => {
             let urls = vec![url.to_owned()];
-            open_stream(fetcher, Wanted { urls, most: DIGEST_TEXT, is_page: true, ..Wanted::default() })?
+            open_stream(fetcher, Wanted { urls, most: DIGEST_TEXT, is_text: true, ..Wanted::default() })?
         }
     };
     let mut text = Vec::new();

@@ -1,5 +1,7 @@
 //! Brings an entry's bytes into the staging folder and verifies them there.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -16,7 +18,7 @@ use super::trouble::{self, Trouble};
 use super::witness::{Expected, Witness};
 use super::{below_data, is_archive, part_name};
 use crate::fetch::proof::Proof;
-use crate::fetch::{self, Failure, Fetcher, Found, bring};
+use crate::fetch::{self, Event, Failure, Fetcher, Found, bring};
 use crate::receipts::Record;
 use crate::report::Reporter;
 use crate::stream::tree::{Room, reserve};
@@ -71,6 +73,8 @@ pub struct Stager<'a> {
     pub fetcher: &'a Fetcher,
     /// Whom to tell of each MiB.
     pub report: &'a Reporter,
+    /// Bytes that have come from the network for the archive that is unpacked.
+    pub came: Cell<u64>,
 }
 
 impl Stager<'_> {
@@ -86,14 +90,20 @@ impl Stager<'_> {
             return self.adopt(entry, key, standing, &expected);
         }
         let mut failed = None;
-        for place in source::places(self.ground.host, entry) {
+        let mut places: VecDeque<Place> = source::places(self.ground.host, entry).into();
+        while let Some(place) = places.pop_front() {
             let place = self.store(entry, key, place, &expected)?;
+            self.came.set(0);
             match self.stage_from(entry, key, standing.clone(), &place, &expected) {
+                Err(error) if matches!(place, Place::Stored(..)) && trouble::may_be_of_stored(&error) => {
+                    tracing::warn!("{}: {place:?}: {error}; it is fetched again", entry.to);
+                    self.ground.ours.forget(&part_name(entry, key))?;
+                    places.push_back(source::network(entry));
+                }
                 Err(error) if trouble::is_of_source(&error) => {
                     tracing::warn!("{}: {place:?}: {error}", entry.to);
-                    if let (Place::Network(_), true, Some(Trouble::Source { .. })) =
-                        (&place, is_archive(entry.via), trouble::of(&error))
-                    {
+                    let broke_off = matches!(trouble::of(&error), Some(Trouble::Source { .. })) && self.came.get() > 0;
+                    if matches!(place, Place::Network(_)) && is_archive(entry.via) && broke_off {
                         self.ground.ours.store_first(&part_name(entry, key))?;
                     }
                     failed = Some(trouble::worse(failed, error));
@@ -116,11 +126,7 @@ impl Stager<'_> {
             return Ok(Place::Stored(stored, urls.first().map(|url| came_from(url)).unwrap_or_default()));
         }
         match self.download(entry, key, urls, expected, &stored) {
-            Ok((file, from, _)) => {
-                // Without this a cut might leave its name and not its bytes.
-                file.sync_all()?;
-                Ok(Place::Stored(stored, from))
-            }
+            Ok((_, from, _)) => Ok(Place::Stored(stored, from)),
             Err(error) if matches!(trouble::of(&error), Some(Trouble::NoRoom { .. })) => Ok(place),
             Err(error) => Err(error),
         }
@@ -179,7 +185,6 @@ impl Stager<'_> {
         urls: &[String],
         expected: &Expected,
     ) -> io::Result<Staged> {
-        quarantine::make_way(self.ground, &entry.to)?;
         let (file, from, expected) = self.download(entry, key, urls, expected, path)?;
         let staged = self.staged(entry, key, standing, &file.metadata()?, &expected)?;
         Ok(Staged { from, ..staged })
@@ -197,8 +202,17 @@ impl Stager<'_> {
         let (wanted, said) = source::wanted(self.fetcher, entry, urls)?;
         let expected = expected.clone().or(said);
         let place = self.ground.ours.fetch.join(part_name(entry, key));
-        let (proof, room) = (proof_of(entry, &expected), self.room()?.bytes);
-        let brought = bring(self.fetcher, &wanted, &place, &proof, room, &mut |event| self.report.fetching(event));
+        let proof = proof_of(entry, &expected);
+        let aside = quarantine::length(self.ground, &entry.to);
+        let room = || Ok(self.room()?.bytes.saturating_add(quarantine::length(self.ground, &entry.to)));
+        let mut tell = |event| {
+            // The one that comes may need the room of the one that was damaged.
+            if let (Event::Begun { .. }, 1..) = (event, aside) {
+                quarantine::make_way(self.ground, &entry.to);
+            }
+            self.report.fetching(event);
+        };
+        let brought = bring(self.fetcher, &wanted, &place, &proof, &room, &mut tell);
         let brought = brought.map_err(|failure| match failure {
             Failure::Source(no) => Trouble::of_network(no).into(),
             Failure::NoRoom { need, have } => Trouble::NoRoom { need, have }.into(),
@@ -211,6 +225,10 @@ impl Stager<'_> {
                 }
             }
         })?;
+        if is_archive(entry.via) {
+            // Under that name it is believed by later boots.
+            brought.part.sync()?;
+        }
         Ok((brought.part.settle(path)?, came_from(&brought.url), expected))
     }
 
@@ -381,7 +399,7 @@ mod tests {
         let (host, receipts) = (Host::new(&base), Receipts::peek(&base).unwrap());
         let ground = Ground::new(&host, &base.join("data"), &receipts, &[]).unwrap();
         let (fetcher, (report, _watch)) = (Fetcher::new(), Reporter::new());
-        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report };
+        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report, came: Cell::new(0) };
         let (to, source) = ("/data/x".into(), Source::Url("/src".into()));
         let entry = FileEntry { to, source, mirrors: Vec::new(), via: Via::Direct, size: None, checksum: None };
         fs::write(base.join("src"), "12345").unwrap();

@@ -7,7 +7,7 @@ use nix::sys::stat::{FileStat, lstat};
 use offspot_config::settings::{FileEntry, Source, Via};
 
 use super::standing::{Ground, Standing, is_folder, mtime, normal};
-use super::{Found, State, is_archive, key, part_name, source, trouble};
+use super::{Found, State, is_archive, key, part_name, quarantine, source, trouble};
 use crate::fetch;
 use crate::host::Host;
 use crate::receipts::{FileReceipt, Receipts};
@@ -76,13 +76,15 @@ fn cost(host: &Host, entry: &FileEntry) -> State {
     };
     let fetched = file.is_none();
     // What an earlier run has fetched of it is on the card already.
-    let length = if fetched && !is_archive(entry.via) { length.saturating_sub(begun(host, entry)) } else { length };
+    let there = if fetched { begun(host, entry).saturating_add(quarantine::length_on(host, &entry.to)) } else { 0 };
+    let stored = is_archive(entry.via) && fetched && there > 0;
+    let length = if is_archive(entry.via) { length } else { length.saturating_sub(there) };
     let memory = if is_archive(entry.via) { decoder(file.as_ref(), entry.via) } else { 0 };
     let (bytes, inodes) = match (file, is_archive(entry.via)) {
         (Some(file), true) => inventory(file, entry.via, length),
         _ => (length, 1),
     };
-    let part = if entry.via == Via::Zip && fetched { length } else { 0 };
+    let part = if stored || entry.via == Via::Zip && fetched { length.saturating_sub(there) } else { 0 };
     let blocks = bytes.saturating_add(part).div_ceil(BLOCK);
     let peak = blocks.saturating_add(inodes.saturating_sub(1)).saturating_mul(BLOCK);
     State::ToPlace { bytes, peak, inodes, memory }

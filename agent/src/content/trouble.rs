@@ -70,6 +70,12 @@ pub fn is_of_source(error: &io::Error) -> bool {
     }
 }
 
+/// Whether it may be the fault of what was stored to be unpacked: another version may come, or it leaves too little room for itself.
+pub fn may_be_of_stored(error: &io::Error) -> bool {
+    let full = matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOSPC | Errno::EDQUOT));
+    full || is_of_source(error) || matches!(of(error), Some(Trouble::NoRoom { .. }))
+}
+
 /// Which of two failures to report: wrong bytes say more than none.
 pub fn worse(earlier: Option<io::Error>, error: io::Error) -> io::Error {
     match (earlier, of(&error)) {

@@ -20,6 +20,10 @@ pub struct Answer {
     pub validator: Option<String>,
     /// Whether it says of itself that it is a page to look at.
     pub is_page: bool,
+    /// Whether another host gave it than the one that was asked.
+    pub redirected: bool,
+    /// Whether its end would be seen to be one, where no length is known.
+    pub ends: bool,
     /// All that the server said in front of the body.
     pub headers: HeaderMap,
     /// The body; ending too early, or coming too slowly, is an error.
@@ -154,8 +158,9 @@ pub(super) fn judge(answer: Response<ureq::Body>, have: u64, pace: Pace) -> Resu
     let total = of_range.or_else(|| length?.checked_add(from));
     let kind = said("content-type").unwrap_or_default().to_ascii_lowercase();
     let is_page = kind.starts_with("text/html") || kind.starts_with("application/xhtml");
+    let ends = length.is_some() || said("transfer-encoding").is_some_and(|how| how.eq_ignore_ascii_case("chunked"));
     let body = Box::new(Paced::new(body.into_reader(), pace));
-    Ok(Answer { length, from, total, validator, is_page, headers, body })
+    Ok(Answer { length, from, total, validator, is_page, redirected: false, ends, headers, body })
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -73,59 +73,77 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Brings what is wanted; `place`: what its part is named after. No more than `room` bytes are written. What happens is told.
+/// Brings what is wanted; `place`: what its part is named after. `room`: bytes that may be written now; no more are. What happens is told.
 pub fn bring(
     fetcher: &Fetcher,
     wanted: &Wanted,
     place: &Path,
     expected: &Expected,
-    room: u64,
+    room: &dyn Fn() -> io::Result<u64>,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Brought, Failure> {
-    let mut wanted = Wanted { is_known: matches!(expected, Expected::Digest(..)), ..wanted.clone() };
-    let mut changes = 0;
+    let is_known = matches!(expected, Expected::Digest(..));
+    let mut job = Job { fetcher, wanted: Wanted { is_known, ..wanted.clone() }, room, givers: Vec::new() };
+    // Servers to ask one at a time, once pieces of several have made something wrong.
+    let (mut alone, mut changes) = (Vec::new(), 0);
     loop {
         let mut part = Part::open(place, expected)?;
         let had = part.mark.at;
-        wanted.most = had.saturating_add(room);
-        match fill(fetcher, &wanted, &mut part, room, tell) {
+        let url = match job.fill(&mut part, tell) {
+            Ok(url) => url,
             Err(Failure::Source(no)) if no.changed && changes < AGAIN => {
                 changes += 1;
                 part.start_over()?;
+                continue;
+            }
+            Err(Failure::Source(no)) if !alone.is_empty() => {
+                tracing::warn!("{no}");
+                part.start_over()?;
+                job.wanted.urls = alone.split_off(alone.len() - 1);
+                continue;
             }
             Err(failure) => {
                 give_up(part, &failure)?;
-                return Err(match failure {
-                    // Nobody said how long it is: it is the card that it is too long for.
-                    Failure::Source(Unanswered { length: Some(Found::MoreThan(_)), expected: None, .. }) => {
-                        Failure::Here(nix::errno::Errno::ENOSPC.into())
-                    }
-                    failure => failure,
-                });
+                return Err(failure.of_room());
             }
-            Ok(url) => match part.verdict() {
-                Ok(()) => return Ok(Brought { part, url }),
-                // The wrong ones may be those of an earlier run.
-                Err(_) if had > 0 => part.start_over()?,
-                Err((expected_is, found)) => {
-                    wanted.urls.retain(|other| *other != url);
-                    if wanted.urls.is_empty() {
-                        let is_zim = matches!(expected, Expected::Itself(_));
-                        let bad = if is_zim { Some(Box::new(part)) } else { part.remove().map(|()| None)? };
-                        return Err(Failure::Wrong { expected: expected_is, found, bad });
-                    }
-                    tracing::warn!("{}: wrong bytes: {found}, expected {expected_is}", super::shown(&url));
-                    part.start_over()?;
-                }
-            },
+        };
+        let (expected_is, found) = match part.verdict() {
+            Ok(()) => return Ok(Brought { part, url }),
+            Err(mismatch) => mismatch,
+        };
+        // The wrong ones may be those of an earlier run.
+        if had > 0 {
+            part.start_over()?;
+            continue;
         }
+        tracing::warn!("{}: wrong bytes: {found}, expected {expected_is}", super::shown(&url));
+        if job.givers.len() > 1 {
+            alone = std::mem::take(&mut job.wanted.urls);
+            alone.reverse();
+        } else {
+            job.wanted.urls.retain(|other| *other != url);
+        }
+        if job.wanted.urls.is_empty() {
+            job.wanted.urls.extend(alone.pop());
+        }
+        if job.wanted.urls.is_empty() {
+            let is_zim = matches!(expected, Expected::Itself(_));
+            let bad = if is_zim { Some(Box::new(part)) } else { part.remove().map(|()| None)? };
+            return Err(Failure::Wrong { expected: expected_is, found, bad });
+        }
+        part.start_over()?;
     }
 }
 
 /// Keeps what helps the next time, and nothing else.
 fn give_up(mut part: Part, failure: &Failure) -> Result<(), Failure> {
-    let passing = matches!(failure, Failure::Source(no) if no.length.is_none());
-    if passing && part.mark.at >= WORTH {
+    let useful = match failure {
+        // What servers say of the length may be wrong; what they sent beyond it is.
+        Failure::Source(no) => !matches!(no.length, Some(Found::MoreThan(_))),
+        Failure::NoRoom { .. } => true,
+        Failure::Wrong { .. } | Failure::Here(_) => false,
+    };
+    if useful && part.mark.at >= WORTH {
         return Ok(part.keep()?);
     }
     // It may be the card that failed.
@@ -133,36 +151,59 @@ fn give_up(mut part: Part, failure: &Failure) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the last bytes came from.
-fn fill(
-    fetcher: &Fetcher,
-    wanted: &Wanted,
-    part: &mut Part,
-    room: u64,
-    tell: &mut dyn FnMut(Event),
-) -> Result<String, Failure> {
-    let all = wanted.size.or(part.mark.total);
-    if all.is_some_and(|all| all == part.mark.at) && part.mark.at > 0 {
-        return Ok(part.mark.from.clone().map_or_else(String::new, |(url, _)| url));
+impl Failure {
+    /// Of what nobody gave a length it is the card that it is too long for.
+    fn of_room(self) -> Failure {
+        match self {
+            Failure::Source(Unanswered { length: Some(Found::MoreThan(_)), expected: None, .. }) => {
+                Failure::Here(nix::errno::Errno::ENOSPC.into())
+            }
+            failure => failure,
+        }
     }
-    let mut stream = fetcher.resume(wanted.clone(), part.mark.clone()).map_err(Failure::Source)?;
-    if let Some(need) = stream.total().map(|total| total.saturating_sub(part.mark.at)).filter(|need| *need > room) {
-        return Err(Failure::NoRoom { need, have: room });
-    }
-    tell(Event::Begun { there: part.mark.at, total: stream.total() });
-    part.begin(stream.mark())?;
-    part.reserve(stream.total().unwrap_or(0))?;
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let (filled, end) = fill_buffer(&mut stream, &mut buffer);
-        let bytes = buffer.get(..filled).unwrap_or_default();
-        part.add(bytes)?;
-        tell(Event::Came(bytes.len() as u64));
-        part.mark.from.clone_from(&stream.mark().from);
-        match end {
-            Some(Ok(())) => return Ok(stream.url().to_owned()),
-            Some(Err(error)) => return Err(error.into()),
-            None => {}
+}
+
+/// One file that is being brought.
+struct Job<'a> {
+    fetcher: &'a Fetcher,
+    wanted: Wanted,
+    room: &'a dyn Fn() -> io::Result<u64>,
+    /// The URLs that gave its bytes this time.
+    givers: Vec<String>,
+}
+
+impl Job<'_> {
+    /// Completes the part; where the last bytes came from.
+    fn fill(&mut self, part: &mut Part, tell: &mut dyn FnMut(Event)) -> Result<String, Failure> {
+        self.givers.clear();
+        let all = self.wanted.size.or(part.mark.total);
+        if all.is_some_and(|all| all == part.mark.at) && part.mark.at > 0 {
+            return Ok(part.mark.from.clone().map_or_else(String::new, |(url, _)| url));
+        }
+        // What is set aside for it is not free any more, and yet room for it.
+        let room = (self.room)()?.saturating_add(part.ahead()?);
+        self.wanted.most = part.mark.at.saturating_add(room);
+        let mut stream = self.fetcher.resume(self.wanted.clone(), part.mark.clone()).map_err(Failure::Source)?;
+        let all = self.wanted.size.or(stream.total());
+        if let Some(need) = all.map(|all| all.saturating_sub(part.mark.at)).filter(|need| *need > room) {
+            return Err(Failure::NoRoom { need, have: room });
+        }
+        tell(Event::Begun { there: part.mark.at, total: all });
+        part.begin(stream.mark())?;
+        part.reserve(all.unwrap_or(0))?;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let (filled, end) = fill_buffer(&mut stream, &mut buffer);
+            let bytes = buffer.get(..filled).unwrap_or_default();
+            part.add(bytes)?;
+            tell(Event::Came(bytes.len() as u64));
+            part.mark.from.clone_from(&stream.mark().from);
+            self.givers = stream.givers().map(str::to_owned).collect();
+            match end {
+                Some(Ok(())) => return Ok(stream.url().to_owned()),
+                Some(Err(error)) => return Err(error.into()),
+                None => {}
+            }
         }
     }
 }

@@ -5,11 +5,13 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ureq::http::Response;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
-use ureq::{Agent, ResponseExt};
+use ureq::{Agent, Body, Proxy};
+use url::Url;
 
-use super::address::{host, is_secure, shown};
+use super::address::{self, host, is_remote, is_secure, shown};
 use super::answer::{Answer, Unanswered, judge};
 use super::clock::Clock;
 use super::pace::Pace;
@@ -64,8 +66,8 @@ impl Fetcher {
         let config = Agent::config_builder()
             .proxy(None)
             .http_status_as_error(false)
-            .max_redirects(REDIRECTS)
-            .max_redirects_will_error(true)
+            // Followed here: the body of a redirect may have no end.
+            .max_redirects(0)
             .accept_encoding("identity")
             .user_agent("offspot-agent")
             .input_buffer_size(BUFFER)
@@ -107,31 +109,68 @@ impl Fetcher {
         if self.hosts().silent.contains(&host) {
             return Err(Unanswered::for_good(format!("{shown}: {host} did not answer before")));
         }
-        let answer = self.call(request).or_else(|error| match tls::not_before(&error) {
-            // The clock of a board is less to be believed than a certificate that is good but for its age.
-            Some(begin) if self.clock.claim(begin) => {
-                let answer = self.call(request);
-                self.clock.settle(answer.is_ok());
-                answer
-            }
-            _ => Err(error),
-        });
-        let answer = answer.map_err(|error| words(&error).at(&shown))?;
-        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
-        if let Some(date) = date.filter(|_| is_secure(request.url)) {
-            self.clock.heard(date);
+        let (answer, last) = self.follow(request).map_err(|no| no.at(&shown))?;
+        let own = host == *address::host(&last);
+        let mut judged = judge(answer, request.from, self.pace).map_err(|unanswered| unanswered.at(&shown));
+        match &mut judged {
+            Ok(answer) => answer.redirected = !own,
+            // What another host asks for, to which this one sent on, is not answered with what was meant for this one.
+            Err(no) => no.challenge = no.challenge.take().filter(|_| own),
         }
-        // What another host asks for, to which this one sent on, is not answered with what was meant for this one.
-        let own = answer.get_uri().authority().is_some_and(|authority| authority.as_str() == host);
-        let judged = judge(answer, request.from, self.pace).map_err(|unanswered| unanswered.at(&shown));
-        let judged = judged.map_err(|no| Unanswered { challenge: no.challenge.filter(|_| own), ..no });
         if judged.is_ok() {
             self.hosts().alive.insert(host);
         }
         judged
     }
 
-    fn call(&self, request: Request<'_>) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    /// The answer of the server that the others send on to, and its URL.
+    fn follow(&self, request: Request<'_>) -> Result<(Response<Body>, String), Unanswered> {
+        let (mut request, mut url) = (request, request.url.to_owned());
+        for _ in 0..=REDIRECTS {
+            let answer = self.believe(Request { url: &url, ..request })?;
+            let next = answer.headers().get("location").and_then(|to| to.to_str().ok());
+            let Some(next) = next.filter(|_| matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308)) else {
+                return Ok((answer, url));
+            };
+            let next = Url::parse(&url).and_then(|base| base.join(next));
+            let next = next.map_err(|_| Unanswered::for_good("it redirects to what is no URL"))?.to_string();
+            if !is_remote(&next) {
+                return Err(Unanswered::for_good("it redirects to what is neither http nor https"));
+            }
+            if is_secure(&url) && !is_secure(&next) {
+                return Err(Unanswered::for_good("it redirects from https to http"));
+            }
+            if address::host(&next) != address::host(&url) || is_secure(&next) != is_secure(&url) {
+                request.authorization = None;
+            }
+            url = next;
+        }
+        Err(Unanswered::for_good(format!("more than {REDIRECTS} redirects")))
+    }
+
+    /// One answer; a certificate is not refused for what only our clock says of it.
+    fn believe(&self, request: Request<'_>) -> Result<Response<Body>, Unanswered> {
+        let proxy = proxy::of_environment(request.url).map_err(Unanswered::for_good)?;
+        let call = || self.call(request, proxy.clone());
+        let answer = call().or_else(|error| match (tls::not_before(&error), tls::is_expired(&error)) {
+            (Some(begin), _) if self.clock.claim(begin) => {
+                let answer = call();
+                self.clock.settle(answer.is_ok());
+                answer
+            }
+            // What this card wrote last may have been written while its clock was ahead.
+            (_, true) if self.clock.forget() => call(),
+            _ => Err(error),
+        });
+        let answer = answer.map_err(|error| words(&error))?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        if let Some(date) = date.filter(|_| is_secure(request.url)) {
+            self.clock.heard(date);
+        }
+        Ok(answer)
+    }
+
+    fn call(&self, request: Request<'_>, proxy: Option<Proxy>) -> Result<Response<Body>, ureq::Error> {
         let mut call = self.agent.get(request.url);
         if request.from > 0 {
             call = call.header("range", format!("bytes={}-", request.from));
@@ -145,8 +184,7 @@ impl Fetcher {
         if let Some(authorization) = request.authorization {
             call = call.header("authorization", authorization);
         }
-        let config = call.config().https_only(is_secure(request.url));
-        config.proxy(proxy::of_environment(request.url)).build().call()
+        call.config().https_only(is_secure(request.url)).proxy(proxy).build().call()
     }
 
     /// Asks this host no more: every try of one item was in vain, and the next would wait as long.
@@ -181,8 +219,6 @@ fn words(error: &ureq::Error) -> Unanswered {
         }
         Error::Io(error) => silent(error.to_string()),
         Error::ConnectProxyFailed(why) => silent(format!("the proxy does not connect: {why}")),
-        Error::TooManyRedirects => Unanswered::for_good(format!("more than {REDIRECTS} redirects")),
-        Error::RequireHttpsOnly(_) => Unanswered::for_good("it redirects from https to http"),
         Error::BadUri(_) | Error::Http(_) => Unanswered::for_good("this is not a URL"),
         Error::Tls(why) => Unanswered::for_good(format!("the connection is not safe: {why}")),
         _ => Unanswered::for_good("the server's answer makes no sense"),

@@ -69,6 +69,14 @@ impl Clock {
         }
     }
 
+    /// Nothing is known but what the system's clock says; whether that is another time.
+    pub fn forget(&self) -> bool {
+        let (system, mut known) = (system(), self.known());
+        let ahead = known.floor > system;
+        known.floor = Duration::ZERO;
+        ahead
+    }
+
     /// A server whose certificate is good says what time it is.
     pub fn heard(&self, date: &str) {
         let said = httpdate::parse_http_date(date).ok().and_then(|date| date.duration_since(UNIX_EPOCH).ok());

@@ -5,9 +5,10 @@ use std::io::Read;
 use offspot_config::settings::Algorithm;
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::address::{is_remote, shown};
+use super::address::{is_remote, is_secure, shown};
+use super::answer::Unanswered;
 use super::client::Fetcher;
-use crate::stream::limit::Limit;
+use super::stream::Wanted;
 
 /// Longest description taken: a ZIM of 100 GB with a digest for each piece has some 100 kB.
 const LONGEST: u64 = 4 << 20;
@@ -38,13 +39,57 @@ pub fn is_metalink(url: &str) -> bool {
     is_remote(url) && path.to_ascii_lowercase().ends_with(".meta4")
 }
 
-/// Fetches a description; the error is a sentence.
-pub fn fetch(fetcher: &Fetcher, url: &str) -> Result<Metalink, super::Unanswered> {
-    let answer = fetcher.get(url)?;
-    let bad = |why: String| super::Unanswered::for_good(format!("{}: {why}", shown(url)));
+/// What these addresses lead to: descriptions are fetched, and their addresses, length and digest taken over where `wanted` has none yet.
+///
+/// `is_proved`: the digest is known already. Else a description that cannot be had is an error, though there be other addresses: they would be
+/// believed without the digest that it has.
+pub fn expand<'u>(
+    fetcher: &Fetcher,
+    addresses: impl IntoIterator<Item = &'u String>,
+    wanted: &mut Wanted,
+    is_proved: bool,
+) -> Result<Option<(Algorithm, String)>, Unanswered> {
+    let (mut digest, mut failed) = (None, None);
+    for url in addresses {
+        if !is_metalink(url) {
+            wanted.urls.push(url.clone());
+            continue;
+        }
+        match fetch(fetcher, url) {
+            Ok(link) => {
+                wanted.urls.extend(link.urls);
+                wanted.size = wanted.size.or(link.size);
+                digest = digest.or(link.digest);
+            }
+            Err(no) => failed = Some(no),
+        }
+    }
+    match failed {
+        Some(no) if wanted.urls.is_empty() || !(is_proved || digest.is_some()) => Err(no),
+        _ => Ok(digest),
+    }
+}
+
+fn fetch(fetcher: &Fetcher, url: &str) -> Result<Metalink, Unanswered> {
+    let bad = |why: String| Unanswered::for_good(format!("{}: {why}", shown(url)));
+    let wanted = Wanted { urls: vec![url.to_owned()], most: LONGEST, is_text: true, ..Wanted::default() };
     let mut text = String::new();
-    Limit::new(answer.body, LONGEST).read_to_string(&mut text).map_err(|error| bad(error.to_string()))?;
-    read(&text).map_err(bad)
+    fetcher.open(wanted)?.read_to_string(&mut text).map_err(|error| match Unanswered::of(&error) {
+        Some(no) => no.clone(),
+        None => bad(error.to_string()),
+    })?;
+    let mut link = read(&text).map_err(bad)?;
+    if is_secure(url) && link.digest.is_none() {
+        // It must not lead from a connection that can be trusted to one that cannot.
+        link.urls.retain(|url| is_secure(url));
+    }
+    match link.urls.is_empty() {
+        true => Err(Unanswered::for_good(format!(
+            "{}: this Metalink has neither a digest nor an https address",
+            shown(url)
+        ))),
+        false => Ok(link),
+    }
 }
 
 /// Reads a description of one file.

@@ -63,6 +63,11 @@ impl Pace {
         self.scaled(doubled.mul_f64(0.5 + 0.5 * chance()))
     }
 
+    /// Whether servers may ask us to stay away for so long in all.
+    pub fn asked_in_all(&self, waits: Duration) -> bool {
+        waits <= self.scaled(ASKED)
+    }
+
     /// How long to stay away from a server that asks for it; none where that is too long.
     pub fn asked(&self, wait: Duration) -> Option<Duration> {
         (wait <= ASKED).then(|| self.scaled(wait))

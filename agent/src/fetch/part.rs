@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,9 @@ fn files(place: &Path) -> (PathBuf, PathBuf) {
     (beside(".part"), beside(".state"))
 }
 
-/// Bytes that lie here of the file that is to be at `place`.
+/// Bytes of the card that the beginning of the file at `place` takes, what is set aside for the rest of it included.
 pub fn begun(place: &Path) -> u64 {
-    files(place).0.metadata().map_or(0, |meta| meta.len())
+    files(place).0.metadata().map_or(0, |meta| meta.len().max(meta.blocks() * 512))
 }
 
 /// Removes what lies here of it.
@@ -124,14 +124,27 @@ impl Part {
 
     /// Notes where the bytes come from, before the first of them.
     pub fn begin(&mut self, mark: &Mark) -> io::Result<()> {
-        if self.mark != *mark {
-            self.mark = mark.clone();
-            self.note(false)?;
+        match self.mark == *mark {
+            true => Ok(()),
+            false => {
+                self.mark = mark.clone();
+                // A line must not speak of more than is durable.
+                if self.mark.at > self.durable { self.keep() } else { self.note(false) }
+            }
         }
-        Ok(())
     }
 
-    /// Bytes more. A card that has no room for `total` says so before the first is written.
+    /// Bytes of the card that it takes already, beside those that are told.
+    pub fn ahead(&self) -> io::Result<u64> {
+        Ok((self.file.metadata()?.blocks() * 512).saturating_sub(self.mark.at))
+    }
+
+    /// Makes all of it durable.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Sets blocks aside. A card that has no room for `total` says so before the first is written.
     pub fn reserve(&self, total: u64) -> io::Result<()> {
         crate::stream::tree::reserve(&self.file, total)
     }
@@ -159,7 +172,7 @@ impl Part {
         text.push(b'\n');
         // One that was torn must not spoil this one.
         text.insert(0, b'\n');
-        let mut state = OpenOptions::new().append(true).create(true).open(&self.state)?;
+        let mut state = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.state)?;
         state.write_all(&text)?;
         if durable { state.sync_data() } else { Ok(()) }
     }

@@ -1,9 +1,11 @@
 //! A body that goes on where it stood when the link dropped: at the same server, or at another that has the same file.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread::sleep;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,8 @@ pub struct Wanted {
     pub is_known: bool,
     /// Whether it may be a page to look at; else such a page is a network's that asks for a login first.
     pub is_page: bool,
+    /// Whether it is a short text that its reader checks: any page, and an end without a length, will do.
+    pub is_text: bool,
     /// `Accept`.
     pub accept: Option<String>,
     /// Who opens the doors.
@@ -64,6 +68,12 @@ pub struct Stream {
     body: Option<Box<dyn Read + Send>>,
     /// Of the answer that is read.
     headers: ureq::http::HeaderMap,
+    /// Whether a line that breaks could not be told from its end.
+    is_open_ended: bool,
+    /// Those of the URLs that gave bytes.
+    givers: BTreeSet<usize>,
+    /// How long servers have asked us to stay away.
+    asked: Duration,
     /// Bytes that this connection brought.
     gained: u64,
     /// Tries without progress, in a row.
@@ -90,7 +100,20 @@ impl Fetcher {
         let url = wanted.urls.iter().position(known).unwrap_or(0);
         let fetcher = self.clone();
         let headers = ureq::http::HeaderMap::new();
-        let mut stream = Stream { fetcher, wanted, mark, url, refused, body: None, headers, gained: 0, failures: 0 };
+        let mut stream = Stream {
+            fetcher,
+            wanted,
+            mark,
+            url,
+            refused,
+            body: None,
+            headers,
+            is_open_ended: false,
+            givers: BTreeSet::new(),
+            asked: Duration::ZERO,
+            gained: 0,
+            failures: 0,
+        };
         stream.connect()?;
         Ok(stream)
     }
@@ -112,6 +135,11 @@ impl Stream {
         self.wanted.urls.get(self.url).map_or("", String::as_str)
     }
 
+    /// Those of the URLs that gave any of the bytes.
+    pub fn givers(&self) -> impl Iterator<Item = &str> {
+        self.givers.iter().filter_map(|at| self.wanted.urls.get(*at)).map(String::as_str)
+    }
+
     /// A header of the answer that is read now.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
@@ -131,7 +159,9 @@ impl Stream {
             };
             match self.ask(&url, challenge.take()).and_then(|answer| self.take(&url, answer)) {
                 Ok(()) => return Ok(()),
-                Err(no) if no.changed => return Err(no),
+                // Another server may have the one whose beginning is here.
+                Err(no) if no.changed && !self.wanted.is_known => return Err(no),
+                Err(no) if no.changed => self.fail(&url, Unanswered { again: false, ..no })?,
                 Err(no) if no.challenge.is_some() && self.wanted.keys.is_some() => challenge = no.challenge,
                 Err(no) => self.fail(&url, no)?,
             }
@@ -157,7 +187,8 @@ impl Stream {
     fn take(&mut self, url: &str, answer: Answer) -> Result<(), Unanswered> {
         let no = |no: Unanswered| Err(no.at(&shown(url)));
         let size = self.wanted.size;
-        if answer.is_page && !self.wanted.is_page && (size.is_none() || size != answer.total) {
+        let may_be_page = self.wanted.is_page || self.wanted.is_text;
+        if answer.is_page && !may_be_page && (size.is_none() || size != answer.total) {
             return no(Unanswered::for_good("a web page came in its place: does this network ask for a login first?"));
         }
         if let Some((found, size)) = answer.total.zip(size).filter(|(found, size)| found != size) {
@@ -185,7 +216,10 @@ impl Stream {
             }
         }
         self.mark.total = answer.total.or(self.mark.total);
-        self.mark.from = answer.validator.map(|validator| (url.to_owned(), validator));
+        // Where a server sends on to changing mirrors, each of them calls the same file otherwise.
+        let is_own = !(answer.redirected && self.wanted.is_known);
+        self.mark.from = answer.validator.filter(|_| is_own).map(|validator| (url.to_owned(), validator));
+        self.is_open_ended = !answer.ends;
         (self.body, self.headers, self.gained) = (Some(body), answer.headers, 0);
         Ok(())
     }
@@ -200,7 +234,8 @@ impl Stream {
             (1.., Some(ours)) => as_long && validator.is_none_or(|now| now == ours),
             (1.., None) => as_long && self.wanted.is_known,
             // The whole: by a server without ranges, or because it is another file.
-            (0, ours) => as_long && ours.is_some() && ours == validator && ours.is_some_and(strong),
+            (0, Some(ours)) => as_long && Some(ours) == validator && strong(ours),
+            (0, None) => as_long && self.wanted.is_known,
         }
     }
 
@@ -211,6 +246,8 @@ impl Stream {
             (true, Some(after)) => self.fetcher.pace.asked(after),
             (false, _) => None,
         };
+        self.asked += after.unwrap_or_default();
+        let after = after.filter(|_| self.fetcher.pace.asked_in_all(self.asked));
         let gone = !no.again || (no.after.is_some() && after.is_none());
         self.failures += 1;
         if let Some(refused) = self.refused.get_mut(self.url).filter(|_| gone) {
@@ -219,8 +256,13 @@ impl Stream {
         let tries = if self.fetcher.is_alive(url) { TRIES } else { TRIES_OF_SILENT };
         let open = self.refused.iter().filter(|refused| refused.is_none()).count() as u32;
         if open == 0 || self.failures >= tries.saturating_mul(open) {
-            let in_vain = |url: &&String| no.again && (no.silent || !self.fetcher.is_alive(url));
-            self.wanted.urls.iter().filter(in_vain).for_each(|url| self.fetcher.give_up(url));
+            let busy = no.after.is_some();
+            let in_vain =
+                |other: &str| no.again && (other == url && (no.silent || busy) || !self.fetcher.is_alive(other));
+            let open = self.wanted.urls.iter().zip(&self.refused).filter(|(_, refused)| refused.is_none());
+            let last = std::iter::once(url).filter(|_| busy);
+            let given_up = open.map(|(other, _)| other.as_str()).chain(last).filter(|other| in_vain(other));
+            given_up.for_each(|other| self.fetcher.give_up(other));
             return Err(self.said(no));
         }
         let count = self.refused.len();
@@ -242,7 +284,9 @@ impl Stream {
         }
         let long = self.refused.iter().flatten().find(|refused| refused.length.is_some());
         let (length, expected) = long.map_or((last.length, last.expected), |long| (long.length, long.expected));
-        Unanswered { why: why.join("; "), length, expected, ..last }
+        // All of them, or the last of them: then it has to be begun again.
+        let changed = last.changed || self.refused.iter().flatten().any(|refused| refused.changed);
+        Unanswered { why: why.join("; "), length, expected, changed, ..last }
     }
 
     /// The connection is gone before the end.
@@ -268,12 +312,18 @@ impl Stream {
     fn count(&mut self, read: usize) -> Result<usize, Unanswered> {
         self.mark.at += read as u64;
         self.gained += read as u64;
+        self.givers.insert(self.url);
         if self.mark.at > self.cap() {
             let why = format!("{}: it is longer than {} bytes", shown(self.url()), self.cap());
             let (length, expected) = (Some(Found::MoreThan(self.cap())), self.wanted.size);
             return Err(Unanswered { length, expected, ..Unanswered::for_good(why) });
         }
         Ok(read)
+    }
+
+    /// Whether something else than the server's word tells that it is whole.
+    fn is_proved(&self) -> bool {
+        self.wanted.is_known || self.wanted.is_text || self.wanted.size.or(self.mark.total).is_some()
     }
 
     /// Whether what is here is all there is, as far as anybody said.
@@ -293,6 +343,10 @@ impl Read for Stream {
                 continue;
             };
             match body.read(buffer) {
+                Ok(0) if self.is_open_ended && !self.is_proved() => {
+                    let why = "its server does not say how long it is, so that it may have broken off: give its size or checksum";
+                    return Err(Unanswered::for_good(format!("{}: {why}", shown(self.url()))).into());
+                }
                 Ok(0) if self.is_whole() => return Ok(0),
                 Ok(0) => match (self.wanted.size, self.mark.total) {
                     // It said where its end is, and that is not what is wanted.

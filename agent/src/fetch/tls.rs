@@ -128,6 +128,12 @@ pub fn failure(error: &Error) -> Option<&rustls::Error> {
     }
 }
 
+/// Whether a certificate was refused for being too old.
+pub fn is_expired(error: &Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext};
+    matches!(failure(error), Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })))
+}
+
 /// When the certificate that was refused for being too young begins to be valid, since 1970.
 pub fn not_before(error: &Error) -> Option<std::time::Duration> {
     match failure(error)? {

@@ -94,8 +94,11 @@ impl Loading<'_> {
         if item.pull().is_some() {
             return Ok(());
         }
-        let tarball = item.clone();
-        blocking(move || durable::verify(&tarball)).await
+        if item.wanted.iter().all(|entry| entry.checksum.is_none()) {
+            return Ok(());
+        }
+        let (tarball, network) = (item.clone(), self.network(&item.host));
+        blocking(move || durable::verify(network.fetcher(), &tarball)).await
     }
 
     /// From now on the engine unpacks on the card, where that is ours to say.

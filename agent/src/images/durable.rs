@@ -6,8 +6,8 @@ use std::path::Path;
 
 use offspot_config::settings::{Algorithm, Checksum, ChecksumValue};
 
-use super::fetch;
 use super::survey::Tarball;
+use crate::content::digest_at;
 use crate::fetch::Fetcher;
 use crate::problem::{ImageProblem, Problem};
 use crate::receipts::{Receipts, Record};
@@ -42,16 +42,16 @@ pub fn available(folder: &Path) -> u64 {
 }
 
 /// Takes the digest of the whole tarball wherever `oci_images` says what it must be.
-pub fn verify(tarball: &Tarball) -> Result<(), Problem> {
+pub fn verify(fetcher: &Fetcher, tarball: &Tarball) -> Result<(), Problem> {
     let checksums = tarball.wanted.iter().filter_map(|entry| entry.checksum.as_ref());
-    checksums.into_iter().try_for_each(|checksum| matches(tarball, checksum))
+    checksums.into_iter().try_for_each(|checksum| matches(fetcher, tarball, checksum))
 }
 
-fn matches(tarball: &Tarball, checksum: &Checksum) -> Result<(), Problem> {
+fn matches(fetcher: &Fetcher, tarball: &Tarball, checksum: &Checksum) -> Result<(), Problem> {
     let item = tarball.path.clone();
     let expected = match &checksum.value {
         ChecksumValue::Digest(digest) => digest.clone(),
-        ChecksumValue::Url(url) => match fetch::digest_at(&Fetcher::new(), url, &tarball.host) {
+        ChecksumValue::Url(url) => match digest_at(&tarball.host, fetcher, url, checksum.algo) {
             Ok(digest) => digest,
             Err(why) => return Err(ImageProblem::Fetch { item, why }.into()),
         },

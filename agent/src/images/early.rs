@@ -86,12 +86,12 @@ impl Loading<'_> {
     pub(super) fn begin(&self, next: Next) -> Early {
         let Next { item, load, images, layers } = next;
         let (engine, staging, report) = (self.engine.clone(), self.staging.clone(), self.report.clone());
-        let (zstd, most) = (self.takes_zstd(), durable::available(self.data));
+        let (zstd, most, network) = (self.takes_zstd(), durable::available(self.data), self.network(&item.host));
         let task = async move {
             let sent: BTreeSet<String> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
             // Whatever is wrong with it is found again, and said, in its turn.
             let weigh = move || {
-                durable::verify(&item).ok()?;
+                durable::verify(network.fetcher(), &item).ok()?;
                 Freight::weigh(&item.file, &layers, zstd, most)
                     .ok()
                     .filter(|freight| freight.total() <= staging.room(0))

@@ -1,24 +1,22 @@
 //! The network's part: a tarball that `oci_images` names by http(s), and a checksum that stands somewhere else.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use offspot_config::settings::{Algorithm, Checksum, ChecksumValue, OciImage};
 
 use super::durable;
 use super::survey::Tarball;
-use crate::fetch::metalink::{self, is_metalink};
-use crate::fetch::{Expected, Failure, Fetcher, Mark, Unanswered, Wanted, bring, is_remote, shown};
+use crate::content::digest_at;
+use crate::fetch::{Expected, Failure, Fetcher, Wanted, bring, is_remote, metalink};
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem, SpaceProblem};
 use crate::report::Reporter;
-use crate::stream::limit::Limit;
 
 /// Left free for receipts and services.
 const RESERVE: u64 = 16 << 20;
-/// Longest text whose first word is a digest.
-const DIGEST_TEXT: u64 = 2 << 10;
 
 /// Where a path or `file://` URL is for us.
 pub fn on_card(url: &str, host: &Host) -> PathBuf {
@@ -40,9 +38,9 @@ pub fn fetch(fetcher: &Fetcher, item: &Tarball, report: &Reporter) -> Result<(),
     for folder in [part.parent(), item.file.parent()].into_iter().flatten() {
         fs::create_dir_all(folder).map_err(unwritten)?;
     }
-    let room = durable::available(part.parent().unwrap_or(&part)).saturating_sub(RESERVE);
+    let room = || Ok(durable::available(part.parent().unwrap_or(&part)).saturating_sub(RESERVE));
     let brought =
-        bring(fetcher, &wanted, &part, &expected, room, &mut |event| report.fetching(event)).map_err(|failure| {
+        bring(fetcher, &wanted, &part, &expected, &room, &mut |event| report.fetching(event)).map_err(|failure| {
             match failure {
                 Failure::Source(no) => failed(item, &no.why),
                 Failure::NoRoom { need, have } => SpaceProblem::Bytes { item: item.path.clone(), need, have }.into(),
@@ -52,38 +50,47 @@ pub fn fetch(fetcher: &Fetcher, item: &Tarball, report: &Reporter) -> Result<(),
                 }
             }
         })?;
-    let settled = brought.part.settle(&item.file).and_then(|file| file.sync_all());
-    settled.and_then(|()| durable::sync_folder_of(&item.file)).map_err(unwritten)
+    // Under its own name it is believed.
+    let settled = brought.part.sync().and_then(|()| brought.part.settle(&item.file));
+    settled.and_then(|_| durable::sync_folder_of(&item.file)).map_err(unwritten)
 }
 
-/// What is kept of a tarball while it is fetched is named after it.
+/// What is kept of a tarball while it is fetched is named after it, and after its digest.
 fn part(item: &Tarball) -> PathBuf {
-    let name = item.file.file_name().unwrap_or_default();
-    item.host.state().join("fetch").join("images").join(name)
+    let mut name = item.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let checksum = item.wanted.first().and_then(|entry| entry.checksum.as_ref());
+    if let Some(Checksum { value: ChecksumValue::Digest(digest), .. }) = checksum {
+        name = format!("{name}-{}", digest.get(..16).unwrap_or(digest));
+    }
+    parts(&item.host).join(name)
+}
+
+fn parts(host: &Host) -> PathBuf {
+    host.state().join("fetch").join("images")
+}
+
+/// Removes what was begun of tarballs that nobody wants any more.
+pub fn sweep(host: &Host, items: &[Tarball]) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(parts(host)) else { return Ok(()) };
+    let name = |item: &Tarball| part(item).file_name().map(|name| name.to_string_lossy().into_owned());
+    let wanted: BTreeSet<String> = items.iter().filter(|item| item.is_remote()).filter_map(name).collect();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.rsplit_once('.').is_some_and(|(stem, _)| wanted.contains(stem)) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn wanted(fetcher: &Fetcher, item: &Tarball, entry: &OciImage) -> Result<(Wanted, Expected), Problem> {
     let mut wanted = Wanted { size: entry.filesize, most: u64::MAX, ..Wanted::default() };
-    let mut digest = expected(fetcher, item, entry)?;
-    let mut said = None;
-    for url in entry.url.iter().chain(&entry.mirrors).filter(|url| is_remote(url)) {
-        if !is_metalink(url) {
-            wanted.urls.push(url.clone());
-            continue;
-        }
-        match metalink::fetch(fetcher, url) {
-            Ok(link) => {
-                wanted.urls.extend(link.urls);
-                wanted.size = wanted.size.or(link.size);
-                digest = digest.or(link.digest);
-            }
-            Err(Unanswered { why, .. }) => said = Some(why),
-        }
-    }
-    if wanted.urls.is_empty() {
-        return Err(failed(item, &said.unwrap_or_else(|| "it has no address".into())));
-    }
-    let expected = match digest {
+    let digest = expected(fetcher, item, entry)?;
+    let addresses = entry.url.iter().chain(&entry.mirrors).filter(|url| is_remote(url));
+    let said = metalink::expand(fetcher, addresses, &mut wanted, digest.is_some());
+    let said = said.map_err(|no| failed(item, &no.why))?;
+    let expected = match digest.or(said) {
         Some((algorithm, digest)) => Expected::Digest(algorithm, digest),
         None => Expected::Itself(item.path.clone()),
     };
@@ -94,30 +101,11 @@ fn expected(fetcher: &Fetcher, item: &Tarball, entry: &OciImage) -> Result<Optio
     let Some(Checksum { algo, value }) = &entry.checksum else { return Ok(None) };
     let digest = match value {
         ChecksumValue::Digest(digest) => Ok(digest.to_ascii_lowercase()),
-        ChecksumValue::Url(url) => digest_at(fetcher, url, &item.host),
+        ChecksumValue::Url(url) => digest_at(&item.host, fetcher, url, *algo),
     };
     digest.map(|digest| Some((*algo, digest))).map_err(|why| failed(item, &why))
 }
 
 fn failed(item: &Tarball, why: &str) -> Problem {
     ImageProblem::Fetch { item: item.path.clone(), why: why.to_owned() }.into()
-}
-
-/// The digest that stands at `url`: the first word of a short text.
-pub fn digest_at(fetcher: &Fetcher, url: &str, host: &Host) -> Result<String, String> {
-    let body: Box<dyn Read> = if is_remote(url) {
-        let wanted = Wanted { urls: vec![url.to_owned()], most: DIGEST_TEXT, is_page: true, ..Wanted::default() };
-        Box::new(fetcher.resume(wanted, Mark::default()).map_err(|unanswered| unanswered.why)?)
-    } else {
-        let path = on_card(url, host);
-        // A pipe or device would never end.
-        if !path.is_file() {
-            return Err(format!("{url}: there is no such file"));
-        }
-        Box::new(File::open(path).map_err(|error| format!("{url}: {error}"))?)
-    };
-    let mut text = String::new();
-    Limit::new(body, DIGEST_TEXT).read_to_string(&mut text).map_err(|error| format!("{}: {error}", shown(url)))?;
-    let word = text.split_ascii_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-    if word.is_empty() { Err(format!("{}: nothing stands there", shown(url))) } else { Ok(word) }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bollard::errors::Error;
 use offspot_config::settings::Registry;
@@ -12,6 +12,7 @@ use super::archive::Image;
 use super::bring::{not_recorded, refused, title};
 use super::claims::Claims;
 use super::early::{Early, Next};
+use super::fetch;
 use super::layout::{self, Blob};
 use super::loaded::{self, Loaded};
 use super::name::ImageName;
@@ -53,7 +54,7 @@ pub async fn load(
         report,
         keep_tarballs,
         registries,
-        network: None,
+        network: OnceLock::new(),
         store: Store::default(),
         ids: BTreeMap::new(),
         held: Vec::new(),
@@ -71,7 +72,7 @@ pub async fn load(
     };
     let done = loading.run(&mut items).await;
     loading.take_back_early().await;
-    let clock = loading.network.as_ref().and_then(|network| network.fetcher().clock_note());
+    let clock = loading.network.get().and_then(|network| network.fetcher().clock_note());
     clock.into_iter().for_each(|note| report.note(note));
     // Of a load that was cut, and that the engine came to only now.
     pipes::release(&loading.folders);
@@ -100,7 +101,7 @@ pub(super) struct Loading<'a> {
     /// How registries are reached.
     registries: &'a BTreeMap<String, Registry>,
     /// The way to what is not here; none until it is gone.
-    network: Option<Network>,
+    network: OnceLock<Network>,
     /// How the engine keeps images; not asked for where none is to be loaded.
     pub(super) store: Store,
     /// What it calls those of this run, by our ids, where that is not the same.
@@ -161,6 +162,9 @@ impl Loading<'_> {
     async fn run(&mut self, items: &mut [Tarball]) -> Result<(), Error> {
         self.held = self.engine.images().await?;
         self.clear_torn_parts().await?;
+        if let Some(Err(error)) = items.first().map(|item| fetch::sweep(&item.host, items)) {
+            self.report.note(format!("what was begun of tarballs that nobody wants could not be removed: {error}"));
+        }
         let (here, remote) = items.split_at_mut(items.partition_point(|item| !item.is_remote()));
         self.pass(here).await?;
         if !remote.is_empty() {
@@ -263,9 +267,8 @@ impl Loading<'_> {
         item.names().iter().any(|name| known.contains_key(name))
     }
 
-    fn network(&mut self, host: &Host) -> Network {
-        let (registries, data, report) = (self.registries, self.data, self.report);
-        self.network.get_or_insert_with(|| Network::new(host, registries, data, report)).clone()
+    pub(super) fn network(&self, host: &Host) -> Network {
+        self.network.get_or_init(|| Network::new(host, self.registries, self.data, self.report)).clone()
     }
 
     /// Whether nothing is left to do for an item that is not here: the engine has it, whole as far as we know. A registry's must have each of
