@@ -563,14 +563,14 @@ fn what_does_not_fit_is_said_before_it_is_fetched_and_a_bomb_stops_at_the_room_t
     let registry = Registry::start();
     let front = Front::start(&registry.host, |_| Act::Pass);
     let (mut large, mut bomb) = (sample("large", &[]), sample("bomb", &[]));
-    large.layers.push(layer(&[("large", &vec![1; 300 << 20])]));
-    bomb.layers.push(layer(&[("zeros", &vec![0; 600 << 20])]));
+    large.layers.push(layer(&[("large", &vec![1; 150 << 20])]));
+    bomb.layers.push(layer(&[("zeros", &vec![0; 200 << 20])]));
     bomb.blobs = Some(bomb.layers.iter().map(|layer| pack(layer, "gzip")).collect());
     registry.push("x/large", "1", &large, Kind::Oci);
     registry.push("x/bomb", "1", &bomb, Kind::Docker);
     registry.push("x/small", "1", &sample("small", &[16]), Kind::Docker);
     let folder = std::env::temp_dir().join(format!("o-regroom-{}", std::process::id()));
-    let disk = SmallDisk::mount(&folder, 256);
+    let disk = SmallDisk::mount(&folder, 128);
     let engine = PrivateEngine::start(&folder.join("e"), &disk.folder.join("data/docker"));
     let card = Card { engine: Some(engine), root: disk.folder.clone() }.with_pipes();
     let idents = ["large:1", "bomb:1", "small:1"].map(|name| format!("{}/x/{name}", front.host));
