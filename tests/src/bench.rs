@@ -3,8 +3,12 @@
 //! The card is a file behind a throttle and a loop device ([`throttle`], [`slow_card`]); the engine is Debian trixie's, its store on that
 //! card ([`bed`]). [`images`] brings sets of images in ([`sets`], [`made`]); [`results`] prints the lines and keeps them.
 
+pub mod bad_line;
 pub mod bed;
 pub mod content;
+pub mod fetch;
+pub mod fetch_work;
+pub mod fetched;
 pub mod images;
 pub mod interrupt;
 pub mod made;
@@ -36,7 +40,7 @@ use throttle::Throttled;
 pub fn run(options: &Options) -> Outcome<i32> {
     // It holds the lock of the target folder, and is what lines 11 and 14 are measured on.
     let demo = Demo::open()?;
-    for packages in [packages::DEMO, packages::SUITE, packages::BENCH] {
+    for packages in [packages::DEMO, packages::SUITE, packages::SERVERS, packages::BENCH] {
         packages::install_missing(packages)?;
     }
     interrupt::listen()?;
@@ -53,6 +57,7 @@ pub fn run(options: &Options) -> Outcome<i32> {
     bench.images()?;
     bench.services()?;
     bench.content()?;
+    bench.fetch()?;
     if options.wants_part("second-boot") && options.wants(&[10, 11, 14]) {
         bench.keep("second boot", &second_boot::measure(&demo, &bench.agent, options)?)?;
     }
@@ -95,6 +100,14 @@ impl Bench {
         }
         let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
         self.keep("content", &content::measure(&bed)?)
+    }
+
+    fn fetch(&self) -> Outcome<()> {
+        if !self.options.wants_part("fetch") || !self.options.wants(&[0, 3, 10, 12, 13]) {
+            return Ok(());
+        }
+        let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
+        self.keep("fetch", &fetch::measure(&bed, &self.agent, self.options.rounds, self.options.quick)?)
     }
 
     fn packings(&self) -> Vec<Packing> {

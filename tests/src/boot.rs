@@ -71,6 +71,7 @@ pub fn run(options: &Options) -> Outcome<i32> {
         console: if options.headless { Console::Log(log.clone()) } else { Console::Terminal },
         words: Vec::new(),
         probe: None,
+        stick: None,
         write_log: None,
         folder,
     };

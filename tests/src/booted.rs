@@ -61,6 +61,12 @@ pub fn first_boot() -> Outcome<Count> {
         let count = receipts.iter().filter(|line| line.contains(did)).count();
         checks.hold(count == 1, &format!("one receipt says {did}"), format!("{count}: {receipts:#?}"));
     }
+    let status = card.boot_text(STATUS)?;
+    checks.hold(
+        status.contains("a stick is used: sd") && status.contains("(vfat)"),
+        "the status tells of the stick",
+        &status,
+    );
     timeline(&boot)?;
     let kept = json!({ "ready": own_milliseconds(&boot.answers)?, "receipts": receipts });
     fs::write(folder.join("first.json"), kept.to_string()).doing("first.json")?;
@@ -146,6 +152,7 @@ fn boot(card: &BootCard, name: &str, pages: &[&str], last: Signal) -> Outcome<Bo
         console: Console::Log(folder.join(format!("{name}.console"))),
         words: Probe::words(),
         probe: Some(folder.join("probe.img")),
+        stick: (name == "first").then(|| booted_card::stick(&folder)).transpose()?,
         write_log: Some(log.clone()),
         folder: folder.clone(),
     };

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::boot_card::{BootCard, loaded_by_firmware};
+use crate::card::fat_put;
 use crate::image_tarball::{Sample, docker, gnu, hex, layer};
-use crate::tool::{Doing, Failure, Outcome};
+use crate::tool::{self, Doing, Failure, Outcome, text};
 
 const NAME: &str = "offspot.test/web:1";
 const CONTENT: &str = "placed from the boot partition\n";
@@ -32,6 +33,18 @@ pub fn lay(card: &BootCard, folder: &Path) -> Outcome<()> {
     let file = folder.join("offspot.yaml");
     fs::write(&file, settings()).doing(file.display())?;
     card.lay_settings(&file)
+}
+
+/// A USB stick as shops sell them, one FAT from end to end, with a folder for us.
+pub fn stick(folder: &Path) -> Outcome<PathBuf> {
+    let (content, file) = (folder.join("stick"), folder.join("stick.img"));
+    let _ = fs::remove_dir_all(&content);
+    let _ = fs::remove_file(&file);
+    fs::create_dir_all(content.join("offspot/files")).doing("stick")?;
+    fs::write(content.join("offspot/files/stick.txt"), "from the stick\n").doing("stick")?;
+    tool::run("mkfs.vfat", &["-F", "32", "-C", "-n", "STICK", text(&file)?, "65536"])?;
+    fat_put(text(&file)?, &content)?;
+    Ok(file)
 }
 
 fn settings() -> String {

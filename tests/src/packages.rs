@@ -42,9 +42,25 @@ pub const SUITE: &[Package] = &[
     Package { name: "python3-jsonschema", seen: Seen::Module("jsonschema") },
 ];
 
-/// What `bench` needs beside [`DEMO`] and [`SUITE`].
-pub const BENCH: &[Package] =
-    &[program("strace", "strace"), program("qemu-utils", "qemu-storage-daemon"), program("dpkg", "dpkg-deb")];
+/// What the servers of the laboratory and the tests of fetching need.
+pub const SERVERS: &[Package] = &[
+    program("nginx-light", "nginx"),
+    program("tinyproxy-bin", "tinyproxy"),
+    program("openssl", "openssl"),
+    program("curl", "curl"),
+    program("iproute2", "ip"),
+    program("socat", "socat"),
+    program("faketime", "faketime"),
+];
+
+/// What `bench` needs beside [`DEMO`], [`SUITE`] and [`SERVERS`].
+pub const BENCH: &[Package] = &[
+    program("strace", "strace"),
+    program("qemu-utils", "qemu-storage-daemon"),
+    program("dpkg", "dpkg-deb"),
+    program("aria2", "aria2c"),
+    program("time", "time"),
+];
 
 /// What `boot` needs.
 pub const BOOT: &[Package] = &[

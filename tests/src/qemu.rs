@@ -57,6 +57,8 @@ pub struct Setup {
     pub words: Vec<String>,
     /// A second disk, a raw file, whose serial number is `probe`; `virt` only.
     pub probe: Option<PathBuf>,
+    /// A USB stick, a raw file; `virt` only.
+    pub stick: Option<PathBuf>,
     /// A file for every write to the card, as dm-log-writes has them; `virt` only.
     pub write_log: Option<PathBuf>,
     /// Folder of its own for what QEMU needs besides.
@@ -152,6 +154,10 @@ fn virt(command: &mut Command, card: &BootCard, setup: &Setup) -> Outcome<Wire> 
     if let Some(probe) = &setup.probe {
         disk(command, "probe", probe, None)?;
     }
+    if let Some(stick) = &setup.stick {
+        let drive = format!("if=none,id=stick,format=raw,readonly=on,file={}", text(stick)?);
+        command.args(["-drive", &drive, "-device", "qemu-xhci", "-device", "usb-storage,drive=stick,removable=on"]);
+    }
     command.args(["-device", "virtio-net-device,netdev=net"]);
     // The chip's data register, read through all eight lines of its address mask.
     Ok(Wire { address: 0x0903_03fc, bit: LED_LINE })
@@ -175,9 +181,9 @@ fn disk(command: &mut Command, name: &str, file: &Path, log: Option<&Path>) -> O
 }
 
 fn raspi3b(command: &mut Command, card: &BootCard, setup: &Setup) -> Outcome<Wire> {
-    if setup.probe.is_some() || setup.write_log.is_some() {
+    if setup.probe.is_some() || setup.stick.is_some() || setup.write_log.is_some() {
         return Err(Failure::new(
-            "a Pi 3 has one disk, its SD card, and QEMU keeps no log of it: take the machine virt",
+            "a Pi 3 has one disk here, its SD card, and QEMU keeps no log of it: take the machine virt",
         ));
     }
     let names = card.boot_names()?;
@@ -327,6 +333,7 @@ mod tests {
             console: Console::Terminal,
             words: vec!["one=1".into()],
             probe: None,
+            stick: None,
             write_log: None,
             folder: PathBuf::new(),
         }

@@ -58,6 +58,7 @@ const fn stage(heading: &'static str, run: fn() -> Outcome<Count>) -> Stage {
 pub fn run(only: &str) -> Outcome<i32> {
     packages::install_missing(packages::DEMO)?;
     packages::install_missing(packages::SUITE)?;
+    packages::install_missing(packages::SERVERS)?;
     rust_parts()?;
     let begun = Instant::now();
     let mut building = if only.is_empty() { Some(ahead::start()?) } else { None };

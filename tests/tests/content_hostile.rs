@@ -39,23 +39,27 @@ impl Place {
         Place { base, mounted: false }
     }
 
-    /// With a filesystem of its own, made on a file or in memory.
-    fn mounted(name: &str, make: &[&str], mount: &[&str]) -> Place {
-        let mut place = Place::new(name);
-        let (disk, data) = (place.path("disk"), place.path("data"));
-        fs::File::create(&disk).unwrap().set_len(64 * MIB).unwrap();
-        if let Some((program, words)) = make.split_first() {
-            let made = Command::new(program).args(words).arg(&disk).stdout(Stdio::null()).status();
-            assert!(made.is_ok_and(|made| made.success()), "{make:?}: apt-get install dosfstools e2fsprogs");
-        }
-        let mounted = Command::new("mount").args(mount).arg(&disk).arg(&data).status().unwrap();
-        assert!(mounted.success(), "this test has to run as root");
-        place.mounted = true;
-        place
+    /// With a small filesystem in memory.
+    fn small(name: &str, options: &str) -> Place {
+        Place::new(name).mount(&["mount", "-t", "tmpfs", "-o", options, "none"])
     }
 
-    fn small(name: &str, options: &str) -> Place {
-        Place::mounted(name, &[], &["-t", "tmpfs", "-o", options])
+    /// With a filesystem that takes names for one that differ in case alone, as sticks have them.
+    fn ignoring_case(name: &str) -> Place {
+        let place = Place::new(name);
+        let disk = place.path("disk");
+        fs::File::create(&disk).unwrap().set_len(64 * MIB).unwrap();
+        let made = Command::new("mkfs.ntfs").args(["-q", "-F", "-f"]).arg(&disk).output();
+        assert!(made.is_ok_and(|made| made.status.success()), "apt-get install ntfs-3g");
+        let disk = disk.display().to_string();
+        place.mount(&["lowntfs-3g", "-o", "ignore_case", &disk])
+    }
+
+    fn mount(mut self, program: &[&str]) -> Place {
+        let mounted = Command::new(program[0]).args(&program[1..]).arg(self.path("data")).status();
+        assert!(mounted.is_ok_and(|mounted| mounted.success()), "this test has to run as root");
+        self.mounted = true;
+        self
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -228,11 +232,6 @@ fn a_tar_makes_no_devices_and_has_sane_headers() {
     let place = Place::new("headers");
     let long = |name: &str| extended(b'L', format!("{name}\0").as_bytes());
     let tail = file("x", "x");
-    let huge = |head: u8| {
-        let mut size = [0; 12];
-        (size[0], size[4]) = (head, 0x7f);
-        size
-    };
     for (name, members, words) in [
         ("char", vec![link(b'3', "null", "")], "null is a device"),
         ("block", vec![link(b'4', "sda", "")], "sda is a device"),
@@ -245,7 +244,7 @@ fn a_tar_makes_no_devices_and_has_sane_headers() {
         ("sparse-old", vec![header(b'S', "s", "", 0, 0o644)], "s is sparse: make the archive without --sparse"),
         ("sparse-pax", vec![pax("GNU.sparse.major", "1"), tail.clone()], "it has a sparse member"),
         ("kind", vec![header(b'Z', "z", "", 0, 0o644)], "z is of an unknown kind"),
-        ("negative", vec![sized("n", huge(0xff))], "n has a size that no file can have"),
+        ("negative", vec![sized("n", [0xff; 12])], "n has a size that no file can have"),
         ("negative-pax", vec![pax("size", "-1"), tail.clone()], "an extended header with a bad number"),
         ("larger", vec![pax("size", "5000"), tail.clone()], "it ends"),
         ("smaller", vec![pax("size", "0"), file("x", "text")], "it is not a tar, or a damaged one"),
@@ -309,14 +308,14 @@ fn what_is_harmless_without_it_is_made_so() {
 fn names_that_differ_in_case_alone_are_refused_where_they_are_one() {
     let twins = tarball(&[file("Read.me", "x"), file("read.me", "y")]);
     let folders = tarball(&[file("Docs/a", "x"), file("docs/b", "y")]);
-    let fat = Place::mounted("fat", &["mkfs.vfat", "-F", "32"], &["-o", "loop"]);
+    let fat = Place::ignoring_case("case");
     fat.refuses("tar", "twins", &twins, "Read.me and read.me are one name");
     fat.refuses("tar", "folders", &folders, "Docs and docs are one name");
     fat.write("src/same.tar", tarball(&[file("a", "x"), file("b", "y"), file("a", "z")]));
     let outcome = fat.run(&["/data/same|tar|/src/same.tar".into()]);
     assert_eq!(fs::read_to_string(fat.path("data/same/a")).unwrap_or_default(), "z", "{}", outcome.said);
 
-    let ext4 = Place::new("case");
+    let ext4 = Place::new("no-case");
     ext4.write("src/twins.tar", &twins);
     ext4.run(&["/data/twins|tar|/src/twins.tar".into()]);
     assert_eq!(fs::read_dir(ext4.path("data/twins")).unwrap().count(), 2);
@@ -546,7 +545,8 @@ fn hostile_zips_are_refused_from_the_card_and_from_the_network() {
                 "d = bytearray(open(path, 'rb').read())\nc = d.index(b'PK\\x01\\x02')\n{script}\nopen(path, 'wb').write(d)\n"
             )
     };
-    // Each with what is said of it on the card, and as it comes.
+    let first = "d = bytearray(open(path, 'rb').read())";
+    // Each with what is said of it as it comes, and where its directory is read first.
     let cases = [
         ("dotdot", one("z.writestr(info('../evil'), b'x')"), ["would lie outside of it"; 2]),
         ("absolute", one("z.writestr(info('/evil'), b'x')"), ["would lie outside of it"; 2]),
@@ -562,30 +562,37 @@ fn hostile_zips_are_refused_from_the_card_and_from_the_network() {
         ),
         ("device", one("z.writestr(info('null', 0o020666), b'')"), ["null is a device"; 2]),
         ("fifo", one("z.writestr(info('pipe', 0o010666), b'')"), ["pipe is a device"; 2]),
-        ("locked", patch("d[6] |= 1; d[c + 8] |= 1"), ["assword", "a is encrypted"]),
-        ("crc", patch("d[14] ^= 1; d[c + 16] ^= 1"), ["", "a is damaged"]),
-        ("longer", patch("d[22] -= 1; d[c + 24] -= 1"), ["longer than its header says"; 2]),
-        ("shorter", patch("d[22] += 1; d[c + 24] += 1"), ["", "a"]),
-        // The directory tells another story than what comes.
-        ("other-name", patch("d[c + 46] = ord('z')"), ["", "stands otherwise in its directory than it came"]),
-        // Two entries of one member: what it packs counts twice.
+        ("locked", patch("d[6] |= 1; d[c + 8] |= 1"), ["a is encrypted", "assword"]),
+        ("crc", patch("d[14] ^= 1; d[c + 16] ^= 1"), ["a is damaged", ""]),
+        ("longer", patch("d[22] -= 1; d[c + 24] -= 1"), ["longer than its header says", "larger than its declared"]),
+        ("shorter", patch("d[22] += 1; d[c + 24] += 1"), ["it ends", ""]),
+        // The directory tells another story than what comes, where only one of the two is read.
+        ("other-name", patch("d[c + 46] = ord('z')"), ["stands otherwise in its directory than it came", "-"]),
+        (
+            "hidden",
+            one("z.writestr(info('a'), b'x'); z.writestr(info('b'), b'x')")
+                + &format!(
+                    "{first}\ne = d.rindex(b'PK\\x05\\x06'); c = d.index(b'PK\\x01\\x02'); n = d.index(b'PK\\x01\\x02', c + 4)\n\
+                    d[e + 8:e + 16] = struct.pack('<HHL', 1, 1, e - n)\ndel d[c:n]\n\
+                    e = d.rindex(b'PK\\x05\\x06'); open(path, 'wb').write(d)\n"
+                ),
+            ["the member at byte 0 is not in its directory", "-"],
+        ),
+        // Two entries of the same bytes: they count twice.
         (
             "overlap",
-            patch("e = d.index(b'PK\\x01\\x02', c + 4); d[e + 42:e + 46] = struct.pack('<L', 0); d[e + 46] = ord('a')"),
-            ["", "stands otherwise in its directory"],
+            patch("e = d.index(b'PK\\x01\\x02', c + 4); d[e + 42:e + 46] = struct.pack('<L', 0)"),
+            ["stands otherwise in its directory", "shares its bytes with another"],
         ),
         (
             "quoted",
-            patch(
-                "e = d.index(b'PK\\x01\\x02', c + 4); b = d.index(b'PK\\x03\\x04', 4); d[c + 20:c + 24] = struct.pack('<L', c)",
-            ),
-            ["shares its bytes with another", "stands otherwise in its directory"],
+            patch("d[c + 20:c + 24] = struct.pack('<L', d.index(b'PK\\x03\\x04', 4) + 40)"),
+            ["stands otherwise in its directory", "shares its bytes with another"],
         ),
         (
             "cut",
-            one("z.writestr(info('a'), b'x' * 5000)")
-                + "d = open(path, 'rb').read()\nopen(path, 'wb').write(d[:-30])\n",
-            ["", "ends too early"],
+            one("z.writestr(info('a'), b'x' * 5000)") + &format!("{first}\nopen(path, 'wb').write(d[:-30])\n"),
+            ["ends too early", ""],
         ),
         (
             "not-a-zip",
@@ -594,19 +601,21 @@ fn hostile_zips_are_refused_from_the_card_and_from_the_network() {
         ),
     ];
     let place = Place::new("zip-hostile");
-    let bytes: HashMap<String, Vec<u8>> =
+    let made: HashMap<String, Vec<u8>> =
         cases.iter().map(|(name, script, _)| (format!("/{name}"), zip(&place, name, script))).collect();
-    let server = Server::of(bytes.clone());
-    for (name, _, [on_card, as_it_comes]) in &cases {
-        place.refuses("zip", name, &bytes[&format!("/{name}")], "E-CONTENT-ARCHIVE");
-        place.refuses("zip", name, &bytes[&format!("/{name}")], on_card);
+    let server = Server::of(made.clone());
+    for (name, _, [as_it_comes, by_directory]) in &cases {
+        let bytes = &made[&format!("/{name}")];
+        place.refuses("zip", name, bytes, "E-CONTENT-ARCHIVE");
+        place.refuses("zip", name, bytes, as_it_comes);
         let outcome = place.run(&[format!("/data/{name}|zip|{}/{name}", server.address)]);
-        assert!(
-            outcome.said.contains("E-CONTENT-ARCHIVE") && outcome.said.contains(as_it_comes),
-            "{name}: {}",
-            outcome.said
-        );
+        let named = ["E-CONTENT-ARCHIVE", as_it_comes].iter().all(|words| outcome.said.contains(words));
+        assert!(named, "{name}: {}", outcome.said);
         place.has_nothing(name);
+        // A program before it, and only the directory tells where it begins.
+        if *by_directory != "-" {
+            place.refuses("zip", name, &[b"#!/bin/sh\nexit 0\n", bytes.as_slice()].concat(), by_directory);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ codes! {
     UNKNOWN = "E-CFG-UNKNOWN": "A key that nothing reads.";
     CONTROL = "E-CFG-CONTROL": "A control character in a text.";
     CONFLICT = "E-CFG-CONFLICT": "Two values that cannot both hold.";
+    WEAK = "E-CFG-WEAK": "A digest that can be forged.";
     PORT_80 = "E-CFG-PORT-80": "No service publishes port 80.";
     LAST_GOOD = "E-CFG-LAST-GOOD": "The record of the settings in force is damaged.";
     FILE_NAME = "E-CFG-FILE-NAME": "More than one settings file.";

@@ -274,6 +274,13 @@ impl fmt::Debug for Containers {
     }
 }
 
+impl Source {
+    /// Whether the bytes are somewhere else.
+    pub fn is_url(&self) -> bool {
+        matches!(self, Source::Url(_))
+    }
+}
+
 /// Shows neither content nor what stands before the host of an address.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {

@@ -18,7 +18,7 @@ const POINTS: &str = "/run/offspot/stick";
 /// Most filesystems that are mounted.
 const MOST: usize = 8;
 /// Filesystems that sticks have, the usual ones first; the kernel loads what it lacks.
-const USUAL: [&str; 8] = ["vfat", "exfat", "ext4", "ntfs3", "iso9660", "udf", "f2fs", "btrfs"];
+const USUAL: [&str; 9] = ["vfat", "exfat", "ext4", "ntfs3", "ntfs", "iso9660", "udf", "f2fs", "btrfs"];
 /// Older names of ext4, and what needs a program of its own.
 const LEFT_OUT: [&str; 3] = ["ext2", "ext3", "fuseblk"];
 /// Nothing on a stick is run, and nothing is written on it.

@@ -111,6 +111,35 @@ impl Ours {
         gone(fs::remove_dir_all(&self.staging))
     }
 
+    /// Notes that fetching this archive was cut off: from now on it is stored first, so that the next cut costs less.
+    pub fn store_first(&self, name: &str) -> io::Result<()> {
+        fs::create_dir_all(&self.fetch)?;
+        OpenOptions::new().append(true).create(true).open(self.fetch.join(format!("{name}.part"))).map(drop)
+    }
+
+    /// Whether an archive is to be stored before it is unpacked.
+    pub fn is_stored_first(&self, name: &str) -> bool {
+        self.fetch.join(format!("{name}.part")).exists() || self.stored(name).exists()
+    }
+
+    /// Where an archive lies that was stored, whole and verified.
+    pub fn stored(&self, name: &str) -> PathBuf {
+        self.fetch.join(format!("{name}.whole"))
+    }
+
+    /// What an interrupted run was filling from archives, by the keys of their entries.
+    pub fn interrupted(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.staging).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// The entry is in its place: nothing is kept of what was fetched for it.
+    pub fn forget(&self, name: &str) -> io::Result<()> {
+        gone(fs::remove_file(self.stored(name)))?;
+        crate::fetch::part::remove(&self.fetch.join(name))
+    }
+
     /// Removes the beginnings of what is not wanted any more, all of these names aside; and the folder once nothing is in it.
     pub fn clear_parts(&self, wanted: &HashSet<String>) -> io::Result<()> {
         let Ok(entries) = fs::read_dir(&self.fetch) else { return Ok(()) };

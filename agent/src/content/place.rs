@@ -12,7 +12,7 @@ use super::batch::commit;
 use super::stage::{Staged, Stager};
 use super::standing::{Ground, Standing, normal};
 use super::trouble::{self, Trouble};
-use super::{Placed, Placement, is_archive, key, part_name};
+use super::{Placed, Placement, is_archive, key, part_name, source};
 use crate::fetch::Fetcher;
 use crate::host::Host;
 use crate::receipts::Receipts;
@@ -67,8 +67,18 @@ fn prepare(ground: &Ground<'_>, items: &[Placement]) -> io::Result<()> {
         nix::unistd::syncfs(ground.data.root())?;
         ground.receipts.append_all(&records)?;
     }
+    let interrupted = ground.ours.interrupted();
     ground.ours.clear()?;
-    ground.ours.clear_parts(&items.iter().map(|item| part_name(&item.entry, &key(&item.entry))).collect())?;
+    let keys: Vec<String> = items.iter().map(|item| key(&item.entry)).collect();
+    let named = || items.iter().zip(&keys);
+    let name = |item: &Placement, key: &String| part_name(&item.entry, key);
+    ground.ours.clear_parts(&named().map(|(item, key)| name(item, key)).collect())?;
+    let fetched = |item: &Placement| {
+        is_archive(item.entry.via) && source::on_card(ground.host, &item.entry).is_none() && item.entry.source.is_url()
+    };
+    for (item, key) in named().filter(|(item, key)| interrupted.contains(key) && fetched(item)) {
+        ground.ours.store_first(&name(item, key))?;
+    }
     ground.ours.make()
 }
 
@@ -101,6 +111,10 @@ impl Run<'_> {
             if is_archive(entry.via) || bytes >= BATCH {
                 self.commit(ground);
                 bytes = 0;
+            }
+            if is_archive(entry.via) && !self.failed.contains(&entry.to) {
+                let forgotten = ground.ours.forget(&part_name(entry, &key(entry)));
+                forgotten.unwrap_or_else(|error| tracing::warn!("what was fetched of {}: {error}", entry.to));
             }
         }
         self.commit(ground);

@@ -34,6 +34,8 @@ pub enum Place {
     File(PathBuf, &'static str),
     /// The network: these addresses.
     Network(Vec<String>),
+    /// What was fetched of an archive and verified, as a file of ours, and where it came from.
+    Stored(PathBuf, String),
 }
 
 /// Bytes, ready to be read; its errors are marked as the source's.
@@ -73,6 +75,11 @@ fn on_boot(host: &Host, to: &str, urls: &[&str]) -> Vec<PathBuf> {
 pub fn open(host: &Host, entry: &FileEntry, place: &Place) -> io::Result<Opened> {
     match place {
         Place::File(path, _) => open_file(host, path),
+        Place::Stored(path, _) => {
+            let file = File::open(path)?;
+            let length = Some(file.metadata()?.size());
+            Ok(Opened { reader: Box::new(Marked { inner: file.try_clone()? }), length, file: Some(file) })
+        }
         Place::Settings | Place::Network(_) => {
             let bytes = inline(entry)?;
             let length = Some(bytes.len() as u64);
@@ -147,7 +154,7 @@ pub fn open_stream(fetcher: &Fetcher, wanted: Wanted) -> io::Result<Opened> {
 pub fn on_card(host: &Host, entry: &FileEntry) -> Option<PathBuf> {
     places(host, entry).into_iter().find_map(|place| match place {
         Place::File(path, _) => Some(path),
-        Place::Settings | Place::Network(_) => None,
+        Place::Settings | Place::Network(_) | Place::Stored(..) => None,
     })
 }
 

@@ -87,15 +87,43 @@ impl Stager<'_> {
         }
         let mut failed = None;
         for place in source::places(self.ground.host, entry) {
+            let place = self.store(entry, key, place, &expected)?;
             match self.stage_from(entry, key, standing.clone(), &place, &expected) {
                 Err(error) if trouble::is_of_source(&error) => {
                     tracing::warn!("{}: {place:?}: {error}", entry.to);
+                    if let (Place::Network(_), true, Some(Trouble::Source { .. })) =
+                        (&place, is_archive(entry.via), trouble::of(&error))
+                    {
+                        self.ground.ours.store_first(&part_name(entry, key))?;
+                    }
                     failed = Some(trouble::worse(failed, error));
                 }
                 done => return done,
             }
         }
         Err(failed.unwrap_or_else(|| Trouble::Source { why: "it has no address".into(), again: false }.into()))
+    }
+
+    /// An archive whose fetching was cut off before is stored first, if there is room for it: that can be gone on with, unpacking cannot.
+    fn store(&self, entry: &FileEntry, key: &str, place: Place, expected: &Expected) -> io::Result<Place> {
+        let (name, ours) = (part_name(entry, key), &self.ground.ours);
+        let urls = match &place {
+            Place::Network(urls) if is_archive(entry.via) && ours.is_stored_first(&name) => urls,
+            _ => return Ok(place),
+        };
+        let stored = ours.stored(&name);
+        if stored.exists() {
+            return Ok(Place::Stored(stored, urls.first().map(|url| came_from(url)).unwrap_or_default()));
+        }
+        match self.download(entry, key, urls, expected, &stored) {
+            Ok((file, from, _)) => {
+                // Without this a cut might leave its name and not its bytes.
+                file.sync_all()?;
+                Ok(Place::Stored(stored, from))
+            }
+            Err(error) if matches!(trouble::of(&error), Some(Trouble::NoRoom { .. })) => Ok(place),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stages it from one of its places.
@@ -120,6 +148,7 @@ impl Stager<'_> {
             Place::Settings => String::new(),
             Place::File(_, name) => format!("from {name}"),
             // A download knows which of its servers it was.
+            Place::Stored(_, from) => from.clone(),
             Place::Network(urls) => urls.first().map(|url| came_from(url)).unwrap_or_default(),
         };
         staged.map(|staged| if staged.from.is_empty() { Staged { from, ..staged } } else { staged })
@@ -150,10 +179,24 @@ impl Stager<'_> {
         urls: &[String],
         expected: &Expected,
     ) -> io::Result<Staged> {
+        quarantine::make_way(self.ground, &entry.to)?;
+        let (file, from, expected) = self.download(entry, key, urls, expected, path)?;
+        let staged = self.staged(entry, key, standing, &file.metadata()?, &expected)?;
+        Ok(Staged { from, ..staged })
+    }
+
+    /// Brings a file to `path`, verified; where it came from, and by which digest.
+    fn download(
+        &self,
+        entry: &FileEntry,
+        key: &str,
+        urls: &[String],
+        expected: &Expected,
+        path: &Path,
+    ) -> io::Result<(File, String, Expected)> {
         let (wanted, said) = source::wanted(self.fetcher, entry, urls)?;
         let expected = expected.clone().or(said);
         let place = self.ground.ours.fetch.join(part_name(entry, key));
-        quarantine::make_way(self.ground, &entry.to)?;
         let (proof, room) = (proof_of(entry, &expected), self.room()?.bytes);
         let brought = bring(self.fetcher, &wanted, &place, &proof, room, &mut |event| self.report.fetching(event));
         let brought = brought.map_err(|failure| match failure {
@@ -168,9 +211,7 @@ impl Stager<'_> {
                 }
             }
         })?;
-        let file = brought.part.settle(path)?;
-        let staged = self.staged(entry, key, standing, &file.metadata()?, &expected)?;
-        Ok(Staged { from: came_from(&brought.url), ..staged })
+        Ok((brought.part.settle(path)?, came_from(&brought.url), expected))
     }
 
     /// The file that lies there, if it is what the entry asks for.

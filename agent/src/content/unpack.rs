@@ -26,7 +26,7 @@ use crate::stream::unzip_stream::{Stop, unzip_stream};
 /// Bytes read ahead of an archive's headers.
 const AHEAD: usize = 128 << 10;
 
-/// How a zip from the network is unpacked.
+/// How a zip is unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     AsItComes,
@@ -50,7 +50,7 @@ impl Stager<'_> {
         let mine = if merges { self.ground.ours.members(&lists).collect() } else { Mine::default() };
         let bytes = match self.filled(entry, key, path, (place, Way::AsItComes), expected) {
             Err(Stop::NotStreamable(why)) => {
-                tracing::info!("{}: {why}; it is stored before it is unpacked", entry.to);
+                tracing::info!("{}: {why}; it is unpacked as its directory says", entry.to);
                 fs::remove_dir_all(path)?;
                 self.filled(entry, key, path, (place, Way::Stored), expected)
             }
@@ -102,7 +102,7 @@ impl Stager<'_> {
         let mut note = |member: Member| list.add(&member);
         // What is fetched is told as it comes, not once more as it is written.
         let told = if let Place::Network(_) = place { Reporter::new().0 } else { self.report.clone() };
-        if entry.via == Via::Zip && (way == Way::Stored || opened.file.is_some()) {
+        if entry.via == Via::Zip && way == Way::Stored {
             let file = self.seekable(entry, opened, &part(path), expected)?;
             let mut tree = Tree::new(path, self.room()?, &told, &mut note)?;
             let unpacked = unzip(BufReader::with_capacity(AHEAD, file), &mut tree);
@@ -172,7 +172,7 @@ impl Stager<'_> {
         tree.bytes()
     }
 
-    /// A zip on the card is read as its directory says; one from the network whose directory has to be read first goes to a file of ours.
+    /// A zip whose directory has to be read first: the file on the card, or one of ours that it is fetched to.
     fn seekable(&self, entry: &FileEntry, opened: Opened, part: &Path, expected: &Expected) -> io::Result<File> {
         let Some(mut file) = opened.file else {
             let made = self.write(entry, opened, part, expected).and_then(|mut file| file.rewind().map(|()| file));

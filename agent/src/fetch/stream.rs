@@ -249,7 +249,8 @@ impl Stream {
     fn drop_out(&mut self, why: &str) -> Result<(), Unanswered> {
         self.body = None;
         let url = self.url().to_owned();
-        let no = Unanswered { silent: true, ..Unanswered::passing(why).at(&shown(&url)) };
+        // Its host has just answered: that one file does not come says nothing of the others there.
+        let no = Unanswered::passing(why).at(&shown(&url));
         if self.gained >= LEAST {
             self.failures = 0;
         }

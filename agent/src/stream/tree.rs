@@ -325,7 +325,7 @@ mod tests {
         std::fs::create_dir(&base).unwrap();
         let (told, _) = Reporter::new();
         let mut note = |_| Ok(());
-        let mut tree = Tree::new(&base, Room { bytes: 10 * BLOCK, inodes: 7 }, &told, &mut note).unwrap();
+        let mut tree = Tree::new(&base, Room { bytes: 1 << 20, inodes: 7 }, &told, &mut note).unwrap();
         let meta = Meta { mode: 0o644, owner: None, mtime: 0 };
         tree.file("a/b/c/file", meta, 0, &mut io::empty()).unwrap();
         tree.folder("a/b/d", meta).unwrap();

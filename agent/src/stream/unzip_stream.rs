@@ -22,7 +22,7 @@ mod records;
 /// Why a zip was not unpacked.
 #[derive(Debug)]
 pub enum Stop {
-    /// It may be a good one, but its directory is needed first: it has to be stored.
+    /// It may be a good one, but its directory is needed first: it has to be a file.
     NotStreamable(&'static str),
     /// It is bad, or could not be read or written.
     Failed(io::Error),

@@ -67,6 +67,9 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
     })
 }
 
+/// Digests that can be forged.
+const WEAK: [&str; 3] = ["md5", "sha-1", "adler32"];
+
 /// Which targets are files, and which folders others lie in.
 #[derive(Default)]
 struct Nesting {
@@ -184,6 +187,11 @@ pub fn check_checksum(entry: &mut Node, here: &str, findings: &mut Findings) {
         && let Some(word) = algo.as_text().and_then(algorithm_word)
     {
         *algo = Node { at: algo.at, ..Node::text(word) };
+        if WEAK.contains(&word) {
+            let message = format!("{word} shows damage, but not whether somebody made another file of the same digest");
+            let complaint = Complaint::new(code::WEAK, message, "Give a sha-256 where there is one.");
+            findings.warning(&path::below(&place, "algo"), Some(algo.at), complaint);
+        }
     }
 }
 
