@@ -167,7 +167,7 @@ fn images_of_a_stick_are_taken_where_they_are_asked_for_and_never_removed() {
         found.into_iter().map(|tarball| (tarball.path, tarball.removable)).collect()
     };
     let own = ("/data/images/both.tar".to_owned(), true);
-    assert_eq!(names(&[]), [own.clone()]);
+    assert_eq!(names(&[]), std::slice::from_ref(&own));
     let from_stick = ("offspot/images/wanted.tar on the stick".to_owned(), false);
     assert_eq!(names(&[image("wanted:1"), image("both:1")]), [own, from_stick]);
 }
