@@ -12,8 +12,14 @@ use crate::tool::{self, Doing, Failure, Outcome};
 use tally::Tally;
 
 /// What is fuzzed, and the longest input of each in bytes.
-const TARGETS: &[(&str, u32)] =
-    &[("tar", 16 << 10), ("zip", 4 << 10), ("tarball", 16 << 10), ("manifest", 4 << 10), ("settings", 4 << 10)];
+const TARGETS: &[(&str, u32)] = &[
+    ("tar", 16 << 10),
+    ("zip", 4 << 10),
+    ("zip_stream", 4 << 10),
+    ("tarball", 16 << 10),
+    ("manifest", 4 << 10),
+    ("settings", 4 << 10),
+];
 /// How long each runs where nothing is said.
 const SECONDS: u32 = 600;
 /// One input may take so long, in seconds: a machine at work with other things must not look like an endless loop.

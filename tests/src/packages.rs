@@ -71,3 +71,18 @@ pub const BOOT: &[Package] = &[
     program("e2fsprogs", "debugfs"),
     program("util-linux", "fallocate"),
 ];
+
+/// What the comparison with other unpackers needs: collections of archives that were made to break them, and two of them.
+pub const ARCHIVES: &[Package] = &[
+    Package { name: "golang-src", seen: Seen::Dpkg },
+    program("libarchive-tools", "bsdtar"),
+    program("unzip", "unzip"),
+    program("tar", "tar"),
+    program("xz-utils", "xz"),
+    program("bzip2", "bzip2"),
+];
+/// Python's own tests, by the Python that this release of Debian has.
+pub const PYTHON_TESTS: &[Package] = &[
+    Package { name: "libpython3.11-testsuite", seen: Seen::Dpkg },
+    Package { name: "libpython3.13-testsuite", seen: Seen::Dpkg },
+];

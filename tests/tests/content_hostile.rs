@@ -641,7 +641,10 @@ fn a_zip_bomb_stops_at_the_room() {
     ]));
     place.refuses("zip", "behind", &behind, "E-SPACE-FULL");
     place.refuses("zip", "told", &told, "E-SPACE-FULL");
-    place.refuses("zip", "many", &many, "it has 100001 members, more than 100000");
+    place.refuses("zip", "many", &many, "E-SPACE-FULL");
+    // Where the directory is read first, before the first is written.
+    let before = [b"#!/bin/sh\n", many.as_slice()].concat();
+    place.refuses("zip", "many", &before, "it has 100001 members, more than 100000");
     for name in ["behind", "told"] {
         let outcome = place.run(&[format!("/data/{name}|zip|{}/{name}", server.address)]);
         assert!(outcome.said.contains("E-SPACE-FULL"), "{name}: {}", outcome.said);

@@ -147,12 +147,13 @@ pub(crate) fn pluggable(host: &Host, card: Option<&Path>) -> io::Result<Vec<Volu
         return Ok(volumes);
     }
     let card = find(host, card).ok().flatten().map(|disk| disk.sys);
-    for entry in fs::read_dir("/sys/block")? {
-        let sys = fs::canonicalize(entry?.path())?;
+    for entry in fs::read_dir("/sys/block")?.flatten() {
+        // One that is pulled just now is no stick any more.
+        let Ok(sys) = fs::canonicalize(entry.path()) else { continue };
         let on_usb = sys.components().any(|part| part.as_os_str().to_string_lossy().starts_with("usb"));
         let pulled = on_usb || value(&sys, "removable").is_ok_and(|removable| removable == 1);
         if pulled && card.as_ref() != Some(&sys) && value(&sys, "size").is_ok_and(|sectors| sectors > 0) {
-            volumes.extend(volumes_below(&sys)?);
+            volumes.extend(volumes_below(&sys).unwrap_or_default());
         }
     }
     volumes.sort_by(|one, two| one.name.cmp(&two.name));

@@ -113,6 +113,12 @@ impl Plugged {
     }
 }
 
+/// The path that a file has on its own stick, wherever that is mounted.
+pub fn own_path(path: &Path) -> PathBuf {
+    let below = path.strip_prefix(POINTS).unwrap_or(path);
+    below.components().skip(usize::from(below != path)).collect()
+}
+
 /// The place of a stick, as the box names it.
 fn point(number: usize) -> PathBuf {
     Path::new(POINTS).join(number.to_string())

@@ -134,7 +134,7 @@ fn head(mut file: &File) -> io::Result<Vec<u8>> {
 }
 
 fn of_zip(file: File) -> io::Result<(u64, u64)> {
-    let archive = unzip::open(file)?;
+    let archive = unzip::open(BufReader::with_capacity(AHEAD, file))?;
     let mut bytes = 0_u64;
     for index in 0..archive.len() {
         bytes = bytes.saturating_add(archive.by_index_data(index)?.size());

@@ -69,7 +69,7 @@ impl Loading<'_> {
         }
         self.finish(item, claims, records).await?;
         for image in new {
-            self.report.item(Kind::Image, &title(item, image), State::Done, "loaded");
+            self.report.item(Kind::Image, &title(item, image), State::Done, format!("loaded from {}", item.place));
         }
         if let Some((name, other)) = claims.loser(&item.path) {
             let (item, name) = (item.path.clone(), name.familiar());

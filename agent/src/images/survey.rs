@@ -19,6 +19,7 @@ use super::name::ImageName;
 use super::registry::Network;
 use super::registry::pull::Pull;
 use super::source::Bytes;
+use crate::card::stick::{self, Sticks};
 use crate::fetch::{Fetcher, is_remote};
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem};
@@ -26,6 +27,8 @@ use crate::receipts::{Receipts, Stamp};
 use crate::report::Reporter;
 use crate::stream::decode::Packing;
 
+/// What the place is called that a stick is.
+const STICK: &str = "the stick";
 /// Suffixes that say tarball without saying `.tar`.
 const SHORT: [&str; 5] = [".tgz", ".txz", ".tbz", ".tbz2", ".tzst"];
 
@@ -36,6 +39,8 @@ pub struct Tarball {
     pub path: String,
     /// Where it is for us.
     pub(super) file: PathBuf,
+    /// What to call the place that it lies in.
+    pub(super) place: &'static str,
     pub(super) host: Host,
     /// Where its bytes come from.
     pub(super) origin: Origin,
@@ -143,6 +148,15 @@ impl Tarball {
         opened.is_ok_and(|(packing, _)| !matches!(packing, Packing::Plain | Packing::Gz))
     }
 
+    /// One that lies on a stick. It is called the same whichever stick it is, so that receipts know it again.
+    fn on_stick(path: &Path, host: &Host) -> Tarball {
+        let mut tarball = Tarball::of(host.path(path), host);
+        tarball.path = format!("{} on {STICK}", stick::own_path(path).display());
+        tarball.stamp.path.clone_from(&tarball.path);
+        tarball.place = STICK;
+        tarball
+    }
+
     /// Its headers.
     fn read(&self) -> Result<Index, Fault> {
         let (packing, mut source) = Bytes::open(&self.file, HEADERS)?;
@@ -175,6 +189,7 @@ impl Tarball {
         };
         let path = path.to_string_lossy().into_owned();
         Tarball {
+            place: if file.starts_with(host.boot()) { "the boot partition" } else { "the card" },
             removable: file.parent() == Some(host.images().as_path()),
             stamp: stamp(&file, &path),
             file,
@@ -205,6 +220,7 @@ impl Tarball {
             path: entry.ident.clone(),
             removable,
             origin,
+            place: "the network",
             file: file.unwrap_or_default(),
             host: host.clone(),
             state: TarballState::Bad(problem.into()),
@@ -218,7 +234,7 @@ impl Tarball {
             self.state = TarballState::Bad(problem);
             return self;
         }
-        let mut tarball = Tarball { wanted: self.wanted, ..Tarball::of(self.file, &self.host) };
+        let mut tarball = Tarball { wanted: self.wanted, place: self.place, ..Tarball::of(self.file, &self.host) };
         let alone = slice::from_mut(&mut tarball);
         look(alone, receipts);
         count(alone, receipts);
@@ -261,7 +277,7 @@ impl Tarball {
     }
 }
 
-/// Every tarball in the two image folders and those that `oci_images` names, in this order, by name within a folder. One that is receipted and
+/// Every tarball in the two image folders and those that `oci_images` names, on a stick too, in this order, by name within a folder. One that is receipted and
 /// unchanged costs one `stat`; of the others the headers are read, and what the layers of plain ones cost is an estimate. An entry of `oci_images` without a tarball here comes last, as a
 /// [`TarballState::Bad`] that [`load`](super::load::load) passes over where the engine has the image.
 pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarball> {
@@ -274,10 +290,16 @@ pub fn survey(host: &Host, wanted: &[OciImage], receipts: &Receipts) -> Vec<Tarb
         }
     }
     let mut tarballs: Vec<_> = files.into_iter().map(|file| Tarball::of(file, host)).collect();
+    if !wanted.is_empty() {
+        let on_sticks = Sticks::here(host).images().into_iter().filter(|file| is_tarball(&host.path(file)));
+        tarballs.extend(on_sticks.map(|file| Tarball::on_stick(&file, host)));
+    }
     look(&mut tarballs, receipts);
     for entry in wanted {
         claim(&mut tarballs, entry, host);
     }
+    // A stick may be the library of a whole region: what nobody asked for stays there.
+    tarballs.retain(|tarball| tarball.place != STICK || !tarball.wanted.is_empty());
     tarballs
 }
 
@@ -326,9 +348,13 @@ fn read_all(tarballs: &[&mut Tarball]) -> Vec<Result<Index, Fault>> {
 
 /// Notes the entry at the tarballs that it means, or as one that is absent.
 fn claim(tarballs: &mut Vec<Tarball>, entry: &OciImage, host: &Host) {
-    let mut meant = tarballs.iter_mut().filter(|tarball| tarball.is_meant(entry, host)).peekable();
-    if meant.peek().is_some() {
-        return meant.for_each(|tarball| tarball.wanted.push(entry.clone()));
+    let mut meant: Vec<_> = tarballs.iter_mut().filter(|tarball| tarball.is_meant(entry, host)).collect();
+    // What is on the card need not be read from a stick.
+    if meant.iter().any(|tarball| tarball.place != STICK) {
+        meant.retain(|tarball| tarball.place != STICK);
+    }
+    if !meant.is_empty() {
+        return meant.into_iter().for_each(|tarball| tarball.wanted.push(entry.clone()));
     }
     tarballs.push(Tarball::absent(entry, host));
 }

@@ -19,6 +19,11 @@ use records::{End, Listed, Local, Wide};
 
 mod records;
 
+/// Mode of a file until the directory tells another.
+const FILE_MODE: u32 = 0o644;
+/// The same of a folder.
+const FOLDER_MODE: u32 = 0o755;
+
 /// Why a zip was not unpacked.
 #[derive(Debug)]
 pub enum Stop {
@@ -194,9 +199,9 @@ fn unpack(
 ) -> Result<Data, Stop> {
     let mtime = seconds_of(header.date, header.time);
     match (name.ends_with('/'), size) {
-        (true, _) => tree.folder(name, Meta { mode: 0o755, owner: None, mtime })?,
-        (false, Some(size)) => tree.file(name, Meta { mode: 0o644, owner: None, mtime }, size, data)?,
-        (false, None) => drop(tree.file_to_end(name, Meta { mode: 0o644, owner: None, mtime }, data)?),
+        (true, _) => tree.folder(name, Meta { mode: FOLDER_MODE, owner: None, mtime })?,
+        (false, Some(size)) => tree.file(name, Meta { mode: FILE_MODE, owner: None, mtime }, size, data)?,
+        (false, None) => drop(tree.file_to_end(name, Meta { mode: FILE_MODE, owner: None, mtime }, data)?),
     }
     // The decoder takes its last bytes only once it is asked for what lies behind them.
     match data.read(&mut [0])? {
@@ -214,7 +219,10 @@ fn finish(listed: &Listed, tree: &mut Tree<'_>) -> Result<(), Stop> {
     let Some(mode) = listed.mode() else { return Ok(()) };
     let name = String::from_utf8_lossy(&listed.name);
     match mode & 0o170_000 {
+        // As they were made.
+        _ if name.ends_with('/') && mode & 0o777 == FOLDER_MODE => {}
         _ if name.ends_with('/') => tree.permit(&name, mode)?,
+        0 | REGULAR if mode & 0o777 == FILE_MODE => {}
         LINK => {
             let mtime = seconds_of(listed.date, listed.time);
             tree.into_symlink(&name, Meta { mode, owner: None, mtime })?;

@@ -15,7 +15,7 @@ use crate::tool::{self, Doing, Failure, Outcome, text};
 /// Long enough for the beginning of a connection not to matter.
 const BYTES: u64 = 4_000_000;
 const LINE: Line = Line { delay: Duration::from_millis(100), lost: 20, rate: Some(2_000_000) };
-/// aria2 as the incumbent sets it opens one connection for each 20 MB; with five of them whatever the size it shows what that could give.
+/// aria2 with the incumbent's options has one connection for a file of this size; with five it shows what those could give.
 const WAYS: [&str; 4] = ["curl", "aria2c", "aria2c, five connections", "ours"];
 
 /// Bytes a second of each way over the same line, in turn and back.
@@ -55,13 +55,7 @@ fn one(way: usize, network: &Network, url: &str, agent: &Path, work: &Path) -> O
     match way {
         0 => words.extend(["curl", "-sSf", "-o", text(&to)?, url]),
         1 => words.extend(aria2.into_iter().chain(["--min-split-size=20M", url])),
-        2 => words.extend(aria2.into_iter().chain([
-            "--min-split-size=1M",
-            "--max-connection-per-server=5",
-            "-k",
-            "1M",
-            url,
-        ])),
+        2 => words.extend(aria2.into_iter().chain(["--min-split-size=1M", "--max-connection-per-server=5", url])),
         _ => return ours(network, url, agent),
     }
     let begun = Instant::now();

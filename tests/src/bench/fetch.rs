@@ -148,8 +148,8 @@ impl Measuring<'_> {
         let (url, file) = (self.nginx.url(&format!("/{}", kind.file())), self.made.file(kind));
         let (to, sum, from) = (data.join("contents/x"), self.made.sum(kind), text(&file)?);
         let to = text(&to)?;
-        let begin = "set -e -o pipefail; ";
-        Ok(begin.to_owned()
+        let begin = format!("set -e -o pipefail; rm -f {from}.sum; ");
+        Ok(begin
             + &match (way, kind) {
                 (Way::Floor, Kind::Archive) => format!("mkdir {to}; zstd -dcq {from} | tar -x -C {to}"),
                 (Way::Floor, Kind::Plain) => format!("cp {from} {to}"),

@@ -1,13 +1,13 @@
 //! What fuzzing begins with: small sound inputs of every kind that a reader knows.
 
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Seek, Write};
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
-use zip::write::SimpleFileOptions;
+use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::agent_run::workspace;
@@ -27,7 +27,12 @@ pub fn write(folder: &Path) -> Outcome<()> {
     for (name, packed) in packed(&tars[0])? {
         put(folder, "tar", &format!("0.tar.{name}"), &packed)?;
     }
-    put(folder, "zip", "seekable.zip", &zip(ZipWriter::new(Cursor::new(Vec::new())))?)?;
+    let streamed = zip(ZipWriter::new_stream(Vec::new()), StreamWriter::into_inner)?;
+    let sought = zip(ZipWriter::new(Cursor::new(Vec::new())), Cursor::into_inner)?;
+    for target in ["zip", "zip_stream"] {
+        put(folder, target, "streamed.zip", &streamed)?;
+        put(folder, target, "sought.zip", &sought)?;
+    }
     let tarball = tarball()?;
     put(folder, "tarball", "docker.tar", &tarball)?;
     put(folder, "tarball", "docker.tar.gz", &gzip(&tarball)?)?;
@@ -99,7 +104,7 @@ fn packed(bytes: &[u8]) -> Outcome<Vec<(&'static str, Vec<u8>)>> {
 }
 
 /// A zip with every kind of member.
-fn zip(mut zip: ZipWriter<Cursor<Vec<u8>>>) -> Outcome<Vec<u8>> {
+fn zip<W: Write + Seek>(mut zip: ZipWriter<W>, into_bytes: fn(W) -> Vec<u8>) -> Outcome<Vec<u8>> {
     let options = |method| SimpleFileOptions::default().compression_method(method).unix_permissions(0o755);
     zip.add_directory("folder/", options(CompressionMethod::Stored)).doing("a zip")?;
     let files = [
@@ -113,7 +118,7 @@ fn zip(mut zip: ZipWriter<Cursor<Vec<u8>>>) -> Outcome<Vec<u8>> {
         zip.write_all(TEXT).doing("a zip")?;
     }
     zip.add_symlink("folder/link", "stored", options(CompressionMethod::Stored)).doing("a zip")?;
-    Ok(zip.finish().doing("a zip")?.into_inner())
+    Ok(into_bytes(zip.finish().doing("a zip")?))
 }
 
 /// A docker-archive with one layer.

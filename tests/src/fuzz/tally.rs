@@ -17,7 +17,7 @@ pub struct Tally {
 
 impl Tally {
     /// What stands above the lines.
-    pub const HEADING: &'static str = "target     executions  coverage  inputs  peak MB  finding";
+    pub const HEADING: &'static str = "target      executions  coverage  inputs  peak MB  finding";
 
     /// Reads the log of a run; `clean` is what its exit code said.
     pub fn read(target: &str, log: &str, clean: bool) -> Tally {
@@ -44,7 +44,7 @@ impl Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { target, executions, coverage, inputs, memory, finding } = self;
         let finding = finding.as_deref().unwrap_or("none");
-        write!(f, "{target:<9} {executions:>11} {coverage:>9} {inputs:>7} {memory:>8}  {finding}")
+        write!(f, "{target:<10} {executions:>11} {coverage:>9} {inputs:>7} {memory:>8}  {finding}")
     }
 }
 
