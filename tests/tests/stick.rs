@@ -176,7 +176,9 @@ fn images_of_a_stick_are_taken_where_they_are_asked_for_and_never_removed() {
 fn a_run_tells_of_its_stick_and_takes_it_away() {
     let bed = Bed::new("run", &["mke2fs", "-t", "ext4"], content);
     let root = bed.base.join("root");
-    fs::write(root.join("boot/firmware/offspot.yaml"), "---\n").unwrap();
+    // Nobody listens there.
+    let settings = "files: [{to: /data/zims/wiki.zim, url: \"http://127.0.0.1:9/other.zim\"}]\n";
+    fs::write(root.join("boot/firmware/offspot.yaml"), settings).unwrap();
     let agent = |more: &[&str]| {
         let mut agent = Command::new(agent_run::built().expect("the agent"));
         agent.args(["run", "--docker-host", "unix:///nowhere/docker.sock", "--root"]).arg(&root).args(more);
@@ -185,6 +187,8 @@ fn a_run_tells_of_its_stick_and_takes_it_away() {
     };
     let text = agent(&["--stick", &bed.device]);
     assert!(text.contains(&format!("a stick is used: {}", bed.device.trim_start_matches("/dev/"))), "{text}");
+    assert!(text.contains("from the stick"), "{text}");
+    assert_eq!(fs::read_to_string(root.join("data/zims/wiki.zim")).unwrap(), "by its path");
     assert!(bed.mounted().is_none());
-    assert!(!agent(&[]).contains("stick"), "another root looks for none");
+    assert!(!agent(&[]).contains("a stick is used"), "another root looks for none");
 }
