@@ -95,8 +95,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn all(&mut self, ground: &Ground<'_>, entries: &[FileEntry]) {
-        let written = [ground.host.latest(), ground.host.state().join("receipts")];
-        let fetcher = Fetcher::new().not_before(written.iter().map(PathBuf::as_path));
+        let fetcher = Fetcher::new().on(ground.host);
         let stager = Stager { ground, fetcher: &fetcher, report: self.report, came: Cell::new(0) };
         let mut bytes = 0;
         for entry in entries {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use ureq::http::Response;
 use ureq::unversioned::resolver::DefaultResolver;
@@ -15,7 +15,8 @@ use super::address::{self, host, is_remote, is_secure, shown};
 use super::answer::{Answer, Unanswered, judge};
 use super::clock::Clock;
 use super::pace::Pace;
-use super::{proxy, tls};
+use super::{link, proxy, tls};
+use crate::host::Host;
 
 /// Redirects followed.
 const REDIRECTS: u32 = 5;
@@ -28,6 +29,8 @@ pub struct Fetcher {
     agent: Agent,
     clock: Arc<Clock>,
     hosts: Arc<Mutex<Hosts>>,
+    /// Whether there may be no network yet.
+    early: Arc<Once>,
     /// How long it waits.
     pub(super) pace: Pace,
 }
@@ -82,7 +85,16 @@ impl Fetcher {
                 .chain(TcpConnector::default())
                 .chain(tls::Tls::new(clock.clone()));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
-        Fetcher { agent, clock, hosts: Arc::default(), pace }
+        let early = Arc::new(Once::new());
+        early.call_once(|| {});
+        Fetcher { agent, clock, hosts: Arc::default(), early, pace }
+    }
+
+    /// For a box that has just been switched on: before the first request it waits for a link.
+    pub fn on(self, host: &Host) -> Fetcher {
+        let early = if host.is_live() { Arc::new(Once::new()) } else { self.early };
+        Fetcher { early, ..self }
+            .not_before([host.latest(), host.state().join("receipts")].iter().map(PathBuf::as_path))
     }
 
     /// The time is at least that at which any of these was written.
@@ -106,6 +118,7 @@ impl Fetcher {
     pub fn ask(&self, request: Request<'_>) -> Result<Answer, Unanswered> {
         let shown = shown(request.url);
         let host = host(request.url).to_owned();
+        self.early.call_once(link::wait);
         if self.hosts().silent.contains(&host) {
             return Err(Unanswered::for_good(format!("{shown}: {host} did not answer before")));
         }

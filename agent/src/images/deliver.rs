@@ -48,7 +48,7 @@ impl Loading<'_> {
         let (mut thin, mut whole) = (lacking.len() < all, item.pull().is_none());
         loop {
             match self.ship(item, images, standing.clone(), whole).await {
-                Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin => {
+                Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin && item.pull().is_none() => {
                     let path = &item.path;
                     self.report.note(format!(
                         "the engine did not take {path} without the layers it has ({why}); all {all} were sent"
@@ -56,7 +56,9 @@ impl Loading<'_> {
                     self.take_back_early().await;
                     (thin, standing) = (false, BTreeSet::new());
                 }
-                Err(Stop::Item(Problem::Space(SpaceProblem::Full { .. }))) if whole => {
+                Err(Stop::Item(Problem::Space(SpaceProblem::Full { .. })))
+                    if whole && !self.fits_pipes(item, images, &standing) =>
+                {
                     self.report
                         .note(format!("there was no room for {} at once: it is loaded layer by layer", item.path));
                     self.take_back_early().await;
@@ -179,14 +181,21 @@ impl Loading<'_> {
         for load in thin::loads(images, &standing, at_once(item), |layer| freight.length(layer)) {
             self.fits(item, &price(images, &mut standing.clone()), 0)?;
             self.forget_parts(&load).await?;
-            let packed = freight.pack_pipes(&self.named(item, &load), &load.sent, self.folders.clone());
-            let parcel = packed.map_err(|fault| item.problem(fault))?;
-            let sent = self.load_once(item, &Arc::new(parcel), &load, &mut standing, (None, None)).await;
-            if sent.is_err() {
+            // Names come once all of them are there: those of older images would be gone where one of the new ones turns out to be bad.
+            let nameless: Vec<_> = load.images.iter().map(|image| (image.clone(), Vec::new())).collect();
+            loop {
+                let packed = freight.pack_pipes(&nameless, &load.sent, self.folders.clone());
+                let parcel = packed.map_err(|fault| item.problem(fault))?;
+                let Err(stop) = self.load_once(item, &Arc::new(parcel), &load, &mut standing, (None, None)).await
+                else {
+                    break;
+                };
                 // It may have recorded what we then found to be wrong.
                 self.clear_images(&load.images).await?;
+                if !item.pull().is_some_and(|pull| pull.has_another()) {
+                    return Err(stop);
+                }
             }
-            sent?;
             self.pipes.taken = true;
             self.keep_part(item, &load).await?;
         }

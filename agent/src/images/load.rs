@@ -27,7 +27,7 @@ use super::thin;
 use crate::engine::{Engine, HeldImage, Store};
 use crate::ground::blocking;
 use crate::host::Host;
-use crate::problem::{EngineProblem, Problem};
+use crate::problem::{CardProblem, EngineProblem, Problem};
 use crate::receipts::{Receipts, Record};
 use crate::report::{Kind, Phase, Reporter, State};
 use crate::services::{self, Volumes};
@@ -182,7 +182,8 @@ impl Loading<'_> {
             self.store = self.engine.store().await?;
         }
         let ours = items.first().map(|item| item.host.engine_folder());
-        self.folders = ours.into_iter().chain([self.store.folder.join("tmp")]).collect();
+        self.folders =
+            ours.into_iter().chain([self.store.folder.join("tmp")]).filter(|folder| folder.is_absolute()).collect();
         self.pipes.offered &= !self.store.is_containerd;
         let claims = Claims::of(items, &loaded::names(&self.held), |image| self.id(image));
         let top = |image: &Image| image.layers.last().map(|layer| layer.chain_id.clone()).unwrap_or_default();
@@ -195,8 +196,10 @@ impl Loading<'_> {
         if !self.ahead.is_empty() {
             self.sweep();
             self.clear_begun(items, &claims).await?;
-            self.begin_to_record().await;
-            self.clear(items, &claims).await?;
+            let ids = self.ahead.iter().map(|(id, _)| id.clone());
+            let cut: BTreeSet<String> = ids.filter(|id| self.receipts.was_begun(id)).collect();
+            self.begin_to_record(items).await;
+            self.clear(items, &claims, &cut).await?;
             self.clear_orphans().await?;
         }
         let mut left = &*items;
@@ -205,7 +208,14 @@ impl Loading<'_> {
             self.done.insert(item.path.clone());
             match self.item(item, after, &claims).await {
                 Ok(()) => {}
-                Err(Stop::Item(problem)) => self.fail(item, problem),
+                Err(Stop::Item(problem)) => {
+                    if item.pull().is_some() && matches!(problem, Problem::Space(_)) {
+                        // They would take the room of all others, for an image that never fits.
+                        self.held = self.engine.images().await?;
+                        self.clear_all_parts().await?;
+                    }
+                    self.fail(item, problem);
+                }
                 Err(Stop::Engine(error)) => {
                     self.fail(item, failed(&format!("loading {}", item.path), &error).into());
                     self.take_back_early().await;
@@ -390,11 +400,16 @@ impl Loading<'_> {
     }
 
     /// Writes down what is about to come into the engine: one record for all of it.
-    async fn begin_to_record(&self) {
+    async fn begin_to_record(&self, items: &mut [Tarball]) {
         let ids = self.ahead.iter().map(|(id, _)| id.clone()).collect();
         let receipts = self.receipts.clone();
         if let Err(error) = blocking(move || receipts.append(&Record::Begun { ids })).await {
             self.report.note(format!("which images are about to be loaded could not be recorded: {error}"));
+            // A tarball is read again after a cut; of a registry's image nothing else would tell that it may be torn.
+            let why = error.to_string();
+            for item in items.iter_mut().filter(|item| item.pull().is_some()) {
+                item.state = TarballState::Bad(CardProblem::Receipts { why: why.clone() }.into());
+            }
         }
     }
 
@@ -465,10 +480,13 @@ impl Loading<'_> {
 
     /// Removes what the engine holds without a receipt and a tarball here can put back: all of it before the first load, for such images may
     /// share layers. The tarball is read through before, so that nothing is removed that cannot be put back.
-    async fn clear(&mut self, items: &mut [Tarball], claims: &Claims) -> Result<(), Error> {
+    /// `cut`: those that an earlier boot began to load.
+    async fn clear(&mut self, items: &mut [Tarball], claims: &Claims, cut: &BTreeSet<String>) -> Result<(), Error> {
         for item in items {
             let missing = self.missing(item, claims);
-            let doubtful: Vec<_> = missing.into_iter().filter(|image| self.is_held(&self.id(image))).collect();
+            // A registry's that another hand has brought lacks no more than a name.
+            let doubted = |id: &str| self.is_held(id) && (item.pull().is_none() || cut.contains(id));
+            let doubtful: Vec<_> = missing.into_iter().filter(|image| doubted(&self.id(image))).collect();
             if doubtful.is_empty() {
                 continue;
             }
@@ -530,6 +548,14 @@ impl Loading<'_> {
     }
 
     fn mark(&mut self, item: &Tarball, problem: &Problem) {
+        if item.is_in_registry() {
+            // What a cut left of it is not to be used in its place.
+            let (receipts, names) = (self.receipts, item.names());
+            let torn = |image: &HeldImage| receipts.was_begun(&image.id) && !receipts.has_image(&image.id);
+            let its =
+                |image: &HeldImage| loaded::names(std::slice::from_ref(image)).keys().any(|name| names.contains(name));
+            self.held.retain(|image| !(torn(image) && its(image)));
+        }
         let present = loaded::names(&self.held);
         let names: Vec<_> = item.names().into_iter().filter(|name| !present.contains_key(name)).collect();
         let titles = names.iter().map(ImageName::familiar);

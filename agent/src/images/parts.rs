@@ -41,14 +41,18 @@ impl Loading<'_> {
     }
 
     /// Makes a part of a registry's image last, so that a later boot goes on from it.
-    pub(super) async fn keep_part(&self, item: &Tarball, load: &Load) -> Result<(), Stop> {
+    pub(super) async fn keep_part(&mut self, item: &Tarball, load: &Load) -> Result<(), Stop> {
         if !load.is_part || item.pull().is_none() {
             return Ok(());
         }
         let record = |id: String| Record::Image { id, names: Vec::new(), from: item.stamp.clone() };
         let records: Vec<_> = load.images.iter().map(|part| record(part.id.clone())).collect();
         let (data, receipts) = (self.data.to_owned(), self.receipts.clone());
-        blocking(move || durable::record(&data, &receipts, &records)).await.map_err(not_recorded)
+        blocking(move || durable::record(&data, &receipts, &records)).await.map_err(not_recorded)?;
+        // Whatever becomes of the rest: another image may stand on it.
+        let layers = load.images.iter().flat_map(|part| &part.layers);
+        self.trusted.extend(layers.map(|layer| layer.chain_id.clone()));
+        Ok(())
     }
 
     /// Removes the parts that a load left behind which was cut, before anything is taken for what stands.
@@ -64,6 +68,11 @@ impl Loading<'_> {
         };
         let needed = if remote.iter().any(lacks) { self.foremost_parts().await? } else { BTreeSet::new() };
         self.clear_parts(|_, id| !needed.contains(id)).await
+    }
+
+    /// Removes all of them.
+    pub(super) async fn clear_all_parts(&mut self) -> Result<(), Error> {
+        self.clear_parts(|_, _| true).await
     }
 
     /// Those on which no other image stands that is recorded: each is all that there is of something.

@@ -207,6 +207,8 @@ impl Tarball {
         let name = ImageName::parse(&entry.ident);
         let origin = match entry.url.as_deref() {
             _ if name.is_none() => Origin::Card,
+            // A tarball's checksum says nothing of what a registry has.
+            None if entry.checksum.is_some() => Origin::Card,
             None => Origin::Registry,
             Some(url) if is_remote(url) => Origin::Url,
             Some(_) => Origin::Card,

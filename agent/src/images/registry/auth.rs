@@ -12,7 +12,8 @@ use serde::Deserialize;
 
 use super::Network;
 use super::pull::text;
-use super::reference::{entry, host};
+use super::reference::{entry, host, is_loopback};
+use crate::fetch::address::is_secure;
 use crate::fetch::{Keys, Unanswered, Wanted, shown};
 
 /// Longest answer of a server of tokens.
@@ -41,10 +42,12 @@ impl Network {
     }
 
     fn key(&self, path: &str, url: &str, challenge: Option<&str>) -> Result<Option<String>, Unanswered> {
-        let place = (host(url).to_owned(), path.to_owned());
+        // What is meant for an encrypted connection is not sent over another.
+        let place = (format!("{}{}", host(url), if is_secure(url) { "" } else { " in clear" }), path.to_owned());
         let known = || self.inner.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(challenge) = challenge else { return Ok(known().get(&place).cloned()) };
-        let basic = entry(host(url), &self.inner.registries).and_then(basic);
+        let may = |registry: &&Registry| is_secure(url) || registry.insecure || is_loopback(host(url));
+        let basic = entry(host(url), &self.inner.registries).filter(may).and_then(basic);
         let key = match asked(challenge) {
             Some(Asked::Bearer { realm, service, scope }) => {
                 let scope = scope.unwrap_or_else(|| format!("repository:{path}:pull"));
@@ -83,7 +86,10 @@ impl Network {
             urls: vec![format!("{realm}{mark}{}", query.join("&"))],
             most: TOKEN,
             // Shown at once: not every one of them asks for it.
-            keys: basic.map(|basic| -> Keys { Arc::new(move |_, asked| Ok(asked.is_none().then(|| basic.clone()))) }),
+            keys: basic.map(|basic| -> Keys {
+                let refused = told("its server of tokens does not take this name and password");
+                Arc::new(move |_, asked| if asked.is_none() { Ok(Some(basic.clone())) } else { Err(refused.clone()) })
+            }),
             ..Wanted::default()
         };
         let text = text(self.inner.fetcher.open(wanted)?)?;

@@ -13,7 +13,7 @@ pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/v
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 /// Longest manifest and configuration that are read.
 pub const MANIFEST: u64 = 4 << 20;
-pub const CONFIG: u64 = 8 << 20;
+pub const CONFIG: u64 = 1 << 20;
 /// Most layers of one image: the kernel's overlay takes no more.
 const LAYERS: usize = 127;
 /// Most bytes of a layer: a longer one fits no card.

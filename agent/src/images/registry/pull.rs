@@ -1,7 +1,8 @@
 //! An image that is in a registry: what it is made of, and its layers as they come.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use offspot_config::settings::Algorithm;
@@ -11,7 +12,7 @@ use super::manifest::{ACCEPT, CONFIG, Descriptor, Found, MANIFEST, Manifest, rea
 use super::reference::Address;
 use crate::fetch::{Stream, Unanswered, Wanted};
 use crate::images::archive::{Index, Layer, sha256};
-use crate::images::contents::{Cost, Data};
+use crate::images::contents::{Data, estimate};
 use crate::images::durable;
 use crate::images::fault::Fault;
 use crate::images::name::ImageName;
@@ -42,6 +43,10 @@ pub struct Pull {
     /// Bytes to fetch.
     total: AtomicU64,
     told: AtomicU64,
+    /// Addresses that gave wrong bytes.
+    lying: Mutex<BTreeSet<String>>,
+    /// Whether another address is left that may give the right ones.
+    another: AtomicBool,
 }
 
 /// A short text that is asked for.
@@ -59,6 +64,8 @@ pub struct Coming {
     pull: Arc<Pull>,
     passed: Tally,
     broken: Arc<Mutex<Option<String>>>,
+    /// Addresses that gave any of them.
+    givers: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Pull {
@@ -71,6 +78,8 @@ impl Pull {
             passed: AtomicU64::new(0),
             total: AtomicU64::new(0),
             told: AtomicU64::new(0),
+            lying: Mutex::default(),
+            another: AtomicBool::new(false),
         };
         let (manifest, digests) = pull.manifest(name.digest(), arch)?;
         let asked = Text {
@@ -138,18 +147,43 @@ impl Pull {
 
     /// Writes a layer, unpacked or as the registry has it, and takes its digests on the way. Blocking.
     pub fn send(self: &Arc<Self>, layer: &Layer, unpacked: bool, out: &mut impl Write) -> Result<(), Fault> {
+        self.another.store(false, Ordering::Relaxed);
         let coming = self.layer(layer)?;
-        let broken = coming.broken.clone();
+        let (broken, givers) = (coming.broken.clone(), coming.givers.clone());
         let mut raw = DigestReader::new(Algorithm::Sha256, coming);
         let sent = if unpacked { self.unpack(layer, &mut raw, out) } else { copy(&mut raw, out, layer) };
         if let Some(why) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(Fault::Network(why));
         }
-        sent?;
-        match layer.blob.as_ref().is_none_or(|said| raw.hex() == *said) {
+        let right = sent.and_then(|()| match layer.blob.as_ref().is_none_or(|said| raw.hex() == *said) {
             true => Ok(()),
             false => Err(wrong(layer)),
+        });
+        if let Err(Fault::Digest(_)) = right {
+            self.pass_over(layer, &givers);
         }
+        right
+    }
+
+    /// Those gave wrong bytes: they are not asked again for a layer.
+    fn pass_over(&self, layer: &Layer, givers: &Mutex<BTreeSet<String>>) {
+        let bases = |url: &String| url.split("/v2/").next().unwrap_or_default().to_owned();
+        let mut lying = self.lying.lock().unwrap_or_else(PoisonError::into_inner);
+        lying.extend(givers.lock().unwrap_or_else(PoisonError::into_inner).iter().map(bases));
+        drop(lying);
+        self.another.store(!self.addresses(layer).is_empty(), Ordering::Relaxed);
+    }
+
+    /// Whether the layer that was wrong last may be right elsewhere.
+    pub fn has_another(&self) -> bool {
+        self.another.swap(false, Ordering::Relaxed)
+    }
+
+    fn addresses(&self, layer: &Layer) -> Vec<String> {
+        let digest = format!("sha256:{}", layer.blob.as_ref().unwrap_or(&layer.diff_id));
+        let lying = self.lying.lock().unwrap_or_else(PoisonError::into_inner);
+        let honest = |url: &String| !lying.iter().any(|base| url.starts_with(&format!("{base}/v2/")));
+        self.address.blob(&digest).into_iter().filter(honest).collect()
     }
 
     fn unpack(&self, layer: &Layer, raw: &mut DigestReader<Coming>, out: &mut impl Write) -> Result<(), Fault> {
@@ -169,9 +203,8 @@ impl Pull {
 
     /// The bytes of a layer as the registry has them.
     fn layer(self: &Arc<Self>, layer: &Layer) -> Result<Coming, Fault> {
-        let digest = format!("sha256:{}", layer.blob.as_ref().unwrap_or(&layer.diff_id));
         let wanted = Wanted {
-            urls: self.address.blob(&digest),
+            urls: self.addresses(layer),
             size: Some(layer.size),
             most: layer.size,
             is_known: true,
@@ -180,7 +213,7 @@ impl Pull {
         };
         let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
         let passed = Tally::new(&self.network.inner.report);
-        Ok(Coming { stream, pull: self.clone(), passed, broken: Arc::default() })
+        Ok(Coming { stream, pull: self.clone(), passed, broken: Arc::default(), givers: Arc::default() })
     }
 
     fn tell(&self, bytes: u64) {
@@ -199,6 +232,11 @@ impl Read for Coming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.stream.read(buffer) {
             Ok(read) => {
+                let mut givers = self.givers.lock().unwrap_or_else(PoisonError::into_inner);
+                if !givers.contains(self.stream.url()) {
+                    givers.insert(self.stream.url().to_owned());
+                }
+                drop(givers);
                 self.passed.add(read as u64);
                 self.pull.tell(read as u64);
                 Ok(read)
@@ -211,9 +249,9 @@ impl Read for Coming {
     }
 }
 
-/// A layer where a tarball would have it: only the order is ours. What it costs is at least what it has packed.
+/// A layer where a tarball would have it: only the order is ours.
 fn data(at: usize, (layer, packing): &(Descriptor, Packing)) -> Data {
-    let cost = Cost { bytes: layer.size, inodes: 0 };
+    let cost = estimate(layer.size, *packing);
     Data { at: at as u64, size: layer.size, packing: *packing, text: None, cost }
 }
 

@@ -67,7 +67,7 @@ pub fn host(url: &str) -> &str {
 }
 
 /// Whether it is this box itself, so that nobody can listen between.
-fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, _)) => name,
         None => host.split(':').next().unwrap_or_default(),
