@@ -1,11 +1,11 @@
 //! `files`: content to place below `/data`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Form, Key, Takes, check_keys, one_of, one_or_more, require, wrong_shape};
 use crate::code;
 use crate::finding::{Complaint, Findings};
-use crate::node::{Node, Value};
+use crate::node::{Node, Position, Value};
 use crate::path;
 use crate::rules::{Verdict, amounts, content};
 use crate::settings::{Checksum, ChecksumValue, FileEntry, Source, Via};
@@ -70,37 +70,41 @@ pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> 
 /// Digests that can be forged.
 const WEAK: [&str; 3] = ["md5", "sha-1", "adler32"];
 
-/// Which targets are files, and which folders others lie in.
+/// The targets so far, with the line of each and whether it is a file. The separator of their parts sorts before all else: so what lies below
+/// a target comes right behind it.
 #[derive(Default)]
-struct Nesting {
-    files: HashMap<String, usize>,
-    folders: HashMap<String, usize>,
-}
+struct Nesting(BTreeMap<String, (usize, bool)>);
 
 impl Nesting {
     /// Refuses the second of two entries of which one is a file and would have to hold the other; below an archive's target others may lie.
-    fn check(&mut self, entry: &Node, here: &str, at: crate::node::Position, findings: &mut Findings) {
+    fn check(&mut self, entry: &Node, here: &str, at: Position, findings: &mut Findings) {
         let text = |key: &str| entry.get(key).and_then(Node::as_text);
         let Some(target) = text("to").and_then(|to| content::target(to).ok()) else { return };
         let is_file = matches!(text("via"), None | Some("direct" | "base64"));
-        let above: Vec<&str> = target.match_indices('/').skip(2).filter_map(|(end, _)| target.get(..end)).collect();
-        let holder = above.iter().find_map(|folder| self.files.get(*folder).map(|line| (*folder, line)));
-        let held = self.folders.get(&target).filter(|_| is_file);
+        let own = target.replace('/', "\0");
+        let below = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('\0'));
+        // A file that holds others is never let in, so that nothing stands between a file and what it would hold.
+        let before = self.0.range(..own.clone()).rev().find(|(_, (_, is_file))| *is_file);
+        let holder = before.filter(|(other, _)| below(&own, other));
+        let held = self.0.range(own.clone()..).map(|(other, at)| (other, at)).find(|(other, _)| **other != own);
+        let held = held.filter(|(other, _)| is_file && below(other, &own));
         let message = match (holder, held) {
-            (Some((file, line)), _) => format!("{file} is a file, by line {line}, and cannot hold {target}"),
-            (None, Some(line)) => format!("{target} is to be a file, and the entry on line {line} lies below it"),
-            (None, None) => String::new(),
+            (Some((file, (line, _))), _) => {
+                Some(format!("{} is a file, by line {line}, and cannot hold {target}", file.replace('\0', "/")))
+            }
+            (None, Some((_, (line, _)))) => {
+                Some(format!("{target} is to be a file, and the entry on line {line} lies below it"))
+            }
+            (None, None) => None,
         };
-        if !message.is_empty() {
-            let complaint = Complaint::new(code::CONFLICT, message, "Give one of them another target, or remove it.");
-            findings.error(&path::below(here, "to"), Some(at), complaint);
-            return;
-        }
-        for folder in above {
-            self.folders.entry(folder.to_owned()).or_insert(at.line);
-        }
-        if is_file {
-            self.files.entry(target).or_insert(at.line);
+        match message {
+            Some(message) => {
+                let advice = "Give one of them another target, or remove it.";
+                findings.error(&path::below(here, "to"), Some(at), Complaint::new(code::CONFLICT, message, advice));
+            }
+            None => {
+                self.0.entry(own).or_insert((at.line, is_file));
+            }
         }
     }
 }
