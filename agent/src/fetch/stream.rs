@@ -371,10 +371,9 @@ impl Read for Stream {
 
 /// The library's own words for a timeout name its internals.
 fn told(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut if error.get_ref().is_none_or(|inner| !inner.to_string().contains("slowly")) => {
-            "the server fell silent".into()
-        }
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(ureq::Error::Timeout(_)) => "the server fell silent".into(),
         _ => error.to_string(),
     }
 }
