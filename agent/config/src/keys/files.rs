@@ -86,7 +86,7 @@ impl Nesting {
         // A file that holds others is never let in, so that nothing stands between a file and what it would hold.
         let before = self.0.range(..own.clone()).rev().find(|(_, (_, is_file))| *is_file);
         let holder = before.filter(|(other, _)| below(&own, other));
-        let held = self.0.range(own.clone()..).map(|(other, at)| (other, at)).find(|(other, _)| **other != own);
+        let held = self.0.range(own.clone()..).find(|(other, _)| **other != own);
         let held = held.filter(|(other, _)| is_file && below(other, &own));
         let message = match (holder, held) {
             (Some((file, (line, _))), _) => {
