@@ -142,15 +142,10 @@ impl Ours {
 
     /// Removes the beginnings of what is not wanted any more, all of these names aside; and the folder once nothing is in it.
     pub fn clear_parts(&self, wanted: &HashSet<String>) -> io::Result<()> {
-        let Ok(entries) = fs::read_dir(&self.fetch) else { return Ok(()) };
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let is_wanted = name.rsplit_once('.').is_some_and(|(stem, _)| wanted.contains(stem));
-            if !is_wanted && entry.file_type()?.is_file() {
-                fs::remove_file(entry.path())?;
-            }
+        if !self.fetch.exists() {
+            return Ok(());
         }
+        crate::fetch::part::sweep(&self.fetch, |name| wanted.contains(name))?;
         match fs::remove_dir(&self.fetch) {
             Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
             _ => Ok(()),

@@ -96,7 +96,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn all(&mut self, ground: &Ground<'_>, entries: &[FileEntry]) {
         let fetcher = Fetcher::new().on(ground.host);
-        let stager = Stager { ground, fetcher: &fetcher, report: self.report, came: Cell::new(0) };
+        let stager = Stager { ground, fetcher: &fetcher, report: self.report, came: Cell::new(false) };
         let mut bytes = 0;
         for entry in entries {
             self.report.item(Kind::File, &entry.to, State::Working, "");

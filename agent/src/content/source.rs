@@ -15,7 +15,7 @@ use super::trouble::Trouble;
 use crate::card::shelf::{Shelf, unescaped};
 use crate::card::stick::Sticks;
 use crate::fetch::metalink::{self, is_metalink};
-use crate::fetch::{Fetcher, Mark, Unanswered, Wanted, address, is_remote};
+use crate::fetch::{Fetcher, Unanswered, Wanted, address, is_remote};
 use crate::host::Host;
 use crate::stream::limit::Limit;
 
@@ -73,7 +73,7 @@ pub fn places(host: &Host, entry: &FileEntry) -> Vec<Place> {
         places.extend(stick.into_iter().map(|path| Place::File(path, "the stick")));
         places
             .extend(on_boot(host, &entry.to, &remote).into_iter().map(|path| Place::File(path, "the boot partition")));
-        places.push(Place::Network(remote.into_iter().map(str::to_owned).collect()));
+        places.push(network(entry));
     }
     places
 }
@@ -150,7 +150,7 @@ fn is_page(entry: &FileEntry) -> bool {
 
 /// Opens what is to be fetched, from its beginning.
 pub fn open_stream(fetcher: &Fetcher, wanted: Wanted) -> io::Result<Opened> {
-    let stream = fetcher.resume(wanted, Mark::default()).map_err(Trouble::of_network)?;
+    let stream = fetcher.open(wanted).map_err(Trouble::of_network)?;
     let length = stream.total();
     Ok(Opened { reader: Box::new(Marked { inner: stream }), length, file: None })
 }
@@ -234,28 +234,14 @@ fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) ->
         .read_to_end(&mut text)
         .map_err(|error| if super::trouble::of(&error).is_some() { error } else { bad(&error.to_string()).into() })?;
     let text = std::str::from_utf8(&text).ok().filter(|text| text.is_ascii()).ok_or_else(|| bad("not a text"))?;
-    let word = text.split_ascii_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-    if word.len() != hex_length(algorithm) || !word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(bad("its first word is not a digest of this kind").into());
-    }
-    Ok(word)
+    let word = text.split_ascii_whitespace().next().unwrap_or_default();
+    let digest = offspot_config::rules::content::digest(algorithm, word);
+    digest.map_err(|_| bad("its first word is not a digest of this kind").into())
 }
 
 /// A URL without its secrets.
 pub fn shown(url: &str) -> String {
     if is_remote(url) { crate::fetch::shown(url) } else { url.to_owned() }
-}
-
-fn hex_length(algorithm: Algorithm) -> usize {
-    match algorithm {
-        Algorithm::Sha1 => 40,
-        Algorithm::Sha224 => 56,
-        Algorithm::Sha256 => 64,
-        Algorithm::Sha384 => 96,
-        Algorithm::Sha512 => 128,
-        Algorithm::Md5 => 32,
-        Algorithm::Adler32 => 8,
-    }
 }
 
 /// A reader whose errors are known, further up, to be the source's.

@@ -73,8 +73,8 @@ pub struct Stager<'a> {
     pub fetcher: &'a Fetcher,
     /// Whom to tell of each MiB.
     pub report: &'a Reporter,
-    /// Bytes that have come from the network for the archive that is unpacked.
-    pub came: Cell<u64>,
+    /// Whether a server has begun to send the archive that is unpacked.
+    pub came: Cell<bool>,
 }
 
 impl Stager<'_> {
@@ -93,7 +93,7 @@ impl Stager<'_> {
         let mut places: VecDeque<Place> = source::places(self.ground.host, entry).into();
         while let Some(place) = places.pop_front() {
             let place = self.store(entry, key, place, &expected)?;
-            self.came.set(0);
+            self.came.set(false);
             match self.stage_from(entry, key, standing.clone(), &place, &expected) {
                 Err(error) if matches!(place, Place::Stored(..)) && trouble::may_be_of_stored(&error) => {
                     tracing::warn!("{}: {place:?}: {error}; it is fetched again", entry.to);
@@ -102,7 +102,7 @@ impl Stager<'_> {
                 }
                 Err(error) if trouble::is_of_source(&error) => {
                     tracing::warn!("{}: {place:?}: {error}", entry.to);
-                    let broke_off = matches!(trouble::of(&error), Some(Trouble::Source { .. })) && self.came.get() > 0;
+                    let broke_off = matches!(trouble::of(&error), Some(Trouble::Source { .. })) && self.came.get();
                     if matches!(place, Place::Network(_)) && is_archive(entry.via) && broke_off {
                         self.ground.ours.store_first(&part_name(entry, key))?;
                     }
@@ -153,8 +153,8 @@ impl Stager<'_> {
         let from = match place {
             Place::Settings => String::new(),
             Place::File(_, name) => format!("from {name}"),
-            // A download knows which of its servers it was.
             Place::Stored(_, from) => from.clone(),
+            // A download knows which of its servers it was.
             Place::Network(urls) => urls.first().map(|url| came_from(url)).unwrap_or_default(),
         };
         staged.map(|staged| if staged.from.is_empty() { Staged { from, ..staged } } else { staged })
@@ -399,7 +399,7 @@ mod tests {
         let (host, receipts) = (Host::new(&base), Receipts::peek(&base).unwrap());
         let ground = Ground::new(&host, &base.join("data"), &receipts, &[]).unwrap();
         let (fetcher, (report, _watch)) = (Fetcher::new(), Reporter::new());
-        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report, came: Cell::new(0) };
+        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report, came: Cell::new(false) };
         let (to, source) = ("/data/x".into(), Source::Url("/src".into()));
         let entry = FileEntry { to, source, mirrors: Vec::new(), via: Via::Direct, size: None, checksum: None };
         fs::write(base.join("src"), "12345").unwrap();

@@ -144,7 +144,7 @@ impl Stager<'_> {
         let opened = source::open_stream(self.fetcher, Wanted { is_known, ..wanted })?;
         self.report.expect(opened.length, 0);
         // A server that never gave any of it says nothing of the line.
-        self.came.set(1);
+        self.came.set(true);
         let reader = Box::new(Meter::new(opened.reader, self.report));
         Ok((Opened { reader, ..opened }, said))
     }

@@ -61,7 +61,25 @@ pub fn begun(place: &Path) -> u64 {
 /// Removes what lies here of it.
 pub fn remove(place: &Path) -> io::Result<()> {
     let (path, state) = files(place);
+    remove_both(&path, &state)
+}
+
+fn remove_both(path: &Path, state: &Path) -> io::Result<()> {
     gone(fs::remove_file(state)).and_then(|()| gone(fs::remove_file(path)))
+}
+
+/// Removes the parts in a folder that none of the wanted names stands for.
+pub fn sweep(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let kept = name.rsplit_once('.').is_some_and(|(stem, _)| is_wanted(stem));
+        if !kept && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn gone(removed: io::Result<()>) -> io::Result<()> {
@@ -191,7 +209,7 @@ impl Part {
 
     /// Removes it.
     pub fn remove(self) -> io::Result<()> {
-        gone(fs::remove_file(&self.state)).and_then(|()| gone(fs::remove_file(&self.path)))
+        remove_both(&self.path, &self.state)
     }
 }
 

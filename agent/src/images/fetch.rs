@@ -10,6 +10,7 @@ use offspot_config::settings::{Algorithm, Checksum, ChecksumValue, OciImage};
 use super::durable;
 use super::survey::Tarball;
 use crate::content::digest_at;
+use crate::fetch::part::sweep as sweep_parts;
 use crate::fetch::{Expected, Failure, Fetcher, Wanted, bring, is_remote, metalink};
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem, SpaceProblem};
@@ -71,17 +72,13 @@ fn parts(host: &Host) -> PathBuf {
 
 /// Removes what was begun of tarballs that nobody wants any more.
 pub fn sweep(host: &Host, items: &[Tarball]) -> io::Result<()> {
-    let Ok(entries) = fs::read_dir(parts(host)) else { return Ok(()) };
+    // Most boots have none.
+    if !parts(host).exists() {
+        return Ok(());
+    }
     let name = |item: &Tarball| part(item).file_name().map(|name| name.to_string_lossy().into_owned());
     let wanted: BTreeSet<String> = items.iter().filter(|item| item.is_remote()).filter_map(name).collect();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.rsplit_once('.').is_some_and(|(stem, _)| wanted.contains(stem)) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+    sweep_parts(&parts(host), |name| wanted.contains(name))
 }
 
 fn wanted(fetcher: &Fetcher, item: &Tarball, entry: &OciImage) -> Result<(Wanted, Expected), Problem> {
