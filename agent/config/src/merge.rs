@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::check::{File, has_errors, no_ssid, read_file, report_conflicts, without};
 use crate::code;
-use crate::finding::{Complaint, Finding, Findings};
+use crate::finding::{Complaint, Finding, Findings, Severity};
 use crate::keys::{ap, top};
 use crate::node::{Node, Position, Value};
 use crate::settings::{Settings, Tree};
@@ -35,11 +35,13 @@ impl InForce {
 /// The last good settings and a new file, either of which may be missing. A key that is absent, says nothing or is refused leaves
 /// the last good one in force.
 pub fn in_force(last_good: Option<&[u8]>, given: Option<&[u8]>) -> InForce {
-    let (before, damage) = last_good.map_or((empty(), None), recall);
+    let (before, damaged) = last_good.map_or((empty(), Vec::new()), recall);
     let File { text, mut kept, refused_services, findings, refused, blank_ssid } = read_file(given.unwrap_or_default());
     let mut findings = Findings::resume(&text, findings, refused);
-    if let Some(damage) = damage {
-        findings.warning("", None, damage);
+    // What is wrong with a service, a file that names them is told for itself: one that needs a refused one is no damage of the record.
+    let told_anyway = |key: &String| key.starts_with("containers") && kept.get("containers").is_some();
+    if !damaged.iter().all(told_anyway) {
+        findings.warning("", None, damage());
     }
     if let Some(at) = blank_ssid {
         kept = judge_blank_ssid(&before, kept, at, &mut findings);
@@ -53,8 +55,8 @@ pub fn in_force(last_good: Option<&[u8]>, given: Option<&[u8]>) -> InForce {
     InForce { settings: top::resolve(&tree), tree: Tree(tree), findings: findings.finish().0, changed }
 }
 
-/// The usable part of the record of the settings in force, and what is said if that is not all of it.
-fn recall(bytes: &[u8]) -> (Node, Option<Complaint>) {
+/// The usable part of the record of the settings in force, and the keys of what is not.
+fn recall(bytes: &[u8]) -> (Node, Vec<String>) {
     let File { mut kept, findings, .. } = read_file(bytes);
     if kept
         .get("ap")
@@ -62,9 +64,13 @@ fn recall(bytes: &[u8]) -> (Node, Option<Complaint>) {
     {
         kept = without(kept, "ap");
     }
+    let errors = findings.into_iter().filter(|finding| finding.severity == Severity::Error);
+    (kept, errors.map(|finding| finding.key).collect())
+}
+
+fn damage() -> Complaint {
     let advice = "Nothing to do if this file names every setting; otherwise put the full settings on the card.";
-    let damage = Complaint::new(code::LAST_GOOD, "part of the record of the settings in force cannot be read", advice);
-    (kept, has_errors(&findings).then_some(damage))
+    Complaint::new(code::LAST_GOOD, "part of the record of the settings in force cannot be read", advice)
 }
 
 /// An `ssid` without value leaves the name of the box; where there is none, nothing of `ap` can be used.

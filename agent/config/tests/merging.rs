@@ -174,6 +174,19 @@ fn a_broken_file_or_record_is_named_and_costs_what_it_must() {
 }
 
 #[test]
+fn a_service_that_needs_a_refused_one_is_no_damage() {
+    let file = b"containers: {services: {a: {image: 'a:1', depends_on: [b]}, b: {image: 'b:1', privileged: banana}}}\n";
+    let first = in_force(None, Some(file));
+    let record = to_yaml(&first.tree.0);
+    let again = in_force(Some(record.as_bytes()), Some(file));
+    let told = |now: &offspot_config::InForce| now.findings.iter().map(|finding| finding.code).collect::<Vec<_>>();
+    assert_eq!(told(&again), told(&first));
+    assert!(told(&again).contains(&"E-CFG-COMPOSE-VALUE"));
+    // Where no file names the services, the record is all there is.
+    assert_eq!(told(&in_force(Some(record.as_bytes()), Some(b"hostname: box"))), ["E-CFG-LAST-GOOD"]);
+}
+
+#[test]
 fn words_are_texts_where_texts_are_meant() {
     let settings = check(b"hostname: 10\nap: {ssid: 1234, country: NO, domain: 'off', dns: 1.0.0.1 8.8.4.4, other-interfaces: 'eth0,eth1'}\ntimezone: Etc/GMT+1\n").settings;
     let point = settings.ap.unwrap();
