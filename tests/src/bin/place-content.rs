@@ -1,6 +1,7 @@
 //! Places content below a root, as one step of a boot would: for loops that cut it short.
 //!
-//! `place-content ROOT LIST [--replace TO]…`; each line of LIST is `to|via|source|checksum|size`, where a source that begins with `=` is content.
+//! `place-content ROOT LIST [--replace TO]…`; each line of LIST is `to|via|source|checksum|size`, where a source that begins with `=` is content. The
+//! last line of its output is `peak BYTES`, the largest resident size.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use offspot_agent::host::Host;
 use offspot_agent::receipts::Receipts;
 use offspot_agent::report::Reporter;
 use offspot_config::settings::{Algorithm, Checksum, ChecksumValue, FileEntry, Source, Via};
+use offspot_tests::agent_run::high_water;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -18,7 +20,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let replace: Vec<String> = arguments.filter(|argument| argument != "--replace").collect();
-    match run(Path::new(&root), Path::new(&list), &replace) {
+    let outcome = run(Path::new(&root), Path::new(&list), &replace);
+    println!("peak {}", high_water(std::process::id()));
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
