@@ -8,6 +8,7 @@ pub mod answer;
 pub mod bring;
 pub mod client;
 pub mod clock;
+mod forward;
 pub mod link;
 pub mod metalink;
 pub mod pace;

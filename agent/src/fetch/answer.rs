@@ -136,7 +136,8 @@ pub(super) fn judge(answer: Response<ureq::Body>, have: u64, pace: Pace) -> Resu
         let challenges = headers.get_all("www-authenticate").iter().filter_map(|challenge| challenge.to_str().ok());
         let challenge = (status == 401).then(|| challenges.collect::<Vec<_>>().join(", "));
         let why = match status.as_u16() {
-            401 | 407 => format!("the server says {status}: it wants a name and a password"),
+            401 => format!("the server says {status}: it wants a name and a password"),
+            407 => format!("the proxy says {status}: it wants a name and a password"),
             404 | 410 => format!("the server says {status}: there is no such file"),
             _ => format!("the server says {status}"),
         };

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use ureq::http::Response;
+use ureq::typestate::WithoutBody;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, TcpConnector};
-use ureq::{Agent, Body, Proxy};
+use ureq::{Agent, Body, Proxy, RequestBuilder};
 use url::Url;
 
 use super::address::{self, host, is_remote, is_secure, shown};
 use super::answer::{Answer, Unanswered, judge};
 use super::clock::Clock;
+use super::forward::{AbsoluteForm, Forward, forward};
 use super::pace::Pace;
 use super::{link, proxy, tls};
 use crate::host::Host;
@@ -22,11 +24,14 @@ use crate::host::Host;
 const REDIRECTS: u32 = 5;
 /// Bytes of a connection's buffer: as much as a busy link brings between two looks.
 const BUFFER: usize = 64 << 10;
+const NO_URL: &str = "this is not a URL";
 
 /// Fetches, and remembers which hosts did not answer. A clone remembers the same.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     agent: Agent,
+    /// For what a proxy is asked for without TLS.
+    forwarding: Agent,
     clock: Arc<Clock>,
     hosts: Arc<Mutex<Hosts>>,
     /// Whether there may be no network yet.
@@ -84,10 +89,12 @@ impl Fetcher {
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
                 .chain(tls::Tls::new(clock.clone()));
-        let agent = Agent::with_parts(config, connector, DefaultResolver::default());
+        let agent = Agent::with_parts(config.clone(), connector, DefaultResolver::default());
+        let connector = ().chain(TcpConnector::default()).chain(tls::Tls::new(clock.clone())).chain(AbsoluteForm);
+        let forwarding = Agent::with_parts(config, connector, DefaultResolver::default());
         let early = Arc::new(Once::new());
         early.call_once(|| {});
-        Fetcher { agent, clock, hosts: Arc::default(), early, pace }
+        Fetcher { agent, forwarding, clock, hosts: Arc::default(), early, pace }
     }
 
     /// For a box that has just been switched on: before the first request it waits for a link.
@@ -164,7 +171,12 @@ impl Fetcher {
     /// One answer; a certificate is not refused for what only our clock says of it.
     fn believe(&self, request: Request<'_>) -> Result<Response<Body>, Unanswered> {
         let proxy = proxy::of_environment(request.url).map_err(Unanswered::for_good)?;
-        let call = || self.call(request, proxy.clone());
+        let forward = proxy.as_ref().filter(|_| !is_secure(request.url)).map(|proxy| forward(proxy, request.url));
+        let forward = forward.map(|forward| forward.ok_or_else(|| Unanswered::for_good(NO_URL))).transpose()?;
+        let call = || match &forward {
+            Some(forward) => self.call_forward(request, forward),
+            None => self.call(request, proxy.clone()),
+        };
         let answer = call().or_else(|error| match (tls::not_before(&error), tls::is_expired(&error)) {
             (Some(begin), _) if self.clock.claim(begin) => {
                 let answer = call();
@@ -175,7 +187,10 @@ impl Fetcher {
             (_, true) if self.clock.forget() => call(),
             _ => Err(error),
         });
-        let answer = answer.map_err(|error| words(&error))?;
+        let answer = answer.map_err(|error| match forward {
+            Some(_) => words(&error).at("the proxy"),
+            None => words(&error),
+        })?;
         let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
         if let Some(date) = date.filter(|_| is_secure(request.url)) {
             self.clock.heard(date);
@@ -184,20 +199,16 @@ impl Fetcher {
     }
 
     fn call(&self, request: Request<'_>, proxy: Option<Proxy>) -> Result<Response<Body>, ureq::Error> {
-        let mut call = self.agent.get(request.url);
-        if request.from > 0 {
-            call = call.header("range", format!("bytes={}-", request.from));
-        }
-        if let Some(validator) = request.validator.filter(|_| request.from > 0) {
-            call = call.header("if-range", validator);
-        }
-        if let Some(accept) = request.accept {
-            call = call.header("accept", accept);
-        }
-        if let Some(authorization) = request.authorization {
-            call = call.header("authorization", authorization);
-        }
+        let call = with_headers(self.agent.get(request.url), request);
         call.config().https_only(is_secure(request.url)).proxy(proxy).build().call()
+    }
+
+    fn call_forward(&self, request: Request<'_>, forward: &Forward) -> Result<Response<Body>, ureq::Error> {
+        let mut call = with_headers(self.forwarding.get(&forward.url), request).header("host", &forward.host);
+        if let Some(authorization) = &forward.authorization {
+            call = call.header("proxy-authorization", authorization);
+        }
+        call.call()
     }
 
     /// Asks this host no more: every try of one item was in vain, and the next would wait as long.
@@ -212,6 +223,22 @@ impl Fetcher {
 
     fn hosts(&self) -> MutexGuard<'_, Hosts> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn with_headers(mut call: RequestBuilder<WithoutBody>, request: Request<'_>) -> RequestBuilder<WithoutBody> {
+    if request.from > 0 {
+        call = call.header("range", format!("bytes={}-", request.from));
+    }
+    if let Some(validator) = request.validator.filter(|_| request.from > 0) {
+        call = call.header("if-range", validator);
+    }
+    if let Some(accept) = request.accept {
+        call = call.header("accept", accept);
+    }
+    match request.authorization {
+        Some(authorization) => call.header("authorization", authorization),
+        None => call,
     }
 }
 
@@ -232,7 +259,7 @@ fn words(error: &ureq::Error) -> Unanswered {
         }
         Error::Io(error) => silent(error.to_string()),
         Error::ConnectProxyFailed(why) => silent(format!("the proxy does not connect: {why}")),
-        Error::BadUri(_) | Error::Http(_) => Unanswered::for_good("this is not a URL"),
+        Error::BadUri(_) | Error::Http(_) => Unanswered::for_good(NO_URL),
         Error::Tls(why) => Unanswered::for_good(format!("the connection is not safe: {why}")),
         _ => Unanswered::for_good("the server's answer makes no sense"),
     }
