@@ -60,11 +60,14 @@ fn the_first_mirror_with_the_right_bytes_wins() {
         known(mirrored("a", &[dead.clone(), gone.clone(), right.clone()])),
         known(mirrored("b", &[wrong.clone(), right.clone()])),
         known(mirrored("c", &[wrong.clone(), wrong_too])),
-        mirrored("d", &[gone, right]),
+        mirrored("d", &[gone.clone(), right]),
+        known(mirrored("e", &[wrong, gone])),
     ];
     let fetched = this.fetch(&entries).unwrap();
     assert!(fetched.of("/data/c").starts_with("E-TRUST-CHECKSUM"), "{}", fetched.said);
-    assert_eq!(fetched.problems().len(), 1, "{:?}", fetched.problems());
+    let both = fetched.of("/data/e");
+    assert!(both.starts_with("E-TRUST-CHECKSUM") && both.contains("/wrong (") && both.contains("404"), "{both}");
+    assert_eq!(fetched.problems().len(), 2, "{:?}", fetched.problems());
     for name in ["a", "b", "d"] {
         assert_eq!(sha256_of_file(&this.data(name)).unwrap(), bytes.sha256(), "{name}");
     }

@@ -86,6 +86,8 @@ pub fn bring(
     let mut job = Job { fetcher, wanted: Wanted { is_known, ..wanted.clone() }, room, givers: Vec::new() };
     // Servers to ask one at a time, once pieces of several have made something wrong.
     let (mut alone, mut changes) = (Vec::new(), 0);
+    // What a server sent that is asked no more: it says more than that others did not answer.
+    let mut wrong = None;
     loop {
         let mut part = Part::open(place, expected)?;
         let had = part.mark.at;
@@ -104,7 +106,12 @@ pub fn bring(
             }
             Err(failure) => {
                 give_up(part, &failure)?;
-                return Err(failure.of_room());
+                return Err(match (failure, wrong) {
+                    (Failure::Source(no), Some((url, expected, found))) => {
+                        Failure::Wrong { expected, found: format!("{found} at {url} ({no})"), bad: None }
+                    }
+                    (failure, _) => failure.of_room(job.wanted.most),
+                });
             }
         };
         let (expected_is, found) = match part.verdict() {
@@ -131,6 +138,7 @@ pub fn bring(
             let bad = if is_zim { Some(Box::new(part)) } else { part.remove().map(|()| None)? };
             return Err(Failure::Wrong { expected: expected_is, found, bad });
         }
+        wrong = Some((super::shown(&url), expected_is, found));
         part.start_over()?;
     }
 }
@@ -152,9 +160,12 @@ fn give_up(mut part: Part, failure: &Failure) -> Result<(), Failure> {
 }
 
 impl Failure {
-    /// Of what nobody gave a length it is the card that it is too long for.
-    fn of_room(self) -> Failure {
+    /// Of what no settings gave a length it is the card that it is too long for: `have` bytes.
+    fn of_room(self, have: u64) -> Failure {
         match self {
+            Failure::Source(Unanswered { length: Some(Found::Exactly(need)), expected: None, .. }) => {
+                Failure::NoRoom { need, have }
+            }
             Failure::Source(Unanswered { length: Some(Found::MoreThan(_)), expected: None, .. }) => {
                 Failure::Here(nix::errno::Errno::ENOSPC.into())
             }

@@ -282,8 +282,11 @@ impl Stream {
         if !why.contains(&last.why.as_str()) {
             why.push(&last.why);
         }
-        let long = self.refused.iter().flatten().find(|refused| refused.length.is_some());
-        let (length, expected) = long.map_or((last.length, last.expected), |long| (long.length, long.expected));
+        let all = || self.refused.iter().flatten().chain([&last]);
+        // One that says it has more than there is room for may lie, and says nothing of the others.
+        let is_long = all().all(|no| no.length.is_some());
+        let long = all().find(|no| no.length.is_some() && (is_long || no.expected.is_some()));
+        let (length, expected) = long.map_or((None, None), |long| (long.length, long.expected));
         // All of them, or the last of them: then it has to be begun again.
         let changed = last.changed || self.refused.iter().flatten().any(|refused| refused.changed);
         Unanswered { why: why.join("; "), length, expected, changed, ..last }
