@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, Read};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use bzip2::bufread::BzDecoder;
@@ -54,7 +55,9 @@ struct Came {
     /// Where its header stands.
     at: u64,
     /// Name, packing, sizes and checksum, hashed with a secret; none once the directory has listed it.
-    said: Option<u64>,
+    said: Option<NonZeroU64>,
+    /// Date and time, as headers have them.
+    stamp: (u16, u16),
 }
 
 struct Stream<'a> {
@@ -95,8 +98,13 @@ impl Stream<'_> {
         } else if found != told {
             return Err(refused(format!("{name} is damaged")).into());
         }
-        self.members.push(Came { at, said: Some(self.secret.hash_one((&header.name, header.method, found))) });
+        let said = Some(self.said(&header.name, header.method, found));
+        self.members.push(Came { at, said, stamp: (header.date, header.time) });
         Ok(())
+    }
+
+    fn said(&self, name: &[u8], method: u16, data: Data) -> NonZeroU64 {
+        NonZeroU64::MIN | self.secret.hash_one((name, method, data))
     }
 
     /// The name of a member that can be unpacked as it comes.
@@ -174,9 +182,12 @@ impl Stream<'_> {
             return Err(Stop::NotStreamable("a name in the letters of another system"));
         }
         let data = Data { crc: listed.crc, packed: listed.packed, size: listed.size };
-        let said = Some(self.secret.hash_one((&listed.name, listed.method, data)));
+        let said = Some(self.said(&listed.name, listed.method, data));
         let found = self.members.binary_search_by_key(&listed.at, |member| member.at);
         match found.ok().and_then(|index| self.members.get_mut(index)) {
+            Some(member) if member.said == said && member.stamp != (listed.date, listed.time) => {
+                Err(Stop::NotStreamable("a member dated otherwise in its directory"))
+            }
             Some(member) if member.said == said => {
                 member.said = None;
                 Ok(())

@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::{Cursor, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,8 +15,8 @@ use crate::stream::unzip::unzip;
 /// A text that every packer makes shorter.
 const LONG: &str = "a library for a school, a library for a school, a library for a school";
 
-/// What a tree holds: path, mode, and text or the place a link leads to.
-type Held = Vec<(String, u32, String)>;
+/// What a tree holds: path, mode, text or the place a link leads to, and of files when they were written.
+type Held = Vec<(String, u32, String, i64)>;
 
 /// Unpacks in one of the two ways; what came of it.
 fn unpacked<E>(how: impl FnOnce(&mut Tree<'_>) -> Result<(), E>) -> Result<Held, E> {
@@ -48,7 +48,8 @@ fn look(root: &Path, folder: &Path, held: &mut Held) {
             }
             _ => String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned(),
         };
-        held.push((name, meta.permissions().mode(), text));
+        let mtime = if meta.is_file() { meta.mtime() } else { 0 };
+        held.push((name, meta.permissions().mode(), text, mtime));
     }
 }
 
