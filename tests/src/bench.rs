@@ -13,6 +13,7 @@ pub mod images;
 pub mod interrupt;
 pub mod made;
 pub mod options;
+pub mod pull;
 pub mod results;
 pub mod second_boot;
 pub mod services;
@@ -58,6 +59,7 @@ pub fn run(options: &Options) -> Outcome<i32> {
     bench.services()?;
     bench.content()?;
     bench.fetch()?;
+    bench.pull()?;
     if options.wants_part("second-boot") && options.wants(&[10, 11, 14]) {
         bench.keep("second boot", &second_boot::measure(&demo, &bench.agent, options)?)?;
     }
@@ -108,6 +110,18 @@ impl Bench {
         }
         let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
         self.keep("fetch", &fetch::measure(&bed, &self.agent, self.options.rounds, self.options.quick)?)
+    }
+
+    fn pull(&self) -> Outcome<()> {
+        if !self.options.wants_part("pull") || !self.options.wants(&[0, 1, 2, 6, 10]) {
+            return Ok(());
+        }
+        let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;
+        // One set is enough: how large an image is changes nothing in how it comes.
+        let Some(set) = SETS.first() else { return Ok(()) };
+        let made = Made::of(*set, &self.folder.join("sets"))?;
+        let rows = pull::measure(&bed, &made, self.options.rounds, self.options.quick)?;
+        self.keep(&format!("set {} from a registry, gz layers", set.name), &rows)
     }
 
     fn packings(&self) -> Vec<Packing> {

@@ -182,7 +182,7 @@ impl Measuring<'_> {
 }
 
 /// Runs the words; the largest resident size of any program that they start.
-fn cost_of_children(words: &[String]) -> Outcome<u64> {
+pub(super) fn cost_of_children(words: &[String]) -> Outcome<u64> {
     let out = std::env::temp_dir().join(format!("offspot-peak-{}", std::process::id()));
     let time = ["/usr/bin/env", "time", "-f", "%M", "-o", text(&out)?].map(str::to_owned);
     let run = tool::run(&time[0], &time[1..].iter().chain(words).map(String::as_str).collect::<Vec<_>>());

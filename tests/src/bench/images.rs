@@ -13,14 +13,17 @@ use super::slow_card::{Traffic, cold};
 use crate::tool::{self, Doing, Failure, Outcome, text};
 
 /// Phases of the agent in which it reads or loads tarballs. The engine's start is not among them, nor among what a peer does.
-const PHASES: &[&str] = &["plan", "images", "services", "done"];
+pub(super) const PHASES: &[&str] = &["plan", "images", "services", "done"];
 
 /// One way to bring the images in, and what it cost.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sample {
-    wall: Duration,
-    traffic: Traffic,
-    peak: u64,
+    /// Until it was done and synced.
+    pub wall: Duration,
+    /// What went over the card.
+    pub traffic: Traffic,
+    /// Largest resident size in bytes, where it was looked at.
+    pub peak: u64,
 }
 
 /// The samples of the three ways.
@@ -135,19 +138,19 @@ fn room(made: &Made) -> Outcome<u64> {
     Ok(4 * made.unique()?)
 }
 
-fn files(folder: &Path) -> Outcome<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> Outcome<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).doing(folder.display())?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
     Ok(files)
 }
 
-fn loaded(made: &Made, listed: &str) -> Outcome<()> {
+pub(super) fn loaded(made: &Made, listed: &str) -> Outcome<()> {
     let (found, wanted) = (listed.lines().count(), made.set.images.len());
     if found == wanted { Ok(()) } else { Err(Failure::new(format!("the engine has {found} images of {wanted}"))) }
 }
 
-fn median(samples: &[Sample]) -> Sample {
+pub(super) fn median(samples: &[Sample]) -> Sample {
     let middle = |of: fn(&Sample) -> u64| {
         let mut values: Vec<u64> = samples.iter().map(of).collect();
         values.sort_unstable();

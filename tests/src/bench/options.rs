@@ -12,14 +12,14 @@ pub const HELP: &str = "\
 cargo bench-card                      every line, every set of images; writes tests/bench/RESULTS.md
 cargo bench-card --set three          only this set of images (three, nine, large); may be repeated
                  --packing zst        only tarballs packed this way (plain, gz, zst)
-                 --part services      only this part; may be repeated (images, services, content, fetch, second-boot)
+                 --part services      only this part; may be repeated (images, services, content, fetch, pull, second-boot)
                  --line 9             only this line; may be repeated; RESULTS.md stays as it is
                  --rounds 3           peers in turn this often (A/B/B/A; default 1)
                  --quick              each peer once, plain tarballs alone; RESULTS.md stays as it is
                  --agent FILE         measure this agent instead of building one";
 
 /// What can be measured alone.
-const PARTS: &[&str] = &["images", "services", "content", "fetch", "second-boot"];
+const PARTS: &[&str] = &["images", "services", "content", "fetch", "pull", "second-boot"];
 
 /// The command line, read.
 #[derive(Debug, Clone, Default)]
