@@ -112,7 +112,7 @@ impl Stream<'_> {
         let name = std::str::from_utf8(&header.name).ok().filter(|name| !name.contains('\\') && !header.renamed);
         let name = name.ok_or(Stop::NotStreamable("a name in the letters of another system"))?;
         if header.is_encrypted() {
-            return Err(refused(format!("{name} is encrypted: make the archive without a password")).into());
+            return Err(encrypted(name));
         }
         if ![records::STORED, records::DEFLATED, records::BZIP2].contains(&header.method) || header.is_patch() {
             return Err(Stop::NotStreamable("a member packed in a rare way"));
@@ -181,6 +181,9 @@ impl Stream<'_> {
         if listed.renamed {
             return Err(Stop::NotStreamable("a name in the letters of another system"));
         }
+        if listed.is_encrypted() {
+            return Err(encrypted(&String::from_utf8_lossy(&listed.name)));
+        }
         let data = Data { crc: listed.crc, packed: listed.packed, size: listed.size };
         let said = Some(self.said(&listed.name, listed.method, data));
         let found = self.members.binary_search_by_key(&listed.at, |member| member.at);
@@ -220,6 +223,10 @@ fn unpack(
         _ if name.ends_with('/') => Err(refused(format!("{name} is a folder with bytes of its own")).into()),
         _ => Err(refused(format!("{name} is longer than its header says")).into()),
     }
+}
+
+fn encrypted(name: &str) -> Stop {
+    refused(format!("{name} is encrypted: make the archive without a password")).into()
 }
 
 /// Makes of a member what only the directory tells.

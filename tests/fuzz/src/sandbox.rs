@@ -77,8 +77,8 @@ impl Sandbox {
     }
 }
 
-/// Everything that was laid out: mode, and what a file holds or where a link leads.
-pub type Laid = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+/// Everything that was laid out: mode, when a file was written, and what it holds or where a link leads.
+pub type Laid = BTreeMap<PathBuf, (u32, i64, Vec<u8>)>;
 
 /// What lies in the target.
 #[derive(Default)]
@@ -114,7 +114,8 @@ impl Seen {
             } else if kind.is_file() {
                 held = fs::read(&path).expect("a file");
             }
-            self.laid.insert(path, (meta.mode(), held));
+            let written = if kind.is_file() { meta.mtime() } else { 0 };
+            self.laid.insert(path, (meta.mode(), written, held));
         }
     }
 }

@@ -74,6 +74,7 @@ impl Local {
 #[derive(Debug)]
 pub struct Listed {
     system: u8,
+    flags: u16,
     pub method: u16,
     pub time: u16,
     pub date: u16,
@@ -91,7 +92,7 @@ impl Listed {
         let bytes = source.take_exactly(46)?;
         let mut fields = Fields(bytes.get(4..).unwrap_or_default());
         let system = fields.short() >> 8;
-        let (_needs, _flags) = (fields.short(), fields.short());
+        let (_needs, flags) = (fields.short(), fields.short());
         let (method, time, date) = (fields.short(), fields.short(), fields.short());
         let (crc, mut packed, mut size) = (fields.word(), fields.word().into(), fields.word().into());
         let lengths = [fields.short(), fields.short(), fields.short()].map(usize::from);
@@ -102,7 +103,11 @@ impl Listed {
         source.take_exactly(lengths[2])?;
         let renamed = widen(&extra, &mut [&mut size, &mut packed, &mut at])?;
         let system = u8::try_from(system).unwrap_or(0);
-        Ok(Listed { system, method, time, date, crc, packed, size, attributes, at, name, renamed })
+        Ok(Listed { system, flags, method, time, date, crc, packed, size, attributes, at, name, renamed })
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        self.flags & ENCRYPTED != 0
     }
 
     /// Permissions and kind, as far as the maker's system has them; the same as for a zip that was stored.
@@ -125,6 +130,8 @@ impl Listed {
 /// What stands behind the directory.
 #[derive(Debug)]
 pub struct End {
+    /// Members in this part of the archive, and in all parts.
+    here: u64,
     count: u64,
     length: u64,
     at: u64,
@@ -140,16 +147,17 @@ impl End {
         let bytes = source.take_exactly(22)?;
         let mut fields = Fields(bytes.get(4..).unwrap_or_default());
         let disks = [fields.short(), fields.short()];
-        let _here = fields.short();
-        let (count, length, at) = (fields.short().into(), fields.word().into(), fields.word().into());
+        let (here, count) = (fields.short().into(), fields.short().into());
+        let (length, at) = (fields.word().into(), fields.word().into());
         let comment = fields.short();
         source.take_exactly(comment.into())?;
         if disks.iter().any(|disk| ![0, 0xffff].contains(disk)) {
             return Err(Stop::NotStreamable("an archive in several parts"));
         }
-        let narrow = End { count, length, at };
+        let narrow = End { here, count, length, at };
         Ok(match wide {
             Some(wide) => End {
+                here: if narrow.here == 0xffff { wide.here } else { narrow.here },
                 count: if narrow.count == 0xffff { wide.count } else { narrow.count },
                 length: if narrow.length == ELSEWHERE { wide.length } else { narrow.length },
                 at: if narrow.at == ELSEWHERE { wide.at } else { narrow.at },
@@ -160,7 +168,8 @@ impl End {
 
     pub fn fits(&self, count: u64, at: u64, length: u64) -> bool {
         // Many a program says of 70 000 members that they are 4464.
-        (self.count == count || self.count == count & 0xffff) && self.at == at && self.length == length
+        let counts = |told: u64| told == count || told == count & 0xffff;
+        counts(self.here) && counts(self.count) && self.at == at && self.length == length
     }
 }
 
@@ -172,11 +181,11 @@ fn wide_end(source: &mut Ahead<'_>) -> Result<End, Stop> {
     }
     let bytes = source.take_exactly(usize::try_from(length).unwrap_or_default())?;
     let mut fields = Fields(bytes.get(12..).unwrap_or_default());
-    let (_here, count, length, at) = (fields.long(), fields.long(), fields.long(), fields.long());
+    let (here, count, length, at) = (fields.long(), fields.long(), fields.long(), fields.long());
     if source.peek(4)? == WIDE_PLACE {
         source.consume(20);
     }
-    Ok(End { count, length, at })
+    Ok(End { here, count, length, at })
 }
 
 /// Whether sizes have 64 bits.
