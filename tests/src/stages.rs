@@ -33,9 +33,9 @@ pub fn clippy() -> Outcome<Count> {
     cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
-/// `cargo test`, counted test by test; two at a time, because engines and cards are heavy.
+/// `cargo test`, counted test by test; three at a time: engines and cards are heavy, and much of the time they are waited for.
 pub fn tests() -> Outcome<Count> {
-    let mut command = cargo_command(&["test", "--workspace", "--no-fail-fast", "--", "--test-threads=2"]);
+    let mut command = cargo_command(&["test", "--workspace", "--no-fail-fast", "--", "--test-threads=3"]);
     let mut child = command.stdout(Stdio::piped()).spawn().doing("cargo test")?;
     let mut count = Count { passed: 0, failed: 0 };
     let pipe = child.stdout.take().ok_or_else(|| Failure::new("cargo test has no output"))?;
