@@ -11,10 +11,11 @@ use crate::tool::{self, Doing, Failure, Outcome, text};
 
 const NAME: &str = "offspot.test/web:1";
 const CONTENT: &str = "placed from the boot partition\n";
+const ON_STICK: &str = "from the stick\n";
 /// What the suite asks the container for.
-pub const PAGES: &[&str] = &["/name", "/content/hello.txt"];
-/// What it must answer: a file of the image, a file that the agent placed.
-pub const ANSWERS: [&str; 2] = [NAME, CONTENT];
+pub const PAGES: &[&str] = &["/name", "/content/hello.txt", "/content/stick.txt"];
+/// What it must answer: a file of the image, and files that the agent placed, one of which a stick saved it from fetching.
+pub const ANSWERS: [&str; 3] = [NAME, CONTENT, ON_STICK];
 
 /// Lays all of it.
 pub fn lay(card: &BootCard, folder: &Path) -> Outcome<()> {
@@ -41,7 +42,7 @@ pub fn stick(folder: &Path) -> Outcome<PathBuf> {
     let _ = fs::remove_dir_all(&content);
     let _ = fs::remove_file(&file);
     fs::create_dir_all(content.join("offspot/files")).doing("stick")?;
-    fs::write(content.join("offspot/files/stick.txt"), "from the stick\n").doing("stick")?;
+    fs::write(content.join("offspot/files/stick.txt"), ON_STICK).doing("stick")?;
     tool::run("mkfs.vfat", &["-F", "32", "-C", "-n", "STICK", text(&file)?, "65536"])?;
     fat_put(text(&file)?, &content)?;
     Ok(file)
@@ -54,6 +55,9 @@ fn settings() -> String {
          - to: /data/content/hello.txt\n  \
            url: file:///boot/firmware/offspot/files/hello.txt\n  \
            checksum: {{algo: sha-256, value: {}}}\n\
+         - to: /data/content/stick.txt\n  \
+           url: https://content.example/library/stick.txt\n  \
+           checksum: {{algo: sha-256, value: {}}}\n\
          containers:\n  \
            services:\n    \
              web:\n      \
@@ -63,7 +67,8 @@ fn settings() -> String {
                stop_signal: SIGKILL\n      \
                volumes: [\"/data/content:/content:ro\"]\n      \
                restart: unless-stopped\n",
-        hex(CONTENT.as_bytes())
+        hex(CONTENT.as_bytes()),
+        hex(ON_STICK.as_bytes())
     )
 }
 
