@@ -25,6 +25,7 @@ mod parcel;
 mod parts;
 mod piece;
 mod pipes;
+mod platform;
 pub mod price;
 mod registry;
 mod send;

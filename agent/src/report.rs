@@ -107,6 +107,10 @@ pub struct Current {
 }
 
 impl Current {
+    fn new(kind: Kind, name: &str) -> Current {
+        Current { kind, name: name.to_owned(), progress: Progress::of(0), there: 0 }
+    }
+
     /// Whether it is this one.
     pub fn is(&self, item: &Item) -> bool {
         item.kind == self.kind && item.name == self.name
@@ -271,6 +275,11 @@ impl Reporter {
         });
     }
 
+    /// What is being fetched, before it is known what items are in it.
+    pub fn fetches(&self, kind: Kind, name: &str) {
+        self.status.send_modify(|status| status.current = Some(Current::new(kind, name)));
+    }
+
     /// How an item stands now; a new one is added at the end.
     pub fn item(&self, kind: Kind, name: &str, state: State, detail: impl Into<String>) {
         let item = Item { kind, name: name.to_owned(), state, detail: detail.into() };
@@ -279,10 +288,7 @@ impl Reporter {
             let is_it = |current: &Current| current.kind == kind && current.name == item.name;
             match (state, &status.current) {
                 (State::Working, Some(current)) if is_it(current) => {}
-                (State::Working, _) => {
-                    let (name, progress) = (name.to_owned(), Progress::of(0));
-                    status.current = Some(Current { kind, name, progress, there: 0 });
-                }
+                (State::Working, _) => status.current = Some(Current::new(kind, name)),
                 (_, Some(current)) if is_it(current) => status.current = None,
                 _ => {}
             }

@@ -74,7 +74,7 @@ struct Bench {
 
 impl Bench {
     fn images(&self) -> Outcome<()> {
-        if !self.options.wants_part("images") || !self.options.wants(&[1, 2, 6, 15]) {
+        if !self.options.wants_part("images") || !self.options.wants(&[1, 2, 6, 10, 15]) {
             return Ok(());
         }
         let bed = Bed::new(&self.folder.join("bed"), &self.agent)?;

@@ -54,7 +54,7 @@ fn well(outcome: &Outcome) {
     assert_eq!(outcome.problems(), Vec::<String>::new(), "{:#?}", outcome.status.notes);
 }
 
-fn wait_for(what: &str, there: impl Fn() -> bool) {
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !there() {
         assert!(begun.elapsed() < LIMIT, "never: {what}");
@@ -203,6 +203,30 @@ fn what_is_not_as_its_digest_says_costs_itself() {
     let good = card.engine().docker(&["images", "-q", "--no-trunc"]);
     assert_eq!(good.trim(), sample("good", &[64]).id());
     assert_eq!(card.says(&at("good:1")), "good");
+}
+
+#[test]
+fn wrong_bytes_that_unpack_to_the_right_ones_are_refused_and_hold_nobody_up() {
+    let registry = Registry::start();
+    let image = sample("header", &[512, 64]).packed("gzip");
+    registry.push("x/header", "1", &image, Kind::Oci);
+    registry.push("x/good", "1", &sample("good", &[64]), Kind::Oci);
+    // The time in the header of a gzip that is not the last, which no unpacker looks at.
+    let blobs = image.blobs();
+    let bad = blobs[blobs.len() - 2].clone();
+    let front = Front::start(&registry.host, move |request| match request.is_for(&bad) {
+        true => Act::Flip(4),
+        false => Act::Pass,
+    });
+    let idents = ["header:1", "good:1"].map(|name| format!("{}/x/{name}", front.host));
+    let card = card("header");
+    wants(&card, &idents, "");
+    let mut running = card.begin();
+    wait_for("the end of the run", || running.try_wait().unwrap().is_some());
+    let outcome = card.load();
+    outcome.expect_problem("E-TRUST-IMAGE-DIGEST", &idents[0]);
+    assert_eq!(outcome.problems().len(), 1, "{:#?}", outcome.problems());
+    assert_eq!(card.says(&idents[1]), "good");
 }
 
 #[test]
@@ -451,6 +475,29 @@ fn mirrors_are_asked_first_and_the_origin_for_what_they_lack() {
     let said: Vec<_> = idents[..3].iter().map(|ident| card.says(ident)).collect();
     assert_eq!(said, ["mirrored", "only", "far"]);
     assert_eq!(card.says(&torn.id()), "torn");
+}
+
+#[test]
+fn a_layer_that_a_mirror_has_otherwise_comes_from_the_next() {
+    let (mirror, origin) = (Registry::start(), Registry::start());
+    let image = sample("lie", &[64, 64]);
+    for registry in [&mirror, &origin] {
+        registry.push("x/lie", "1", &image, Kind::Oci);
+    }
+    let lied = image.layers[image.layers.len() - 2].clone();
+    let bad = Front::start(&mirror.host, move |request| match request.is_for(&lied) {
+        true => Act::Flip(30_000),
+        false => Act::Pass,
+    });
+    let ident = format!("{}/x/lie:1", origin.host);
+    let registries = format!("registries:\n  {}: {{mirrors: ['http://{}']}}\n", origin.host, bad.host);
+    for card in [card("lie"), Card::of("reglie-unpacked", None, &[])] {
+        bad.forget();
+        wants(&card, std::slice::from_ref(&ident), &registries);
+        well(&card.load());
+        assert_eq!(card.says(&ident), "lie");
+        assert!(bad.seen().iter().any(|request| request.path.contains("/blobs/")), "the mirror was asked first");
+    }
 }
 
 #[test]

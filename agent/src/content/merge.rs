@@ -115,6 +115,12 @@ fn file(staged: &Beneath, target: &Beneath, path: &str, rights: &Rights<'_>) -> 
         Err(error) => return Err(error.into()),
     }
     let there = target.stat(Path::new(path))?;
+    // A member that the archive has twice is there already.
+    let own = staged.stat(Path::new(path))?;
+    let inode = |stat: &FileStat| (stat.st_dev, stat.st_ino);
+    if there.as_ref().map(inode) == own.as_ref().map(inode) {
+        return Ok(true);
+    }
     let may = |stat: &FileStat| !is_folder(stat) && (rights.force || rights.mine.contains(&member(path, stat)));
     if !there.as_ref().is_some_and(may) {
         return Ok(false);

@@ -1,5 +1,10 @@
 //! What is told of a URL, and what is not.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
 /// Whether a URL names a server.
 pub fn is_remote(url: &str) -> bool {
     scheme_is(url, "http") || scheme_is(url, "https")
@@ -45,6 +50,23 @@ pub fn path(url: &str) -> &str {
     rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
 }
 
+/// `Authorization` of this user (RFC 7617).
+pub fn basic(name: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
+}
+
+/// A URL without its user info, and that as `Authorization`; none where it has none.
+pub fn user(url: &str) -> Option<(String, String)> {
+    let mut bare = Url::parse(url).ok()?;
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (name, password) = (plain(bare.username()), plain(bare.password().unwrap_or_default()));
+    if name.is_empty() && password.is_empty() {
+        return None;
+    }
+    bare.set_username("").and_then(|()| bare.set_password(None)).ok()?;
+    Some((bare.into(), basic(&name, &password)))
+}
+
 /// What follows the user info. A password may hold a `/` that its writer forgot to escape, so a `@` in a path counts as well: rather a piece of
 /// the path is not shown than a piece of a password is.
 fn without_user(rest: &str) -> &str {
@@ -67,6 +89,9 @@ mod tests {
         ] {
             assert_eq!(shown(url), safe);
         }
+        let bare = ("http://host:81/a".to_owned(), basic("me", "p@s=s"));
+        assert_eq!(user("http://me:p%40s=s@host:81/a"), Some(bare));
+        assert_eq!(user("http://host/@scope/a"), None);
         assert_eq!(host("http://me@host:80/a?b@c"), "host:80");
         assert_eq!(host("http://me:hun/ter8@127.0.0.1:9/x"), "127.0.0.1:9");
         assert_eq!((host_name("http://[::1]:80/a"), host_name("http://h:80")), ("::1", "h"));

@@ -132,7 +132,7 @@ pub(super) fn judge(answer: Response<ureq::Body>, have: u64, pace: Pace) -> Resu
     }
     if status != 200 && !part {
         let again = status.is_server_error() || status == 408 || status == 429;
-        let after = said("retry-after").and_then(wait).filter(|_| again);
+        let after = said("retry-after").and_then(|after| wait(after, said("date"))).filter(|_| again);
         let challenges = headers.get_all("www-authenticate").iter().filter_map(|challenge| challenge.to_str().ok());
         let challenge = (status == 401).then(|| challenges.collect::<Vec<_>>().join(", "));
         let why = match status.as_u16() {
@@ -168,13 +168,14 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3).
-fn wait(said: &str) -> Option<Duration> {
+/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3), by the server's own clock where it says what that is.
+fn wait(said: &str, date: Option<&str>) -> Option<Duration> {
     if let Ok(seconds) = said.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
     let then = httpdate::parse_http_date(said).ok()?;
-    Some(then.duration_since(SystemTime::now()).unwrap_or_default())
+    let now = date.and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now);
+    Some(then.duration_since(now).unwrap_or_default())
 }
 
 /// A body that fails once it comes too slowly.
@@ -213,11 +214,13 @@ mod tests {
 
     #[test]
     fn a_wait_is_seconds_or_a_date() {
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("7", None), Some(Duration::from_secs(7)));
         let soon = SystemTime::now() + Duration::from_secs(90);
-        let until = wait(&httpdate::fmt_http_date(soon)).unwrap();
+        let until = wait(&httpdate::fmt_http_date(soon), None).unwrap();
         assert!((80..=90).contains(&until.as_secs()), "{until:?}");
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
+        let then = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(wait(then, None), Some(Duration::ZERO));
+        assert_eq!(wait(then, Some("Sun, 06 Nov 1994 08:49:30 GMT")), Some(Duration::from_secs(7)));
+        assert_eq!(wait("soon", None), None);
     }
 }

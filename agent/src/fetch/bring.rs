@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::answer::{Found, Unanswered};
 use super::client::Fetcher;
@@ -11,6 +12,8 @@ use super::stream::{Stream, Wanted};
 
 /// Bytes of a write: what cards do fastest.
 const BUFFER: usize = 1 << 20;
+/// How often at least it is told what came.
+const TOLD: Duration = Duration::from_secs(1);
 /// Times that a file which changed under our hands is begun again.
 const AGAIN: u32 = 3;
 /// A beginning shorter than this is not worth a file of its own.
@@ -96,6 +99,8 @@ pub fn bring(
             Err(Failure::Source(no)) if no.changed && changes < AGAIN => {
                 changes += 1;
                 part.start_over()?;
+                // The next may have all of it.
+                job.wanted.urls.rotate_left(1);
                 continue;
             }
             Err(Failure::Source(no)) if !alone.is_empty() => {
@@ -189,7 +194,9 @@ impl Job<'_> {
         self.givers.clear();
         let all = self.wanted.size.or(part.mark.total);
         if all.is_some_and(|all| all == part.mark.at) && part.mark.at > 0 {
-            return Ok(part.mark.from.clone().map_or_else(String::new, |(url, _)| url));
+            let from = part.mark.from.as_ref().map(|(url, _)| url);
+            let only = self.wanted.urls.first().filter(|_| self.wanted.urls.len() == 1);
+            return Ok(from.or(only).cloned().unwrap_or_default());
         }
         // What is set aside for it is not free any more, and yet room for it.
         let room = (self.room)()?.saturating_add(part.ahead()?);
@@ -219,14 +226,17 @@ impl Job<'_> {
     }
 }
 
-/// Reads until the buffer is full; how much came, and how it ended if it did.
+/// Reads until the buffer is full, or a second is over; how much came, and how it ended if it did.
 fn fill_buffer(stream: &mut Stream, buffer: &mut [u8]) -> (usize, Option<io::Result<()>>) {
-    let mut filled = 0;
+    let (mut filled, begun) = (0, Instant::now());
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match stream.read(rest) {
             Ok(0) => return (filled, Some(Ok(()))),
             Ok(read) => filled += read,
             Err(error) => return (filled, Some(Err(error))),
+        }
+        if begun.elapsed() >= TOLD {
+            break;
         }
     }
     (filled, None)

@@ -100,8 +100,9 @@ impl Fetcher {
     /// For a box that has just been switched on: before the first request it waits for a link.
     pub fn on(self, host: &Host) -> Fetcher {
         let early = if host.is_live() { Arc::new(Once::new()) } else { self.early };
-        Fetcher { early, ..self }
-            .not_before([host.latest(), host.state().join("receipts")].iter().map(PathBuf::as_path))
+        // This program is as old as the image.
+        let written = [Some(host.latest()), Some(host.state().join("receipts")), std::env::current_exe().ok()];
+        Fetcher { early, ..self }.not_before(written.iter().flatten().map(PathBuf::as_path))
     }
 
     /// The time is at least that at which any of these was written.
@@ -130,7 +131,7 @@ impl Fetcher {
             return Err(Unanswered::for_good(format!("{shown}: {host} did not answer before")));
         }
         let (answer, last) = self.follow(request).map_err(|no| no.at(&shown))?;
-        let own = host == *address::host(&last);
+        let own = is_same_host(request.url, &last);
         let mut judged = judge(answer, request.from, self.pace).map_err(|unanswered| unanswered.at(&shown));
         match &mut judged {
             Ok(answer) => answer.redirected = !own,
@@ -145,9 +146,13 @@ impl Fetcher {
 
     /// The answer of the server that the others send on to, and its URL.
     fn follow(&self, request: Request<'_>) -> Result<(Response<Body>, String), Unanswered> {
-        let (mut request, mut url) = (request, request.url.to_owned());
+        let (mut request, mut url, mut user) = (request, request.url.to_owned(), None);
         for _ in 0..=REDIRECTS {
-            let answer = self.believe(Request { url: &url, ..request })?;
+            let own = address::user(&url);
+            let bare = own.as_ref().map_or(url.as_str(), |(bare, _)| bare.as_str());
+            user = own.as_ref().map(|(_, user)| user.clone()).or(user);
+            let authorization = request.authorization.or(user.as_deref());
+            let answer = self.believe(Request { url: bare, authorization, ..request })?;
             let next = answer.headers().get("location").and_then(|to| to.to_str().ok());
             let Some(next) = next.filter(|_| matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308)) else {
                 return Ok((answer, url));
@@ -160,8 +165,8 @@ impl Fetcher {
             if is_secure(&url) && !is_secure(&next) {
                 return Err(Unanswered::for_good("it redirects from https to http"));
             }
-            if address::host(&next) != address::host(&url) || is_secure(&next) != is_secure(&url) {
-                request.authorization = None;
+            if !is_same_host(&next, &url) {
+                (request.authorization, user) = (None, None);
             }
             url = next;
         }
@@ -240,6 +245,12 @@ fn with_headers(mut call: RequestBuilder<WithoutBody>, request: Request<'_>) -> 
         Some(authorization) => call.header("authorization", authorization),
         None => call,
     }
+}
+
+/// Whether two URLs are of the same scheme, host and port.
+fn is_same_host(one: &str, other: &str) -> bool {
+    let origin = |url: &str| Url::parse(url).map(|url| url.origin());
+    origin(one).is_ok_and(|one| origin(other).is_ok_and(|other| one == other))
 }
 
 /// An error in our words: the library's own may hold the whole URL.

@@ -1,10 +1,10 @@
 //! Asks a proxy for what is not encrypted. A tunnel, as for https, would do too, but many proxies dig none to other ports than 443.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 use ureq::{Error, Proxy, ProxyProtocol};
 use url::Url;
+
+use super::address;
 
 /// A request to a proxy.
 pub struct Forward {
@@ -19,12 +19,6 @@ pub struct Forward {
 /// What to send to `proxy` for `url`; none if that is no URL.
 pub fn forward(proxy: &Proxy, url: &str) -> Option<Forward> {
     let mut wanted = Url::parse(url).ok()?;
-    // Whoever is named in the URL is meant for the server: it becomes `Authorization`, as without a proxy.
-    let user = match (wanted.username(), wanted.password()) {
-        ("", None) => String::new(),
-        (name, password) => format!("{name}:{}@", password.unwrap_or_default()),
-    };
-    wanted.set_username("").and_then(|()| wanted.set_password(None)).ok()?;
     wanted.set_fragment(None);
     let scheme = if proxy.protocol() == ProxyProtocol::Https { "https" } else { "http" };
     let host = wanted
@@ -32,11 +26,9 @@ pub fn forward(proxy: &Proxy, url: &str) -> Option<Forward> {
         .map_or(wanted.host_str()?.to_owned(), |port| format!("{}:{port}", wanted.host_str().unwrap_or_default()));
     let name = proxy.username().or(proxy.password().map(|_| ""));
     Some(Forward {
-        url: format!("{scheme}://{user}{}:{}/{wanted}", proxy.host(), proxy.port()),
+        url: format!("{scheme}://{}:{}/{wanted}", proxy.host(), proxy.port()),
         host,
-        authorization: name.map(|name| {
-            format!("Basic {}", STANDARD.encode(format!("{name}:{}", proxy.password().unwrap_or_default())))
-        }),
+        authorization: name.map(|name| address::basic(name, proxy.password().unwrap_or_default())),
     })
 }
 
@@ -92,16 +84,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_go_where_they_are_meant_for() {
+    fn all_of_the_url_stands_in_the_place_of_a_path() {
         let of = |proxy: &str, url: &str| {
             let forward = forward(&Proxy::new(proxy).unwrap(), url).unwrap();
             (forward.url, forward.host, forward.authorization)
         };
         let plain = of("proxy.lan:3128", "http://host/a?b#c");
         assert_eq!(plain, ("http://proxy.lan:3128/http://host/a?b".into(), "host".into(), None));
-        let both = of("https://me:p%40ss@[::1]:8443", "http://you:w%2Ford@host:81/a b");
-        let basic = format!("Basic {}", STANDARD.encode("me:p@ss"));
-        let url = "https://you:w%2Ford@[::1]:8443/http://host:81/a%20b";
-        assert_eq!(both, (url.into(), "host:81".into(), Some(basic)));
+        let safe = of("https://me:p%40ss@[::1]:8443", "http://host:81/a b");
+        let url = "https://[::1]:8443/http://host:81/a%20b";
+        assert_eq!(safe, (url.into(), "host:81".into(), Some(address::basic("me", "p@ss"))));
     }
 }

@@ -19,8 +19,9 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Longest that a server may ask us to stay away (`Retry-After`); one that asks for more is given up.
 const ASKED: Duration = Duration::from_secs(300);
-/// Tries without progress: at a host that has given something before, and at one that has not.
-pub const TRIES: u32 = 6;
+/// Tries without progress: at a host that has given something before, which take some four minutes where it does not answer at once, and at one
+/// that has not.
+pub const TRIES: u32 = 12;
 /// See [`TRIES`].
 pub const TRIES_OF_SILENT: u32 = 3;
 

@@ -1,13 +1,14 @@
 //! A file in the making that outlives a power cut: `NAME.part`, and `NAME.state` beside it.
 //!
-//! Every [`CHUNK`] the bytes are made durable, and only then a line is added to the state: how far, from where, and the proof so far. So
-//! nothing is read again, and a cut costs at most a chunk. A process that dies costs nothing: within one boot what stands behind the last
+//! Every [`CHUNK`], and at least every minute, the bytes are made durable, and only then a line is added to the state: how far, from where, and
+//! the proof so far. So nothing is read again, and a cut costs at most a chunk. A process that dies costs nothing: within one boot what stands behind the last
 //! line is as it was written, and is taken in again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,10 @@ use super::proof::{Expected, Proof};
 use super::stream::Mark;
 use crate::report::Context;
 
-/// Bytes between two lines of the state: seconds of a card's work, minutes of a bad link's.
+/// Bytes between two lines of the state: seconds of a card's work.
 pub const CHUNK: u64 = 64 << 20;
+/// Time between two lines, where bytes come slowly: a cut costs no more than that.
+const WHILE: Duration = Duration::from_secs(60);
 /// Bytes of a read of what is here.
 const BUFFER: usize = 256 << 10;
 
@@ -32,6 +35,8 @@ pub struct Part {
     pub mark: Mark,
     /// Bytes up to which all is durable.
     durable: u64,
+    /// When the last line was written.
+    kept: Instant,
     boot: String,
 }
 
@@ -94,7 +99,7 @@ impl Part {
         let boot = Context::of_this_boot().boot_id;
         let proof = Proof::new(expected);
         let (expected, mark) = (expected.clone(), Mark::default());
-        let mut part = Part { path, state, file, expected, proof, mark, durable: 0, boot };
+        let mut part = Part { path, state, file, expected, proof, mark, durable: 0, kept: Instant::now(), boot };
         part.recall()?;
         Ok(part)
     }
@@ -171,7 +176,7 @@ impl Part {
     pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.take_in(bytes);
-        if self.mark.at - self.durable >= CHUNK {
+        if self.mark.at - self.durable >= CHUNK || self.kept.elapsed() >= WHILE {
             self.keep()?;
         }
         Ok(())
@@ -180,7 +185,7 @@ impl Part {
     /// Makes durable what is here, and says so.
     pub fn keep(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
-        self.durable = self.mark.at;
+        (self.durable, self.kept) = (self.mark.at, Instant::now());
         self.note(true)
     }
 

@@ -249,7 +249,8 @@ impl Stream {
         self.asked += after.unwrap_or_default();
         let after = after.filter(|_| self.fetcher.pace.asked_in_all(self.asked));
         let gone = !no.again || (no.after.is_some() && after.is_none());
-        self.failures += 1;
+        // What will not have it is out of the turns, and no failure of the others.
+        self.failures += u32::from(!gone);
         if let Some(refused) = self.refused.get_mut(self.url).filter(|_| gone) {
             *refused = Some(Unanswered { again: false, ..no.clone() });
         }

@@ -257,6 +257,10 @@ impl Loading<'_> {
                 Err(problem) => return Err(self.take_back(early.take(), problem).await),
             };
             shipped = self.load_once(item, &parcel, load, &mut standing, (early.take(), next)).await;
+            while shipped.is_err() && item.pull().is_some_and(|pull| pull.has_another()) {
+                self.clear_images(&load.images).await?;
+                shipped = self.load_once(item, &parcel, load, &mut standing, (None, None)).await;
+            }
             if shipped.is_err() {
                 break;
             }

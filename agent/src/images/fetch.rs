@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use offspot_config::settings::{Algorithm, Checksum, ChecksumValue, OciImage};
 
 use super::durable;
+use super::name::ImageName;
 use super::survey::Tarball;
 use crate::content::digest_at;
 use crate::fetch::part::sweep as sweep_parts;
 use crate::fetch::{Expected, Failure, Fetcher, Wanted, bring, is_remote, metalink};
 use crate::host::Host;
 use crate::problem::{ImageProblem, Problem, SpaceProblem};
-use crate::report::Reporter;
+use crate::report::{Kind, Reporter};
 
 /// Left free for receipts and services.
 const RESERVE: u64 = 16 << 20;
@@ -39,6 +40,8 @@ pub fn fetch(fetcher: &Fetcher, item: &Tarball, report: &Reporter) -> Result<(),
     for folder in [part.parent(), item.file.parent()].into_iter().flatten() {
         fs::create_dir_all(folder).map_err(unwritten)?;
     }
+    let title = item.names().first().map_or_else(|| item.path.clone(), ImageName::familiar);
+    report.fetches(Kind::Image, &title);
     let room = || Ok(durable::available(part.parent().unwrap_or(&part)).saturating_sub(RESERVE));
     let brought =
         bring(fetcher, &wanted, &part, &expected, &room, &mut |event| report.fetching(event)).map_err(|failure| {

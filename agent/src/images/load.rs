@@ -167,8 +167,9 @@ impl Loading<'_> {
         }
         let (here, remote) = items.split_at_mut(items.partition_point(|item| !item.is_remote()));
         self.pass(here).await?;
-        if !remote.is_empty() {
-            self.pass(remote).await?;
+        // A tarball is fetched when the one before it is loaded and gone: room for all of them at once is not needed.
+        for turn in remote.chunk_by_mut(|one, next| one.is_in_registry() && next.is_in_registry()) {
+            self.pass(turn).await?;
         }
         self.clear_done_parts(remote).await
     }

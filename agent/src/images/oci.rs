@@ -8,6 +8,7 @@ use super::archive::{IMAGES, Image, Index, json, sha256};
 use super::contents::Contents;
 use super::fault::Fault;
 use super::name::{ImageName, is_digest};
+use super::platform::Platform;
 
 /// An index within an index within an index: no further.
 const DEPTH: usize = 4;
@@ -24,16 +25,6 @@ struct Descriptor {
     annotations: Option<HashMap<String, String>>,
     #[serde(default)]
     platform: Option<Platform>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Platform {
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    variant: String,
 }
 
 /// A manifest or an index: one has `config` and `layers`, the other `manifests`.
@@ -78,8 +69,8 @@ fn follow_all(index: &mut Index, contents: &Contents, arch: &str, root: Ahead, l
         if *looks > LOOKS || next.digests.len() > DEPTH {
             return Err(Fault::not_archive("its index goes too deep"));
         }
-        if let Some(platform) = next.descriptor.platform.as_ref().and_then(|platform| platform.unfit_for(arch)) {
-            index.foreign.get_or_insert(platform);
+        if let Some(platform) = next.descriptor.platform.as_ref().filter(|platform| platform.rank(arch).is_none()) {
+            index.foreign.get_or_insert_with(|| platform.words());
             continue;
         }
         follow(index, contents, arch, next, &mut ahead)?;
@@ -141,13 +132,4 @@ fn name_it(image: &mut Image, name: &str) {
 fn blob(digest: &str) -> Result<String, Fault> {
     let hex = digest.strip_prefix("sha256:").filter(|_| is_digest(digest));
     hex.map(|hex| format!("blobs/sha256/{hex}")).ok_or_else(|| Fault::not_archive("a digest in it is no sha256"))
-}
-
-impl Platform {
-    fn unfit_for(&self, arch: &str) -> Option<String> {
-        // What a builder attests about an image stands in its index as an image for `unknown/unknown`.
-        let variant = arch != "arm64" || ["", "v8"].contains(&self.variant.as_str());
-        let fits = self.os == "linux" && self.architecture == arch && variant;
-        (!fits).then(|| format!("{}/{}", super::contents::short(&self.os), super::contents::short(&self.architecture)))
-    }
 }

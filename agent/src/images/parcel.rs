@@ -126,6 +126,16 @@ impl Parcel {
     /// Fills the pipes, each when the engine opens it, until all are filled or it has `answered`. Does nothing where there are none.
     pub fn feed(&self, answered: &AtomicBool, passed: &mut Tally) -> Result<(), Fault> {
         let Some(folders) = &self.pipes else { return Ok(()) };
+        let fed = self.fill(folders, answered, passed);
+        // Of a layer whose wrong bytes unpack to the right ones the engine notices nothing, and would wait for the next for ever.
+        while !matches!(fed, Ok(()) | Err(Fault::Unseen)) && !answered.load(Ordering::Relaxed) {
+            pipes::release(folders);
+            std::thread::sleep(LOOK);
+        }
+        fed
+    }
+
+    fn fill(&self, folders: &[PathBuf], answered: &AtomicBool, passed: &mut Tally) -> Result<(), Fault> {
         let (mut left, mut source) = (self.pieces.iter().collect::<Vec<_>>(), None);
         let (begun, mut seen) = (Instant::now(), false);
         while !left.is_empty() && !answered.load(Ordering::Relaxed) {

@@ -37,7 +37,12 @@ impl Piece {
 
     /// What a decoder finds within a layer is a layer that is not what its digest says.
     fn damage(&self, error: io::Error) -> Fault {
-        if error.raw_os_error().is_some() { error.into() } else { self.wrong() }
+        match error.kind() {
+            // Packed with too large a window.
+            io::ErrorKind::OutOfMemory => Fault::not_archive(format!("a layer of it cannot be unpacked here: {error}")),
+            _ if error.raw_os_error().is_some() => error.into(),
+            _ => self.wrong(),
+        }
     }
 
     fn wrong(&self) -> Fault {

@@ -15,37 +15,64 @@ const HEADER: u64 = 30;
 
 /// Most members: the directory is held in memory, some hundred bytes each.
 pub const MEMBERS: u64 = 100_000;
+/// Most bytes of the directory: names and comments are held as well.
+const DIRECTORY: u64 = 32 << 20;
+/// A field of 32 bits whose value stands in a record of 64.
+const ELSEWHERE: u64 = 0xffff_ffff;
 /// Bytes at the end that hold its records: the longest comment, and what stands before that.
 const TAIL: u64 = (1 << 16) + (4 << 10);
 
 /// Opens a zip, unless its end says that its directory is too long to be held in memory.
 pub fn open<R: Read + Seek>(mut source: R) -> io::Result<ZipArchive<R>> {
-    let count = count(&mut source)?;
+    let (count, length) = directory(&mut source)?;
     if count > MEMBERS {
         return Err(refused(format!("it has {count} members, more than {MEMBERS}")));
+    }
+    if length > DIRECTORY {
+        return Err(refused(format!("its directory has {length} bytes, more than {DIRECTORY}")));
     }
     ZipArchive::new(source).map_err(broken)
 }
 
 /// The largest count of members that an end-of-directory record of 64 bits says, found as it lies or by its locator; 0 where there is none: the
-/// one of 16 bits cannot say too many (PKWARE APPNOTE 4.3.14 to 4.3.16).
-fn count(source: &mut (impl Read + Seek)) -> io::Result<u64> {
-    let word = |bytes: &[u8], at: usize| {
-        bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
-    };
-    let said = |record: &[u8]| if record.starts_with(b"PK\x06\x06") { word(record, 32) } else { 0 };
+/// one of 16 bits cannot say too many (PKWARE APPNOTE 4.3.14 to 4.3.16). And the bytes of the directory: what a record says of them, or what
+/// stands from its place to the end.
+fn directory(source: &mut (impl Read + Seek)) -> io::Result<(u64, u64)> {
     let length = source.seek(SeekFrom::End(0))?;
     let tail = piece(source, length.saturating_sub(TAIL), TAIL)?;
-    let mut most = 0;
+    let (mut count, mut bytes, mut places) = (0, 0, Vec::new());
+    let mut look = |record: &[u8], ends: bool| {
+        if record.starts_with(b"PK\x06\x06") {
+            count = count.max(number(record, 32, 8));
+            bytes = bytes.max(number(record, 40, 8));
+            places.push(number(record, 48, 8));
+        } else if record.starts_with(b"PK\x05\x06") && ends {
+            let said = number(record, 12, 4);
+            bytes = if said == ELSEWHERE { bytes } else { bytes.max(said) };
+            places.push(number(record, 16, 4));
+        }
+    };
     for at in 0..tail.len() {
         let here = tail.get(at..).unwrap_or_default();
-        most = most.max(said(here));
+        // One that stands by chance in a name or a comment does not end where the file does.
+        look(here, here.len() as u64 == 22 + number(here, 20, 2));
         if here.starts_with(b"PK\x06\x07") {
-            most = most.max(said(&piece(source, word(here, 8), 40)?));
+            look(&piece(source, number(here, 8, 8), 56)?, false);
+        }
+    }
+    for at in places {
+        if piece(source, at, 4)? == b"PK\x01\x02" {
+            bytes = bytes.max(length.saturating_sub(at).saturating_sub(TAIL));
         }
     }
     source.rewind()?;
-    Ok(most)
+    Ok((count, bytes))
+}
+
+/// The number of `length` bytes that stands there; 0 where nothing does.
+fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
+    let bytes = bytes.get(at..at + length).unwrap_or_default();
+    bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 fn piece(source: &mut (impl Read + Seek), at: u64, length: u64) -> io::Result<Vec<u8>> {
@@ -139,15 +166,15 @@ fn seconds(time: DateTime) -> i64 {
 mod tests {
     use super::*;
 
-    /// A directory of `count` empty members, and an end that counts them in 64 bits.
-    fn directory(count: u32) -> Vec<u8> {
+    /// A directory of `count` empty members, and an end that counts them in 64 bits; `more` is added to each name.
+    fn directory(count: u32, more: &str) -> Vec<u8> {
         let mut zip = Vec::new();
         for number in 0..count {
             zip.extend(b"PK\x01\x02\x14\0\x14\0");
             zip.extend([0; 20]);
-            zip.extend([8, 0]);
+            zip.extend((8 + more.len() as u16).to_le_bytes());
             zip.extend([0; 16]);
-            zip.extend(format!("{number:08}").bytes());
+            zip.extend(format!("{number:08}{more}").bytes());
         }
         let length = zip.len() as u64;
         zip.extend(b"PK\x06\x06");
@@ -167,9 +194,15 @@ mod tests {
 
     #[test]
     fn too_many_members_are_refused_by_their_count() {
-        let error = open(io::Cursor::new(directory(100_001))).map(drop).unwrap_err();
+        let error = open(io::Cursor::new(directory(100_001, ""))).map(drop).unwrap_err();
         assert_eq!(error.to_string(), "it has 100001 members, more than 100000");
-        assert_eq!(open(io::Cursor::new(directory(100_000))).unwrap().len(), 100_000);
+        assert_eq!(open(io::Cursor::new(directory(100_000, ""))).unwrap().len(), 100_000);
+        // Names that are as long as names can be, and an end that keeps silent about that.
+        let mut long = directory(600, &"n".repeat(60_000));
+        assert!(open(io::Cursor::new(&long)).map(drop).unwrap_err().to_string().ends_with("more than 33554432"));
+        let end = long.len() - 98;
+        long[end + 40..end + 48].fill(0);
+        assert!(open(io::Cursor::new(&long)).map(drop).unwrap_err().to_string().ends_with("more than 33554432"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::bed::Bed;
+use super::bed::{Bed, Session};
 use super::interrupt;
 use super::made::Made;
 use super::results::{Row, megabytes, ratio, seconds};
@@ -85,8 +85,14 @@ fn floor(bed: &Bed, made: &Made, packing: Packing) -> Outcome<Sample> {
     let session = bed.power_on()?;
     let data = session.mount_data()?;
     cold()?;
+    unpack(&session, &files(&data.join("layers"))?, packing)
+}
+
+/// `tar -x` of these layers onto the card.
+pub(super) fn unpack(session: &Session<'_>, layers: &[PathBuf], packing: Packing) -> Outcome<Sample> {
+    let data = session.root().join("data");
     let (before, begun) = (session.card.traffic()?, Instant::now());
-    for (number, file) in files(&data.join("layers"))?.iter().enumerate() {
+    for (number, file) in layers.iter().enumerate() {
         interrupt::check()?;
         let to = data.join(format!("layer-{number}"));
         fs::create_dir(&to).doing(to.display())?;

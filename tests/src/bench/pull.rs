@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::bed::{Bed, Session};
 use super::fetch::cost_of_children;
-use super::images::{PHASES, Sample, files, loaded, median};
+use super::images::{PHASES, Sample, files, loaded, median, unpack};
 use super::interrupt;
 use super::made::Made;
 use super::results::{Row, megabytes, ratio, seconds};
@@ -76,21 +76,7 @@ fn session<'b>(bed: &'b Bed, made: &Made) -> Outcome<Session<'b>> {
 }
 
 fn floor(bed: &Bed, made: &Made) -> Outcome<Sample> {
-    let session = session(bed, made)?;
-    let data = session.root().join("data");
-    let (before, begun) = (session.card.traffic()?, Instant::now());
-    for (number, file) in made.layers(PACKING).iter().enumerate() {
-        interrupt::check()?;
-        let to = data.join(format!("layer-{number}"));
-        fs::create_dir(&to).doing(to.display())?;
-        let mut words = vec!["--extract", "--numeric-owner", "--file", text(file)?, "--directory", text(&to)?];
-        words.extend(PACKING.tar_option());
-        tool::run("tar", &words)?;
-    }
-    tool::run("sync", &["-f", text(&data)?])?;
-    let sample = Sample { wall: begun.elapsed(), traffic: session.card.traffic()? - before, peak: 0 };
-    eprintln!("  tar -x: {:.2} s, {}", sample.wall.as_secs_f64(), sample.traffic);
-    Ok(sample)
+    unpack(&session(bed, made)?, &made.layers(PACKING), PACKING)
 }
 
 /// Each image as a tarball on the card, then into the engine, then away with it.

@@ -6,6 +6,7 @@ use crate::images::archive::json;
 use crate::images::contents::short;
 use crate::images::fault::Fault;
 use crate::images::name::is_digest;
+use crate::images::platform::Platform;
 use crate::stream::decode::Packing;
 
 /// What we read, as `Accept` says it.
@@ -35,16 +36,6 @@ pub struct Descriptor {
     urls: Option<Vec<String>>,
     #[serde(default)]
     platform: Option<Platform>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Platform {
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    variant: Option<String>,
 }
 
 /// An image: its configuration, and its layers, lowest first.
@@ -105,14 +96,13 @@ fn image(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, Fault>
     Ok(Manifest { config, layers: layers.into_iter().map(packed).collect::<Result<_, _>>()? })
 }
 
-/// The first that fits; of the 32-bit ARM the newest variant. What a builder attests stands in an index as an image for `unknown/unknown`.
+/// The one that fits best; of equals the first.
 fn choose(manifests: Vec<Descriptor>, arch: &str) -> Result<Descriptor, Fault> {
     let fitting = manifests.iter().filter_map(|descriptor| Some((descriptor.fits(arch)?, descriptor)));
-    // Of equals the first.
     let best = fitting.reduce(|best, next| if next.0 > best.0 { next } else { best });
     let Some((_, best)) = best else {
         let named = manifests.iter().filter_map(|descriptor| descriptor.platform.as_ref());
-        let mut named: Vec<_> = named.filter(|platform| platform.os != "unknown").map(Platform::words).collect();
+        let mut named: Vec<_> = named.filter(|platform| platform.is_known()).map(Platform::words).collect();
         named.dedup();
         let more = if named.len() > NAMED { " and others" } else { "" };
         named.truncate(NAMED);
@@ -138,18 +128,7 @@ impl Descriptor {
 
     /// How well this board can run it; none where it cannot. One without a platform says it in its configuration.
     fn fits(&self, arch: &str) -> Option<u32> {
-        let Some(platform) = &self.platform else { return Some(0) };
-        let variant = platform.variant.as_deref().unwrap_or_default();
-        let rank = match (arch, variant) {
-            ("arm64", "" | "v8") | ("arm", "") => 1,
-            ("arm", "v5") => 2,
-            ("arm", "v6") => 3,
-            ("arm", "v7") => 4,
-            ("arm64" | "arm", _) => return None,
-            (_, "" | "v1") => 1,
-            _ => return None,
-        };
-        (platform.os == "linux" && platform.architecture == arch).then_some(rank)
+        self.platform.as_ref().map_or(Some(0), |platform| platform.rank(arch))
     }
 
     fn packing(&self) -> Result<Packing, Fault> {
@@ -169,14 +148,6 @@ impl Descriptor {
             Some("+zstd" | ".zstd") => Ok(Packing::Zst),
             _ => Err(Fault::Registry(format!("a layer of it is of an unknown kind ({})", short(kind)))),
         }
-    }
-}
-
-impl Platform {
-    fn words(&self) -> String {
-        let parts = [Some(&self.os), Some(&self.architecture), self.variant.as_ref()];
-        let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
-        parts.map(|part| short(part)).collect::<Vec<_>>().join("/")
     }
 }
 

@@ -124,7 +124,8 @@ impl Pull {
         while !asked.urls.is_empty() {
             let keys = Some(self.network.keys(&self.address.path));
             let (urls, accept) = (asked.urls.clone(), accept.map(str::to_owned));
-            let wanted = Wanted { urls, size, most, accept, keys, ..Wanted::default() };
+            let is_known = digest.is_some();
+            let wanted = Wanted { urls, size, most, accept, keys, is_known, ..Wanted::default() };
             let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
             let (from, said) = (stream.url().to_owned(), stream.header("docker-content-digest").map(str::to_owned));
             let text = text(stream).map_err(unanswered)?;
@@ -188,7 +189,7 @@ impl Pull {
 
     fn unpack(&self, layer: &Layer, raw: &mut DigestReader<Coming>, out: &mut impl Write) -> Result<(), Fault> {
         let room = durable::available(&self.network.inner.data).saturating_sub(RESERVE);
-        let reader = decode(&mut *raw).map_err(|_| wrong(layer))?.1;
+        let reader = decode(&mut *raw).map_err(|error| unread(layer, &error))?.1;
         let mut plain = DigestReader::new(Algorithm::Sha256, reader.take(room.saturating_add(1)));
         copy(&mut plain, out, layer)?;
         if plain.length() > room {
@@ -259,11 +260,19 @@ fn data(at: usize, (layer, packing): &(Descriptor, Packing)) -> Data {
 fn copy(from: &mut impl Read, out: &mut impl Write, layer: &Layer) -> Result<(), Fault> {
     let mut buffer = vec![0; BUFFER];
     loop {
-        let read = from.read(&mut buffer).map_err(|_| wrong(layer))?;
+        let read = from.read(&mut buffer).map_err(|error| unread(layer, &error))?;
         if read == 0 {
             return Ok(());
         }
         out.write_all(buffer.get(..read).unwrap_or_default()).map_err(|_| Fault::Unheard)?;
+    }
+}
+
+/// What is packed with too large a window is no wrong bytes.
+fn unread(layer: &Layer, error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::OutOfMemory => Fault::Registry(format!("a layer of it cannot be unpacked here: {error}")),
+        _ => wrong(layer),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The records of a zip as they come (PKWARE APPNOTE 4.3).
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use super::{Data, Stop};
 use crate::stream::ahead::Ahead;
@@ -183,7 +183,7 @@ fn wide_end(source: &mut Ahead<'_>) -> Result<End, Stop> {
     let mut fields = Fields(bytes.get(12..).unwrap_or_default());
     let (here, count, length, at) = (fields.long(), fields.long(), fields.long(), fields.long());
     if source.peek(4)? == WIDE_PLACE {
-        source.consume(20);
+        source.take_exactly(20)?;
     }
     Ok(End { here, count, length, at })
 }

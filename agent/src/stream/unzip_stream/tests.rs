@@ -164,6 +164,25 @@ fn every_form_of_what_stands_behind_data_is_known() {
     assert!(streamed(&[&bytes[..first], &wrong, &bytes[first + 16..]].concat()).is_err());
 }
 
+#[test]
+fn an_end_of_64_bits_is_read_however_it_comes() {
+    let bytes = made(CompressionMethod::Deflated);
+    let end = bytes.windows(4).rposition(|here| here == records::END).unwrap();
+    let word =
+        |at: usize, length: usize| (0..length).rev().fold(0, |sum, next| sum << 8 | u64::from(bytes[end + at + next]));
+    let (here, count, length, at) = (word(8, 2), word(10, 2), word(12, 4), word(16, 4));
+    let mut wide = [b"PK\x06\x06".as_slice(), &44_u64.to_le_bytes(), &[45, 3, 45, 0], &[0; 8]].concat();
+    [here, count, length, at].iter().for_each(|word| wide.extend(word.to_le_bytes()));
+    wide.extend(b"PK\x06\x07\0\0\0\0");
+    wide.extend((end as u64).to_le_bytes());
+    wide.extend(1_u32.to_le_bytes());
+    let mut narrow = bytes[end..].to_vec();
+    narrow[8..12].fill(0xff);
+    let large = [&bytes[..end], &wide, &narrow].concat();
+    assert_eq!(stored(&large).unwrap(), stored(&bytes).unwrap());
+    assert_eq!(streamed(&large).unwrap(), stored(&bytes).unwrap());
+}
+
 fn refusal_or_done(bytes: &[u8]) -> String {
     streamed(bytes).map_or_else(|stop| format!("{stop:?}"), |_| String::new())
 }
