@@ -19,11 +19,13 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Longest that a server may ask us to stay away (`Retry-After`); one that asks for more is given up.
 const ASKED: Duration = Duration::from_secs(300);
-/// Tries without progress: at a host that has given something before, which take some four minutes where it does not answer at once, and at one
-/// that has not.
-pub const TRIES: u32 = 12;
-/// See [`TRIES`].
-pub const TRIES_OF_SILENT: u32 = 3;
+/// An outage that is waited for at a host that has given something before.
+const OUTAGE: Duration = Duration::from_secs(240);
+/// Tries without progress: at a host that has given something before, the same within an outage, where each takes no time, and at a host that has
+/// given nothing.
+const TRIES: u32 = 6;
+const TRIES_IN_OUTAGE: u32 = 12;
+const TRIES_OF_SILENT: u32 = 3;
 
 /// The waits of a fetch.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,15 @@ impl Pace {
     /// The time within which [`LEAST`] must come.
     pub fn window(&self) -> Duration {
         self.scaled(WINDOW)
+    }
+
+    /// How often a host is asked that has brought nothing since a while, and before may have been `alive`.
+    pub fn tries(&self, alive: bool, since: Duration) -> u32 {
+        match alive {
+            true if since < self.scaled(OUTAGE) => TRIES_IN_OUTAGE,
+            true => TRIES,
+            false => TRIES_OF_SILENT,
+        }
     }
 
     /// How long to wait before the next try; `failures` in a row so far, at least 1. Differs by chance, so that a hundred boxes that lost one

@@ -5,14 +5,14 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::address::shown;
 use super::answer::{Answer, Found, Unanswered};
 use super::client::{Fetcher, Request};
-use super::pace::{LEAST, TRIES, TRIES_OF_SILENT};
+use super::pace::LEAST;
 
 /// Gives the `Authorization` for a URL, or none; `challenge`: what a server answered that was not content with the last (`WWW-Authenticate`).
 pub type Keys = Arc<dyn Fn(&str, Option<&str>) -> Result<Option<String>, Unanswered> + Send + Sync>;
@@ -76,8 +76,9 @@ pub struct Stream {
     asked: Duration,
     /// Bytes that this connection brought.
     gained: u64,
-    /// Tries without progress, in a row.
+    /// Since when it has been tried without progress, and how often.
     failures: u32,
+    since: Instant,
 }
 
 impl fmt::Debug for Stream {
@@ -113,6 +114,7 @@ impl Fetcher {
             asked: Duration::ZERO,
             gained: 0,
             failures: 0,
+            since: Instant::now(),
         };
         stream.connect()?;
         Ok(stream)
@@ -249,12 +251,15 @@ impl Stream {
         self.asked += after.unwrap_or_default();
         let after = after.filter(|_| self.fetcher.pace.asked_in_all(self.asked));
         let gone = !no.again || (no.after.is_some() && after.is_none());
+        if self.failures == 0 {
+            self.since = Instant::now();
+        }
         // What will not have it is out of the turns, and no failure of the others.
         self.failures += u32::from(!gone);
         if let Some(refused) = self.refused.get_mut(self.url).filter(|_| gone) {
             *refused = Some(Unanswered { again: false, ..no.clone() });
         }
-        let tries = if self.fetcher.is_alive(url) { TRIES } else { TRIES_OF_SILENT };
+        let tries = self.fetcher.pace.tries(self.fetcher.is_alive(url), self.since.elapsed());
         let open = self.refused.iter().filter(|refused| refused.is_none()).count() as u32;
         if open == 0 || self.failures >= tries.saturating_mul(open) {
             let busy = no.after.is_some();
