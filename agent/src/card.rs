@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod table_tests;
 pub(crate) mod tool;
+mod usb;
 
 use filesystem::{BUSY, Filesystem, QUIET};
 use find::{Disk, Partition};

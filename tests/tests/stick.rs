@@ -13,8 +13,9 @@ use offspot_agent::receipts::Receipts;
 use offspot_agent::report::Reporter;
 use offspot_config::settings::OciImage;
 use offspot_tests::agent_run;
-use offspot_tests::image_tarball::{Sample, docker, gnu};
+use offspot_tests::image_tarball::{Sample, docker, gnu, hex};
 use offspot_tests::loop_card::run;
+use offspot_tests::servers::misbehaving::{Resource, Server};
 
 /// A box, and a stick that is a file behind a loop device.
 struct Bed {
@@ -174,10 +175,20 @@ fn images_of_a_stick_are_taken_where_they_are_asked_for_and_never_removed() {
 
 #[test]
 fn a_run_tells_of_its_stick_and_takes_it_away() {
-    let bed = Bed::new("run", &["mke2fs", "-t", "ext4"], content);
+    let bed = Bed::new("run", &["mke2fs", "-t", "ext4"], |stick| {
+        content(stick);
+        fs::write(stick.join("offspot/files/right.bin"), "wrong").unwrap();
+    });
     let root = bed.base.join("root");
-    // Nobody listens there.
-    let settings = "files: [{to: /data/zims/wiki.zim, url: \"http://127.0.0.1:9/other.zim\"}]\n";
+    let server = Server::start().unwrap();
+    server.serve("/right.bin", Resource::new("right"));
+    // Nobody listens where the first is said to be; the second is another one on the stick.
+    let settings = format!(
+        "files:\n- {{to: /data/zims/wiki.zim, url: 'http://127.0.0.1:9/other.zim'}}\n\
+         - {{to: /data/right.bin, url: '{}', checksum: {{algo: sha-256, value: {}}}}}\n",
+        server.url("/right.bin"),
+        hex(b"right")
+    );
     fs::write(root.join("boot/firmware/offspot.yaml"), settings).unwrap();
     let agent = |more: &[&str]| {
         let mut agent = Command::new(agent_run::built().expect("the agent"));
@@ -189,6 +200,8 @@ fn a_run_tells_of_its_stick_and_takes_it_away() {
     assert!(text.contains(&format!("a stick is used: {}", bed.device.trim_start_matches("/dev/"))), "{text}");
     assert!(text.contains("from the stick"), "{text}");
     assert_eq!(fs::read_to_string(root.join("data/zims/wiki.zim")).unwrap(), "by its path");
+    assert_eq!(fs::read_to_string(root.join("data/right.bin")).unwrap(), "right");
+    assert!(text.contains("from 127.0.0.1"), "{text}");
     assert!(bed.mounted().is_none());
     assert!(!agent(&[]).contains("a stick is used"), "another root looks for none");
 }

@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use super::find::{self, Volume};
 use super::mounted;
 use super::shelf::Shelf;
+use super::usb;
 use crate::host::Host;
 use crate::report::Reporter;
 
@@ -82,7 +83,10 @@ pub fn plug_in(host: &Host, card: Option<&Path>, named: Option<&Path>, report: &
             return plugged;
         }
         Some(device) => find::volumes_of(device),
-        None => find::pluggable(host, card),
+        None => {
+            usb::await_disks(host);
+            find::pluggable(host, card)
+        }
     };
     match volumes {
         Ok(volumes) => {
