@@ -262,7 +262,7 @@ const CHILD: &str = "IMAGE_SKEL_TEST_OUT";
 fn child(me: &Path, out: &Path, settings: &str) {
     let line = format!("{settings} \"$0\" --exact two_images_are_the_same_bytes");
     let run = Command::new("sh").args(["-c", &line]).arg(me).env(CHILD, out).output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+    assert!(run.status.success(), "{run:?}");
 }
 
 #[test]
@@ -281,7 +281,9 @@ fn two_images_are_the_same_bytes() {
     }
     // The test's binary may lie where only its owner can go.
     let me = scratch.path("me");
-    fs::copy(std::env::current_exe().unwrap(), &me).unwrap();
+    // Copied by another process: what this one has open to write, a child that another test starts just now has too, and nobody can run it.
+    let own = std::env::current_exe().unwrap();
+    tool::run("cp", &[own.to_str().unwrap(), me.to_str().unwrap()]).unwrap();
     let (one, two) = (scratch.path("one.img"), plain.join("two?.img"));
     child(&me, &one, "umask 022; cd /; export TZ=America/Sao_Paulo LC_ALL=C;");
     std::thread::sleep(Duration::from_millis(2100));
