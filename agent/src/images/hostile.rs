@@ -64,6 +64,15 @@ fn refused(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn tags_may_be_null_and_the_image_has_no_name() {
+    let named = String::from_utf8(sound()).unwrap();
+    let nameless = named.replace(r#"["x:1"]"#, "null   ");
+    assert!(named != nameless);
+    let index = read(nameless.as_bytes()).unwrap();
+    assert!(index.images.len() == 1 && index.images[0].names.is_empty());
+}
+
+#[test]
 fn every_flipped_bit_and_every_cut_is_survived() {
     let sound = sound();
     let index = read(&sound).unwrap();
