@@ -2,7 +2,7 @@
 
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 use ureq::{Error, Proxy, ProxyProtocol};
-use url::Url;
+use url::{Position, Url};
 
 use super::address;
 
@@ -21,13 +21,10 @@ pub fn forward(proxy: &Proxy, url: &str) -> Option<Forward> {
     let mut wanted = Url::parse(url).ok()?;
     wanted.set_fragment(None);
     let scheme = if proxy.protocol() == ProxyProtocol::Https { "https" } else { "http" };
-    let host = wanted
-        .port()
-        .map_or(wanted.host_str()?.to_owned(), |port| format!("{}:{port}", wanted.host_str().unwrap_or_default()));
     let name = proxy.username().or(proxy.password().map(|_| ""));
     Some(Forward {
         url: format!("{scheme}://{}:{}/{wanted}", proxy.host(), proxy.port()),
-        host,
+        host: wanted[Position::BeforeHost..Position::AfterPort].to_owned(),
         authorization: name.map(|name| address::basic(name, proxy.password().unwrap_or_default())),
     })
 }

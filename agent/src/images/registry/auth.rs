@@ -4,8 +4,6 @@
 
 use std::sync::{Arc, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http_auth::ChallengeParser;
 use offspot_config::settings::Registry;
 use serde::Deserialize;
@@ -13,7 +11,7 @@ use serde::Deserialize;
 use super::Network;
 use super::pull::text;
 use super::reference::{entry, host, is_loopback};
-use crate::fetch::address::is_secure;
+use crate::fetch::address::{self, is_secure};
 use crate::fetch::{Keys, Unanswered, Wanted, shown};
 
 /// Longest answer of a server of tokens.
@@ -102,7 +100,7 @@ impl Network {
 
 fn basic(registry: &Registry) -> Option<String> {
     let (name, password) = (registry.username.as_deref()?, registry.password.as_deref()?);
-    Some(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
+    Some(address::basic(name, password))
 }
 
 /// The first of the challenges that we have an answer to, a token before a password.
