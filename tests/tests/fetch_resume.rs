@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -218,9 +219,8 @@ fn unplugged_at_any_moment_a_large_file_goes_on_where_the_disk_was() {
     assert!(sent <= bytes.length() + cuts as u64 * (CHUNK + ON_THE_WAY), "{sent} bytes");
 }
 
-#[test]
-fn killed_amid_an_archive_nothing_half_done_shows() {
-    let mut this = FetchBox::new("archives").unwrap();
+/// Fetches an archive of 400 books on 20 shelves twice, with its checksum and without, ended once so many bytes are under way; how often.
+fn archives_ended_at(this: &mut FetchBox, bytes: &[u64], end: impl FnMut(&mut FetchBox, Running)) -> usize {
     let tree = this.folder().join("tree");
     for number in 0..400 {
         let folder = tree.join(format!("shelf-{}", number / 20));
@@ -230,22 +230,44 @@ fn killed_amid_an_archive_nothing_half_done_shows() {
     let archive = this.www("site.tar.zst");
     let made = Command::new("tar").arg("--zstd").arg("-cf").arg(&archive).arg("-C").arg(&tree).arg(".").status();
     assert!(made.unwrap().success());
-    let nginx = slow(&this, 20 * MB);
+    let nginx = slow(this, 20 * MB);
     let site = |name: &str| -> Value { with(entry(name, &nginx.url("/site.tar.zst")), "via", "zstdtar") };
     let sum = sha256_of_file(&archive).unwrap();
     this.wants(&[summed(site("known"), "sha-256", &sum), site("unknown")]).unwrap();
-    let kill = |_: &mut FetchBox, running: Running| running.kill().unwrap();
-    let whole = |this: &FetchBox| {
+    let all_or_nothing = |this: &FetchBox| {
         for name in ["known", "unknown"] {
-            let books = fs::read_dir(this.data(name)).map_or(0, Iterator::count);
-            assert!([0, 20].contains(&books), "{name} shows with {books} of 20 shelves");
+            let shelves = fs::read_dir(this.data(name)).map_or(0, Iterator::count);
+            assert!([0, 20].contains(&shelves), "{name} shows with {shelves} of 20 shelves");
+            if shelves == 20 {
+                assert_same(&tree, &this.data(name));
+            }
         }
     };
-    let kills = ended_at(&mut this, &[MB / 10, 5 * MB, 15 * MB, 39 * MB, MB, 30 * MB], kill, whole);
-    assert!(kills >= 4, "killed {kills} times");
+    let times = ended_at(this, bytes, end, all_or_nothing);
     for name in ["known", "unknown"] {
-        let same = Command::new("diff").arg("-r").arg(&tree).arg(this.data(name)).status().unwrap();
-        assert!(same.success(), "{name} differs");
+        assert_same(&tree, &this.data(name));
     }
-    assert_eq!(this.lies_here().len(), 800);
+    assert_eq!(this.lies_here().len(), 800, "something is left behind");
+    times
+}
+
+fn assert_same(tree: &Path, placed: &Path) {
+    let same = Command::new("diff").arg("-r").arg(tree).arg(placed).status().unwrap();
+    assert!(same.success(), "{} differs", placed.display());
+}
+
+#[test]
+fn killed_amid_an_archive_nothing_half_done_shows() {
+    let mut this = FetchBox::new("archives").unwrap();
+    let kill = |_: &mut FetchBox, running: Running| running.kill().unwrap();
+    let kills = archives_ended_at(&mut this, &[MB / 10, 5 * MB, 15 * MB, 39 * MB, MB, 30 * MB], kill);
+    assert!(kills >= 4, "killed {kills} times");
+}
+
+#[test]
+fn unplugged_amid_an_archive_nothing_half_done_shows() {
+    let mut this = FetchBox::with_disk("cut-archives", 320).unwrap();
+    let cut = |this: &mut FetchBox, running: Running| this.cut_power(running).unwrap();
+    let cuts = archives_ended_at(&mut this, &[MB / 10, 15 * MB, 39 * MB, MB, 30 * MB], cut);
+    assert!(cuts >= 3, "cut {cuts} times");
 }
