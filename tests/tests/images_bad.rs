@@ -192,3 +192,15 @@ fn a_tarball_from_the_network_is_fetched_verified_and_loaded_once() {
     let dead = OciImage { url: Some("http://127.0.0.1:1/some.tar".into()), ..good };
     assert_eq!(card.load_with(&[dead], false).problems(), Vec::<String>::new(), "it is not asked for again");
 }
+
+#[test]
+fn a_tarball_from_the_network_that_is_none_is_fetched_again() {
+    let card = Card::new("again");
+    let sample = Sample::small("whatever:1");
+    let from = |bytes: Vec<u8>| [entry("again:1", Some(&serve(bytes)))];
+    let outcome = card.load_with(&from(b"the server is full".to_vec()), false);
+    assert_eq!(outcome.problems().len(), 1, "{:#?}", outcome.problems());
+    assert_eq!(fs::read_dir(card.data("")).unwrap().count(), 0, "it stays, and would be believed");
+    let outcome = card.load_with(&from(gnu(&docker(&[&sample]))), false);
+    assert_eq!(outcome.loaded.id("again:1"), Some(sample.id().as_str()), "{:#?}", outcome.problems());
+}
