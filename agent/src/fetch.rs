@@ -13,6 +13,7 @@ pub mod link;
 pub mod metalink;
 pub mod pace;
 pub mod part;
+pub mod patience;
 pub mod proof;
 pub mod proxy;
 pub mod stream;

@@ -24,14 +24,12 @@ pub fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    format!("{scheme}://{}", without_user(rest.split(['?', '#']).next().unwrap_or_default()))
+    format!("{scheme}://{}", cautious(rest.split(['?', '#']).next().unwrap_or_default()))
 }
 
 /// Host and port, as they stand in a URL.
 pub fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = without_user(rest.split(['?', '#']).next().unwrap_or_default());
-    rest.split('/').next().unwrap_or_default()
+    without_user(url).split('/').next().unwrap_or_default()
 }
 
 /// The host without its port, nor the brackets of an IPv6 address.
@@ -45,8 +43,7 @@ pub fn host_name(url: &str) -> &str {
 
 /// The path of a URL, without query and fragment.
 pub fn path(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = without_user(rest.split(['?', '#']).next().unwrap_or_default());
+    let rest = without_user(url);
     rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
 }
 
@@ -67,9 +64,22 @@ pub fn user(url: &str) -> Option<(String, String)> {
     Some((bare.into(), basic(&name, &password)))
 }
 
+/// What of a URL follows the user info, up to the query: as whoever asks for it takes it, if it can be asked for at all.
+fn without_user(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    match Url::parse(url) {
+        Ok(_) => {
+            let authority = rest.split('/').next().unwrap_or_default();
+            authority.rfind('@').and_then(|at| rest.get(at + 1..)).unwrap_or(rest)
+        }
+        Err(_) => cautious(rest),
+    }
+}
+
 /// What follows the user info. A password may hold a `/` that its writer forgot to escape, so a `@` in a path counts as well: rather a piece of
 /// the path is not shown than a piece of a password is.
-fn without_user(rest: &str) -> &str {
+fn cautious(rest: &str) -> &str {
     let first = rest.split(char::is_whitespace).next().unwrap_or_default();
     first.rfind('@').and_then(|at| rest.get(at + 1..)).unwrap_or(rest)
 }
@@ -96,5 +106,7 @@ mod tests {
         assert_eq!(host("http://me:hun/ter8@127.0.0.1:9/x"), "127.0.0.1:9");
         assert_eq!((host_name("http://[::1]:80/a"), host_name("http://h:80")), ("::1", "h"));
         assert_eq!((path("http://h/a/b?c"), path("http://h")), ("/a/b", "/"));
+        let package = "https://cdn.example/npm/map@1.2.3/map.js";
+        assert_eq!((host(package), path(package)), ("cdn.example", "/npm/map@1.2.3/map.js"));
     }
 }

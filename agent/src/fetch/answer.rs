@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ureq::http::{HeaderMap, Response};
 
 use super::pace::{LEAST, Pace};
+use super::patience::bounded;
 
 /// An answer whose body is yet to be read.
 pub struct Answer {
@@ -20,6 +21,8 @@ pub struct Answer {
     pub validator: Option<String>,
     /// Whether it says of itself that it is a page to look at.
     pub is_page: bool,
+    /// Whether it says of itself that it only describes a file and names where that is.
+    pub is_description: bool,
     /// Whether another host gave it than the one that was asked.
     pub redirected: bool,
     /// Whether its end would be seen to be one, where no length is known.
@@ -154,14 +157,18 @@ pub(super) fn judge(answer: Response<ureq::Body>, have: u64, pace: Pace) -> Resu
     let strong = said("etag").filter(|tag| tag.starts_with('"'));
     let validator = strong.or_else(|| said("last-modified")).map(str::to_owned);
     let from = if part { have } else { 0 };
-    let length = body.content_length();
+    // The library takes an answer of no bytes for one without a body, and tells no length of that.
+    let is_empty = || said("content-length")?.trim().parse().ok().filter(|length| *length == 0);
+    let packs = said("transfer-encoding");
+    let length = body.content_length().or_else(|| is_empty().filter(|_| packs.is_none()));
     let of_range = range.filter(|_| part).and_then(|range| range.rsplit('/').next()?.parse().ok());
     let total = of_range.or_else(|| length?.checked_add(from));
     let kind = said("content-type").unwrap_or_default().to_ascii_lowercase();
     let is_page = kind.starts_with("text/html") || kind.starts_with("application/xhtml");
-    let ends = length.is_some() || said("transfer-encoding").is_some_and(|how| how.eq_ignore_ascii_case("chunked"));
+    let is_description = kind.starts_with("application/metalink");
+    let ends = length.is_some() || packs.is_some_and(|how| how.eq_ignore_ascii_case("chunked"));
     let body = Box::new(Paced::new(body.into_reader(), pace));
-    Ok(Answer { length, from, total, validator, is_page, redirected: false, ends, headers, body })
+    Ok(Answer { length, from, total, validator, is_page, is_description, redirected: false, ends, headers, body })
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -196,7 +203,7 @@ impl<R: Read> Paced<R> {
 impl<R: Read> Read for Paced<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let asked = Instant::now();
-        let read = self.inner.read(buffer)?;
+        let read = bounded(self.pace.window(), || self.inner.read(buffer))?;
         self.waited += asked.elapsed();
         self.bytes += read as u64;
         if self.bytes >= LEAST {

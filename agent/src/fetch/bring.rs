@@ -16,6 +16,8 @@ const BUFFER: usize = 1 << 20;
 const TOLD: Duration = Duration::from_secs(1);
 /// Times that a file which changed under our hands is begun again.
 const AGAIN: u32 = 3;
+/// Times that it is asked for more behind an end that may have been the line's.
+const MORE: u32 = 12;
 /// A beginning shorter than this is not worth a file of its own.
 const WORTH: u64 = 64 << 10;
 
@@ -86,15 +88,20 @@ pub fn bring(
     tell: &mut dyn FnMut(Event),
 ) -> Result<Brought, Failure> {
     let is_known = matches!(expected, Expected::Digest(..));
-    let mut job = Job { fetcher, wanted: Wanted { is_known, ..wanted.clone() }, room, givers: Vec::new() };
-    // Servers to ask one at a time, once pieces of several have made something wrong.
-    let (mut alone, mut changes) = (Vec::new(), 0);
+    let wanted = Wanted { is_known, ..wanted.clone() };
+    let mut job = Job { fetcher, wanted, alone: Vec::new(), room, givers: Vec::new(), ended: None };
+    let (mut changes, mut more) = (0, 0);
+    // Bytes of an earlier run, and where it ended before, while it is asked for more.
+    let mut asked = None;
     // What a server sent that is asked no more: it says more than that others did not answer.
     let mut wrong = None;
     loop {
         let mut part = Part::open(place, expected)?;
-        let had = part.mark.at;
-        let url = match job.fill(&mut part, tell) {
+        let (had, ended) = asked.take().unwrap_or((part.mark.at, None));
+        if ended.is_none() {
+            job.givers.clear();
+        }
+        let url = match job.fill(&mut part, ended, tell) {
             Ok(url) => url,
             Err(Failure::Source(no)) if no.changed && changes < AGAIN => {
                 changes += 1;
@@ -103,18 +110,23 @@ pub fn bring(
                 job.wanted.urls.rotate_left(1);
                 continue;
             }
-            Err(Failure::Source(no)) if !alone.is_empty() => {
+            Err(Failure::Source(no)) if no.length.is_some() && !job.givers.is_empty() && job.has_others() => {
+                tracing::warn!("{no}");
+                job.pass_by();
+                wrong = wrong.or(Some(Wrong::Length(no)));
+                part.start_over()?;
+                continue;
+            }
+            Err(Failure::Source(no)) if !job.alone.is_empty() => {
                 tracing::warn!("{no}");
                 part.start_over()?;
-                job.wanted.urls = alone.split_off(alone.len() - 1);
+                job.wanted.urls = job.alone.pop().into_iter().collect();
                 continue;
             }
             Err(failure) => {
                 give_up(part, &failure)?;
                 return Err(match (failure, wrong) {
-                    (Failure::Source(no), Some((url, expected, found))) => {
-                        Failure::Wrong { expected, found: format!("{found} at {url} ({no})"), bad: None }
-                    }
+                    (Failure::Source(no), Some(wrong)) => wrong.beside(&no).of_room(job.wanted.most),
                     (failure, _) => failure.of_room(job.wanted.most),
                 });
             }
@@ -123,28 +135,43 @@ pub fn bring(
             Ok(()) => return Ok(Brought { part, url }),
             Err(mismatch) => mismatch,
         };
+        // Nobody said that it ends there: there may be more of it.
+        if job.ended.is_some() && job.ended != ended && more < MORE {
+            (more, asked) = (more + 1, Some((had, job.ended)));
+            continue;
+        }
         // The wrong ones may be those of an earlier run.
         if had > 0 {
             part.start_over()?;
             continue;
         }
         tracing::warn!("{}: wrong bytes: {found}, expected {expected_is}", super::shown(&url));
-        if job.givers.len() > 1 {
-            alone = std::mem::take(&mut job.wanted.urls);
-            alone.reverse();
-        } else {
-            job.wanted.urls.retain(|other| *other != url);
-        }
-        if job.wanted.urls.is_empty() {
-            job.wanted.urls.extend(alone.pop());
-        }
-        if job.wanted.urls.is_empty() {
+        if !job.has_others() {
             let is_zim = matches!(expected, Expected::Itself(_));
             let bad = if is_zim { Some(Box::new(part)) } else { part.remove().map(|()| None)? };
             return Err(Failure::Wrong { expected: expected_is, found, bad });
         }
-        wrong = Some((super::shown(&url), expected_is, found));
+        job.pass_by();
+        wrong = Some(Wrong::Bytes { url: super::shown(&url), expected: expected_is, found });
         part.start_over()?;
+    }
+}
+
+/// What a server sent that is asked no more.
+enum Wrong {
+    Bytes { url: String, expected: String, found: String },
+    Length(Unanswered),
+}
+
+impl Wrong {
+    /// What to say where the others did not answer.
+    fn beside(self, no: &Unanswered) -> Failure {
+        match self {
+            Wrong::Bytes { url, expected, found } => {
+                Failure::Wrong { expected, found: format!("{found} at {url} ({no})"), bad: None }
+            }
+            Wrong::Length(first) => Failure::Source(Unanswered { why: format!("{first}; {no}"), ..first }),
+        }
     }
 }
 
@@ -183,15 +210,36 @@ impl Failure {
 struct Job<'a> {
     fetcher: &'a Fetcher,
     wanted: Wanted,
+    /// Servers to ask one at a time, once pieces of several have made something wrong.
+    alone: Vec<String>,
     room: &'a dyn Fn() -> io::Result<u64>,
     /// The URLs that gave its bytes this time.
     givers: Vec<String>,
+    /// Where it ended, if nothing but that said that it is whole.
+    ended: Option<u64>,
 }
 
 impl Job<'_> {
-    /// Completes the part; where the last bytes came from.
-    fn fill(&mut self, part: &mut Part, tell: &mut dyn FnMut(Event)) -> Result<String, Failure> {
-        self.givers.clear();
+    /// Whether there are servers beside those that gave these bytes.
+    fn has_others(&self) -> bool {
+        !self.alone.is_empty() || self.wanted.urls.len() > 1
+    }
+
+    /// Does not ask those again that gave these bytes; of several, each is to give all of it.
+    fn pass_by(&mut self) {
+        if self.givers.len() > 1 {
+            self.alone = std::mem::take(&mut self.wanted.urls);
+            self.alone.reverse();
+        } else {
+            self.wanted.urls.retain(|url| !self.givers.contains(url));
+        }
+        if self.wanted.urls.is_empty() {
+            self.wanted.urls.extend(self.alone.pop());
+        }
+    }
+
+    /// Completes the part; where the last bytes came from. `ended`: where it did so before, and may have been whole.
+    fn fill(&mut self, part: &mut Part, ended: Option<u64>, tell: &mut dyn FnMut(Event)) -> Result<String, Failure> {
         let all = self.wanted.size.or(part.mark.total);
         if all.is_some_and(|all| all == part.mark.at) && part.mark.at > 0 {
             let from = part.mark.from.as_ref().map(|(url, _)| url);
@@ -201,7 +249,13 @@ impl Job<'_> {
         // What is set aside for it is not free any more, and yet room for it.
         let room = (self.room)()?.saturating_add(part.ahead()?);
         self.wanted.most = part.mark.at.saturating_add(room);
-        let mut stream = self.fetcher.resume(self.wanted.clone(), part.mark.clone()).map_err(Failure::Source)?;
+        let mut stream = match self.fetcher.resume(self.wanted.clone(), part.mark.clone()) {
+            // There is nothing behind that.
+            Err(no) if no.changed && ended == Some(part.mark.at) => {
+                return Ok(self.givers.last().cloned().unwrap_or_default());
+            }
+            resumed => resumed.map_err(Failure::Source)?,
+        };
         let all = self.wanted.size.or(stream.total());
         if let Some(need) = all.map(|all| all.saturating_sub(part.mark.at)).filter(|need| *need > room) {
             return Err(Failure::NoRoom { need, have: room });
@@ -216,9 +270,17 @@ impl Job<'_> {
             part.add(bytes)?;
             tell(Event::Came(bytes.len() as u64));
             part.mark.from.clone_from(&stream.mark().from);
-            self.givers = stream.givers().map(str::to_owned).collect();
+            let gave = stream.givers().filter(|url| !self.givers.iter().any(|other| other == url));
+            let gave: Vec<String> = gave.map(str::to_owned).collect();
+            self.givers.extend(gave);
             match end {
-                Some(Ok(())) => return Ok(stream.url().to_owned()),
+                Some(Ok(())) => {
+                    self.ended = stream.unsaid_end();
+                    if self.givers.is_empty() {
+                        self.givers.push(stream.url().to_owned());
+                    }
+                    return Ok(stream.url().to_owned());
+                }
                 Some(Err(error)) => return Err(error.into()),
                 None => {}
             }

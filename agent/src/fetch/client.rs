@@ -17,6 +17,7 @@ use super::answer::{Answer, Unanswered, judge};
 use super::clock::Clock;
 use super::forward::{AbsoluteForm, Forward, forward};
 use super::pace::Pace;
+use super::patience::Patience;
 use super::{link, proxy, tls};
 use crate::host::Host;
 
@@ -44,6 +45,8 @@ pub struct Fetcher {
 struct Hosts {
     silent: BTreeSet<String>,
     alive: BTreeSet<String>,
+    /// Those that did not answer where another did: they are asked last.
+    last: BTreeSet<String>,
 }
 
 /// What is asked of a server.
@@ -88,9 +91,11 @@ impl Fetcher {
         let connector =
             ().chain(ConnectProxyConnector::default())
                 .chain(TcpConnector::default())
+                .chain(Patience)
                 .chain(tls::Tls::new(clock.clone()));
         let agent = Agent::with_parts(config.clone(), connector, DefaultResolver::default());
-        let connector = ().chain(TcpConnector::default()).chain(tls::Tls::new(clock.clone())).chain(AbsoluteForm);
+        let plain = ().chain(TcpConnector::default()).chain(Patience);
+        let connector = plain.chain(tls::Tls::new(clock.clone())).chain(AbsoluteForm);
         let forwarding = Agent::with_parts(config, connector, DefaultResolver::default());
         let early = Arc::new(Once::new());
         early.call_once(|| {});
@@ -101,8 +106,11 @@ impl Fetcher {
     pub fn on(self, host: &Host) -> Fetcher {
         let early = if host.is_live() { Arc::new(Once::new()) } else { self.early };
         // This program is as old as the image.
-        let written = [Some(host.latest()), Some(host.state().join("receipts")), std::env::current_exe().ok()];
-        Fetcher { early, ..self }.not_before(written.iter().flatten().map(PathBuf::as_path))
+        if let Ok(program) = std::env::current_exe() {
+            self.clock.built(&program);
+        }
+        let written = [host.latest(), host.state().join("receipts")];
+        Fetcher { early, ..self }.not_before(written.iter().map(PathBuf::as_path))
     }
 
     /// The time is at least that at which any of these was written.
@@ -139,25 +147,29 @@ impl Fetcher {
             Err(no) => no.challenge = no.challenge.take().filter(|_| own),
         }
         if judged.is_ok() {
-            self.hosts().alive.insert(host);
+            let mut hosts = self.hosts();
+            hosts.last.remove(&host);
+            hosts.alive.insert(host);
         }
         judged
     }
 
     /// The answer of the server that the others send on to, and its URL.
     fn follow(&self, request: Request<'_>) -> Result<(Response<Body>, String), Unanswered> {
-        let (mut request, mut url, mut user) = (request, request.url.to_owned(), None);
+        // As it has to be sent: names in other scripts, blanks and letters beyond ASCII are escaped.
+        let url = Url::parse(request.url).map_err(|_| Unanswered::for_good(NO_URL))?;
+        let (mut request, mut url, mut user) = (request, String::from(url), None);
         for _ in 0..=REDIRECTS {
             let own = address::user(&url);
             let bare = own.as_ref().map_or(url.as_str(), |(bare, _)| bare.as_str());
             user = own.as_ref().map(|(_, user)| user.clone()).or(user);
             let authorization = request.authorization.or(user.as_deref());
             let answer = self.believe(Request { url: bare, authorization, ..request })?;
-            let next = answer.headers().get("location").and_then(|to| to.to_str().ok());
+            let next = answer.headers().get("location").map(|to| String::from_utf8_lossy(to.as_bytes()));
             let Some(next) = next.filter(|_| matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308)) else {
                 return Ok((answer, url));
             };
-            let next = Url::parse(&url).and_then(|base| base.join(next));
+            let next = Url::parse(&url).and_then(|base| base.join(&next));
             let next = next.map_err(|_| Unanswered::for_good("it redirects to what is no URL"))?.to_string();
             if !is_remote(&next) {
                 return Err(Unanswered::for_good("it redirects to what is neither http nor https"));
@@ -189,7 +201,13 @@ impl Fetcher {
                 answer
             }
             // What this card wrote last may have been written while its clock was ahead.
-            (_, true) if self.clock.forget() => call(),
+            (_, true) => match self.clock.doubt() {
+                Some(floor) => call().map_err(|_| {
+                    self.clock.restore(floor);
+                    error
+                }),
+                None => Err(error),
+            },
             _ => Err(error),
         });
         let answer = answer.map_err(|error| match forward {
@@ -219,6 +237,16 @@ impl Fetcher {
     /// Asks this host no more: every try of one item was in vain, and the next would wait as long.
     pub(super) fn give_up(&self, url: &str) {
         self.hosts().silent.insert(host(url).to_owned());
+    }
+
+    /// Asks this host only where no other will do: each file would wait for it anew.
+    pub(super) fn ask_last(&self, url: &str) {
+        self.hosts().last.insert(host(url).to_owned());
+    }
+
+    /// Whether others are asked first.
+    pub(super) fn is_last(&self, url: &str) -> bool {
+        self.hosts().last.contains(host(url))
     }
 
     /// Whether this host has ever given what was asked for.

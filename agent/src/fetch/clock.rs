@@ -24,7 +24,9 @@ pub struct Clock {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// It is at least this late, since 1970.
+    /// It is at least this late, since 1970: this program was built then.
+    built: Duration,
+    /// It is at least this late, as far as this card was right about the time before.
     floor: Duration,
     /// What a certificate under examination claims, until that has proved good.
     claimed: Duration,
@@ -32,11 +34,14 @@ struct Known {
 }
 
 impl Clock {
+    /// It is at least as late as when this was built, whatever else turns out to be wrong.
+    pub fn built(&self, program: &Path) {
+        self.known().built = written(program).unwrap_or_default();
+    }
+
     /// It is at least as late as when any of these was written.
-    pub fn not_before<'p>(&self, written: impl IntoIterator<Item = &'p Path>) {
-        let times = written.into_iter().filter_map(|path| path.metadata().ok()?.modified().ok());
-        let latest = times.filter_map(|time| time.duration_since(UNIX_EPOCH).ok()).max();
-        self.raise(latest.unwrap_or_default());
+    pub fn not_before<'p>(&self, files: impl IntoIterator<Item = &'p Path>) {
+        self.raise(files.into_iter().filter_map(written).max().unwrap_or_default());
     }
 
     fn raise(&self, to: Duration) {
@@ -47,7 +52,7 @@ impl Clock {
     /// Since 1970: the system's clock, or what is known to be later.
     pub fn now(&self) -> Duration {
         let known = self.known();
-        system().max(known.floor).max(known.claimed)
+        system().max(known.built).max(known.floor).max(known.claimed)
     }
 
     /// A certificate begins to be valid only then; whether it makes sense to try again as if it were so.
@@ -69,12 +74,17 @@ impl Clock {
         }
     }
 
-    /// Nothing is known but what the system's clock says; whether that is another time.
-    pub fn forget(&self) -> bool {
-        let (system, mut known) = (system(), self.known());
-        let ahead = known.floor > system;
-        known.floor = Duration::ZERO;
-        ahead
+    /// Sets aside what this card wrote and heard, which may have been while its clock was ahead; that, if it is now another time without it.
+    pub fn doubt(&self) -> Option<Duration> {
+        let mut known = self.known();
+        let floor = known.floor;
+        let later = floor > system().max(known.built);
+        later.then(|| std::mem::take(&mut known.floor))
+    }
+
+    /// What was set aside was right.
+    pub fn restore(&self, floor: Duration) {
+        self.raise(floor);
     }
 
     /// A server whose certificate is good says what time it is.
@@ -112,6 +122,10 @@ impl TimeProvider for Clock {
     }
 }
 
+fn written(path: &Path) -> Option<Duration> {
+    path.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()
+}
+
 fn system() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -137,5 +151,18 @@ mod tests {
         clock.heard(&httpdate::fmt_http_date(UNIX_EPOCH + begun + 2 * year));
         assert!(clock.now() + Duration::from_secs(1) >= begun + 2 * year);
         assert!(clock.note().is_some_and(|note| note.contains("or later")) && clock.note().is_none());
+    }
+
+    #[test]
+    fn what_this_card_wrote_may_be_doubted_and_what_it_was_built_with_may_not() {
+        let (clock, program) = (Clock::default(), std::env::current_exe().unwrap());
+        clock.built(&program);
+        assert_eq!(clock.doubt(), None, "there is nothing to doubt");
+        let later = clock.now() + Duration::from_secs(365 * 86_400);
+        clock.raise(later);
+        assert_eq!(clock.doubt(), Some(later));
+        assert!(clock.now() < later && clock.now() >= written(&program).unwrap());
+        clock.restore(later);
+        assert_eq!(clock.now(), later);
     }
 }

@@ -10,6 +10,8 @@ use super::answer::Unanswered;
 use super::client::Fetcher;
 use super::stream::Wanted;
 
+/// How a description is called.
+pub const SUFFIX: &str = ".meta4";
 /// Longest description taken: a ZIM of 100 GB with a digest for each piece has some 100 kB.
 const LONGEST: u64 = 4 << 20;
 /// Most addresses taken of it.
@@ -35,8 +37,12 @@ pub struct Metalink {
 
 /// Whether an address is that of a description.
 pub fn is_metalink(url: &str) -> bool {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    is_remote(url) && path.to_ascii_lowercase().ends_with(".meta4")
+    is_remote(url) && is_name(url.split(['?', '#']).next().unwrap_or_default())
+}
+
+/// Whether a file is called as a description is.
+pub fn is_name(path: &str) -> bool {
+    path.to_ascii_lowercase().ends_with(SUFFIX)
 }
 
 /// What these addresses lead to: descriptions are fetched, and their addresses, length and digest taken over where `wanted` has none yet.

@@ -43,6 +43,9 @@ pub struct Part {
 /// A line of the state.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
+    /// What was expected.
+    #[serde(default)]
+    of: String,
     mark: Mark,
     proof: String,
     boot: String,
@@ -67,6 +70,14 @@ pub fn begun(place: &Path) -> u64 {
 pub fn remove(place: &Path) -> io::Result<()> {
     let (path, state) = files(place);
     remove_both(&path, &state)
+}
+
+/// Removes it if it is this file.
+pub fn forget(place: &Path, inode: u64) -> io::Result<()> {
+    match files(place).0.metadata() {
+        Ok(meta) if meta.ino() == inode => remove(place),
+        _ => Ok(()),
+    }
 }
 
 fn remove_both(path: &Path, state: &Path) -> io::Result<()> {
@@ -95,6 +106,10 @@ impl Part {
     /// The part that lies beside `place`, as far as it can be gone on with; else an empty one.
     pub fn open(place: &Path, expected: &Expected) -> io::Result<Part> {
         let (path, state) = files(place);
+        // With another name it is in its place, and not a beginning of anything.
+        if path.metadata().is_ok_and(|meta| meta.nlink() > 1) {
+            remove_both(&path, &state)?;
+        }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path)?;
         let boot = Context::of_this_boot().boot_id;
         let proof = Proof::new(expected);
@@ -109,7 +124,12 @@ impl Part {
         let length = self.file.metadata()?.len();
         let text = fs::read(&self.state).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n').rev().filter_map(|line| serde_json::from_slice(line).ok());
+        // Two versions have nothing in common, though a description gave them one name.
+        let of = self.expected.name();
         let usable = |line: Line| {
+            if line.of != of {
+                return None;
+            }
             let proof = Proof::restore(&self.expected, &line.proof)?;
             (line.mark.at <= length).then_some((line, proof))
         };
@@ -190,7 +210,8 @@ impl Part {
     }
 
     fn note(&self, durable: bool) -> io::Result<()> {
-        let line = Line { mark: self.mark.clone(), proof: self.proof.save(), boot: self.boot.clone() };
+        let of = self.expected.name();
+        let line = Line { of, mark: self.mark.clone(), proof: self.proof.save(), boot: self.boot.clone() };
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
         // One that was torn must not spoil this one.
@@ -203,6 +224,13 @@ impl Part {
     /// Whether the bytes are what was expected; what was, and what is instead.
     pub fn verdict(&mut self) -> Result<(), (String, String)> {
         std::mem::replace(&mut self.proof, Proof::new(&self.expected)).verdict(&self.expected)
+    }
+
+    /// The file, whole, under this name too. The part stays until that is durable: see [`forget`]. Not synced.
+    pub fn lend(self, name: &Path) -> io::Result<File> {
+        gone(fs::remove_file(name))?;
+        fs::hard_link(&self.path, name)?;
+        Ok(self.file)
     }
 
     /// The file, whole, under this name; nothing else of the part is left. Not synced.
@@ -284,6 +312,31 @@ mod tests {
         fs::write(files(&place).0, "ab").unwrap();
         let other = Expected::Digest(Algorithm::Md5, "0".repeat(32));
         assert_eq!(of(&other), 0, "nothing is known of it");
+        let mut part = Part::open(&place, &expected(b"abc")).unwrap();
+        part.begin(&Mark { total: Some(3), ..Mark::default() }).unwrap();
+        part.add(b"ab").unwrap();
+        part.keep().unwrap();
+        assert_eq!(of(&expected(b"abd")), 0, "it is of another version");
+    }
+
+    #[test]
+    fn what_has_its_name_is_no_beginning_any_more() {
+        let place = place("lent");
+        let mut part = Part::open(&place, &expected(b"abc")).unwrap();
+        part.begin(&Mark { total: Some(3), ..Mark::default() }).unwrap();
+        part.add(b"abc").unwrap();
+        let inode = part.lend(&place).unwrap().metadata().unwrap().ino();
+        // As after a power cut that took the name.
+        fs::remove_file(&place).unwrap();
+        let part = Part::open(&place, &expected(b"abc")).unwrap();
+        assert_eq!(part.mark.at, 3);
+        part.lend(&place).unwrap();
+        assert_eq!(Part::open(&place, &expected(b"abc")).unwrap().mark.at, 0);
+        assert_eq!(fs::read(&place).unwrap(), b"abc", "what has its name was changed");
+        forget(&place, inode).unwrap();
+        assert!(files(&place).0.exists(), "another file was forgotten");
+        forget(&place, files(&place).0.metadata().unwrap().ino()).unwrap();
+        assert!(!files(&place).0.exists());
         fs::remove_dir_all(place.parent().unwrap()).unwrap();
     }
 }

@@ -16,6 +16,16 @@ pub enum Expected {
     Itself(String),
 }
 
+impl Expected {
+    /// By which one expectation is told from another.
+    pub fn name(&self) -> String {
+        match self {
+            Expected::Digest(algorithm, digest) => format!("{algorithm:?}:{digest}").to_ascii_lowercase(),
+            Expected::Itself(_) => String::new(),
+        }
+    }
+}
+
 /// The proof in the making.
 #[derive(Debug)]
 pub enum Proof {

@@ -28,8 +28,12 @@ pub struct Wanted {
     pub most: u64,
     /// Whether its digest will be checked: then pieces of it may come from several servers.
     pub is_known: bool,
+    /// Whether its addresses say its digest, so that what is there never becomes another file.
+    pub is_fixed: bool,
     /// Whether it may be a page to look at; else such a page is a network's that asks for a login first.
     pub is_page: bool,
+    /// Whether it may be the description of a file ([Metalink](super::metalink)); else one has come in the place of what it describes.
+    pub is_description: bool,
     /// Whether it is a short text that its reader checks: any page, and an end without a length, will do.
     pub is_text: bool,
     /// `Accept`.
@@ -72,6 +76,10 @@ pub struct Stream {
     is_open_ended: bool,
     /// Those of the URLs that gave bytes.
     givers: BTreeSet<usize>,
+    /// Those of the URLs where nobody answered.
+    silent: BTreeSet<usize>,
+    /// Where an answer ended that said nothing of its length.
+    ended: Option<u64>,
     /// How long servers have asked us to stay away.
     asked: Duration,
     /// Bytes that this connection brought.
@@ -98,7 +106,8 @@ impl Fetcher {
         let refused = wanted.urls.iter().map(|_| None).collect();
         let known = |url: &String| mark.from.as_ref().is_some_and(|(from, _)| from == url);
         // Its own server can say whether it is still the same.
-        let url = wanted.urls.iter().position(known).unwrap_or(0);
+        let first = || wanted.urls.iter().position(|url| !self.is_last(url));
+        let url = wanted.urls.iter().position(known).or_else(first).unwrap_or(0);
         let fetcher = self.clone();
         let headers = ureq::http::HeaderMap::new();
         let mut stream = Stream {
@@ -111,6 +120,8 @@ impl Fetcher {
             headers,
             is_open_ended: false,
             givers: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            ended: None,
             asked: Duration::ZERO,
             gained: 0,
             failures: 0,
@@ -160,7 +171,15 @@ impl Stream {
                 return Err(Unanswered::for_good("it has no address"));
             };
             match self.ask(&url, challenge.take()).and_then(|answer| self.take(&url, answer)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    let silent = std::mem::take(&mut self.silent);
+                    silent.iter().filter_map(|at| self.wanted.urls.get(*at)).for_each(|url| self.fetcher.ask_last(url));
+                    return Ok(());
+                }
+                // It has no more than came before, so that was all of it.
+                Err(no) if no.changed && self.ended == Some(self.mark.at) => {
+                    return Err(self.too_short().unwrap_or(no));
+                }
                 // Another server may have the one whose beginning is here.
                 Err(no) if no.changed && !self.wanted.is_known => return Err(no),
                 Err(no) if no.changed => self.fail(&url, Unanswered { again: false, ..no })?,
@@ -189,6 +208,10 @@ impl Stream {
     fn take(&mut self, url: &str, answer: Answer) -> Result<(), Unanswered> {
         let no = |no: Unanswered| Err(no.at(&shown(url)));
         let size = self.wanted.size;
+        let may_be_described = self.wanted.is_description || self.wanted.is_text || self.wanted.is_known;
+        if answer.is_description && !may_be_described {
+            return no(Unanswered::for_good("a Metalink came in its place: give the address that ends in .meta4"));
+        }
         let may_be_page = self.wanted.is_page || self.wanted.is_text;
         if answer.is_page && !may_be_page && (size.is_none() || size != answer.total) {
             return no(Unanswered::for_good("a web page came in its place: does this network ask for a login first?"));
@@ -219,7 +242,7 @@ impl Stream {
         }
         self.mark.total = answer.total.or(self.mark.total);
         // Where a server sends on to changing mirrors, each of them calls the same file otherwise.
-        let is_own = !(answer.redirected && self.wanted.is_known);
+        let is_own = !(self.wanted.is_fixed || answer.redirected && self.wanted.is_known);
         self.mark.from = answer.validator.filter(|_| is_own).map(|validator| (url.to_owned(), validator));
         self.is_open_ended = !answer.ends;
         (self.body, self.headers, self.gained) = (Some(body), answer.headers, 0);
@@ -254,6 +277,9 @@ impl Stream {
         if self.failures == 0 {
             self.since = Instant::now();
         }
+        if no.silent && !self.fetcher.is_alive(url) {
+            self.silent.insert(self.url);
+        }
         // What will not have it is out of the turns, and no failure of the others.
         self.failures += u32::from(!gone);
         if let Some(refused) = self.refused.get_mut(self.url).filter(|_| gone) {
@@ -263,8 +289,9 @@ impl Stream {
         let open = self.refused.iter().filter(|refused| refused.is_none()).count() as u32;
         if open == 0 || self.failures >= tries.saturating_mul(open) {
             let busy = no.after.is_some();
-            let in_vain =
-                |other: &str| no.again && (other == url && (no.silent || busy) || !self.fetcher.is_alive(other));
+            // One that answers, if only with an error, may have the next file.
+            let is_away = no.again && (no.silent || busy);
+            let in_vain = |other: &str| is_away && (other == url || !self.fetcher.is_alive(other));
             let open = self.wanted.urls.iter().zip(&self.refused).filter(|(_, refused)| refused.is_none());
             let last = std::iter::once(url).filter(|_| busy);
             let given_up = open.map(|(other, _)| other.as_str()).chain(last).filter(|other| in_vain(other));
@@ -330,6 +357,20 @@ impl Stream {
         Ok(read)
     }
 
+    /// What is to be said where the answer ended before the size that is wanted.
+    fn too_short(&self) -> Option<Unanswered> {
+        let (size, found) = (self.wanted.size?, self.mark.at);
+        let why = format!("{}: it has {found} bytes, expected {size}", shown(self.url()));
+        let (length, expected) = (Some(Found::Exactly(found)), Some(size));
+        (found < size).then(|| Unanswered { length, expected, ..Unanswered::for_good(why) })
+    }
+
+    /// Where the last bytes ended, if nothing but their end said that they are all.
+    pub fn unsaid_end(&self) -> Option<u64> {
+        let is_unsaid = self.is_open_ended && self.wanted.size.or(self.mark.total).is_none();
+        is_unsaid.then_some(self.mark.at)
+    }
+
     /// Whether something else than the server's word tells that it is whole.
     fn is_proved(&self) -> bool {
         self.wanted.is_known || self.wanted.is_text || self.wanted.size.or(self.mark.total).is_some()
@@ -357,18 +398,20 @@ impl Read for Stream {
                     return Err(Unanswered::for_good(format!("{}: {why}", shown(self.url()))).into());
                 }
                 Ok(0) if self.is_whole() => return Ok(0),
-                Ok(0) => match (self.wanted.size, self.mark.total) {
-                    // It said where its end is, and that is not what is wanted.
-                    (Some(size), None) => {
-                        let found = self.mark.at;
-                        let why = format!("{}: it has {found} bytes, expected {size}", shown(self.url()));
-                        let (length, expected) = (Some(Found::Exactly(found)), Some(size));
-                        return Err(Unanswered { length, expected, ..Unanswered::for_good(why) }.into());
+                Ok(0) => match self.too_short().filter(|_| self.mark.total.is_none()) {
+                    // It said where its end is, or ended there twice, and that is not what is wanted.
+                    Some(short) if !self.is_open_ended || self.ended == Some(self.mark.at) => return Err(short.into()),
+                    _ => {
+                        self.ended = self.is_open_ended.then_some(self.mark.at);
+                        self.drop_out("the server ended the answer too early")?;
                     }
-                    _ => self.drop_out("the server ended the answer too early")?,
                 },
                 Ok(read) => return Ok(self.count(read)?),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Only the end of it was lost.
+                Err(_) if self.wanted.is_known && self.wanted.size.or(self.mark.total) == Some(self.mark.at) => {
+                    return Ok(0);
+                }
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.drop_out("the server ended the answer too early")?;
                 }

@@ -15,6 +15,8 @@ pub(super) enum End {
     Close,
     /// By a chunk of no bytes.
     Chunks,
+    /// By what never comes, behind a chunk of no bytes.
+    Trailers,
 }
 
 /// An answer, ready to be sent.
@@ -103,6 +105,11 @@ impl Answer {
         head + "\r\n"
     }
 
+    /// Whether it comes in chunks.
+    pub fn is_chunked(&self) -> bool {
+        matches!(self.end, End::Chunks | End::Trailers)
+    }
+
     /// Whether another request may follow on the same connection.
     pub fn keeps_connection(&self) -> bool {
         let claimed = self.fields.iter().find(|(name, _)| *name == "Content-Length").map(|(_, value)| value.clone());
@@ -176,6 +183,7 @@ fn with_faults(mut answer: Answer, misdeeds: &[Misdeed], number: usize) -> Answe
             Misdeed::Endless => answer.length = None,
             Misdeed::NoLength => answer.end = End::Close,
             Misdeed::Chunked => answer.end = End::Chunks,
+            Misdeed::EndlessTrailers => answer.end = End::Trailers,
             Misdeed::CutsChunk(at) => (answer.end, answer.drop_after) = (End::Chunks, Some(*at)),
             Misdeed::Drips { after, bytes, every } => answer.drip = Some((*after, *bytes, *every)),
             Misdeed::SilentAfter(bytes) => answer.silent_after = Some(*bytes),
@@ -190,7 +198,7 @@ fn with_faults(mut answer: Answer, misdeeds: &[Misdeed], number: usize) -> Answe
     match answer.end {
         End::Length => answer.fields.extend(claimed.or(answer.length).map(|said| ("Content-Length", said.to_string()))),
         End::Close => answer.fields.push(("Connection", "close".into())),
-        End::Chunks => answer.fields.push(("Transfer-Encoding", "chunked".into())),
+        End::Chunks | End::Trailers => answer.fields.push(("Transfer-Encoding", "chunked".into())),
     }
     answer
 }

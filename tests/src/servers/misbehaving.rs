@@ -198,7 +198,7 @@ impl State {
             {
                 *byte ^= 1;
             }
-            if answer.end == End::Chunks {
+            if answer.is_chunked() {
                 // The chunk claims more than comes where it is the one that is cut.
                 let cut = answer.drop_after.is_some_and(|drop| sent + piece.len() as u64 >= drop);
                 let claimed = if cut { piece.len() + 1 } else { piece.len() };
@@ -213,13 +213,21 @@ impl State {
             if answer.drop_after.is_some_and(|drop| sent >= drop) {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            if answer.end == End::Chunks {
+            if answer.is_chunked() {
                 stream.write_all(b"\r\n")?;
             }
         }
         match answer.end {
             End::Chunks => stream.write_all(b"0\r\n\r\n"),
-            _ => Ok(()),
+            End::Trailers => {
+                stream.write_all(b"0\r\n")?;
+                let lines = b"X-More: and more\r\n".repeat(1000);
+                while !self.ended.load(Ordering::Relaxed) {
+                    stream.write_all(&lines)?;
+                }
+                Ok(())
+            }
+            End::Length | End::Close => Ok(()),
         }
     }
 

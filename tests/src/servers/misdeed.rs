@@ -102,6 +102,8 @@ pub enum Misdeed {
     NoLength,
     /// The body comes in chunks, without `Content-Length`.
     Chunked,
+    /// It comes in chunks, and behind the last one there are trailers without end.
+    EndlessTrailers,
     /// It comes in chunks, and the connection ends amid the one that holds this byte.
     CutsChunk(u64),
     /// From byte `after` on so few bytes come at a time.

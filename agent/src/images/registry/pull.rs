@@ -209,6 +209,7 @@ impl Pull {
             size: Some(layer.size),
             most: layer.size,
             is_known: true,
+            is_fixed: true,
             keys: Some(self.network.keys(&self.address.path)),
             ..Wanted::default()
         };
