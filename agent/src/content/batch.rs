@@ -3,6 +3,8 @@
 //! Small entries share the three flushes. A cut before the first leaves nothing visible; one between the renames and the receipts is told by
 //! the intents, which were synced with the bytes.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,18 +20,101 @@ use super::merge::{Kept, Rights, merge};
 use super::ours::Intent;
 use super::stage::Staged;
 use super::standing::{Ground, Standing, is_folder, is_reserved, mtime};
-use super::trouble::Trouble;
+use super::trouble::{self, Trouble};
+use crate::fetch;
 use crate::receipts::Record;
+use crate::report::{Kind, Reporter, State};
 use crate::stream::beneath::{Beneath, split};
 
 /// How each staged entry fared, by its `to`.
-pub type Outcome = (String, io::Result<(u64, Kept)>);
+type Outcome = (String, io::Result<(u64, Kept)>);
 
-/// Names all that is staged; afterwards the staging folder is empty.
-pub fn commit(ground: &Ground<'_>, staged: Vec<Staged>) -> Vec<Outcome> {
-    if staged.is_empty() {
-        return Vec::new();
+/// Entries that are staged and wait for their names together, and how those before them fared.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    ground: &'a Ground<'a>,
+    report: &'a Reporter,
+    staged: RefCell<Vec<Staged>>,
+    failed: RefCell<Vec<String>>,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty one.
+    pub fn new(ground: &'a Ground<'a>, report: &'a Reporter) -> Batch<'a> {
+        Batch { ground, report, staged: RefCell::default(), failed: RefCell::default() }
     }
+
+    /// One more.
+    pub fn add(&self, staged: Staged) {
+        self.staged.borrow_mut().push(staged);
+    }
+
+    /// Bytes of those that wait.
+    pub fn bytes(&self) -> u64 {
+        self.staged.borrow().iter().map(Staged::bytes).sum()
+    }
+
+    /// Names those that wait, and tells of each. The staging folder is empty afterwards: nothing else may lie in it.
+    pub fn commit(&self) {
+        let staged = self.staged.take();
+        if staged.is_empty() {
+            return;
+        }
+        let about = |one: &Staged| (one.from.clone(), one.part.clone().zip(one.inode));
+        let mut about: BTreeMap<_, _> = staged.iter().map(|one| (one.to.clone(), about(one))).collect();
+        for (to, outcome) in commit(self.ground, staged) {
+            match outcome {
+                Ok((bytes, kept)) => {
+                    let (from, part) = about.remove(&to).unwrap_or_default();
+                    kept.note(&to).into_iter().for_each(|note| self.report.note(note));
+                    let from = if from.is_empty() { from } else { format!(", {from}") };
+                    self.report.item(Kind::File, &to, State::Done, format!("placed {}{from}", size(bytes)));
+                    if let Some((part, inode)) = part {
+                        let forgotten = fetch::part::forget(&self.ground.ours.fetch.join(part), inode);
+                        forgotten.unwrap_or_else(|error| tracing::warn!("what was fetched of {to}: {error}"));
+                    }
+                }
+                Err(error) => self.fail(&to, &error),
+            }
+        }
+        let cleared = self.ground.ours.clear().and_then(|()| self.ground.ours.make());
+        if let Err(error) = cleared {
+            tracing::warn!("cannot empty {}: {error}", self.ground.ours.staging.display());
+        }
+    }
+
+    /// One is not in its place, and why.
+    pub fn fail(&self, to: &str, error: &io::Error) {
+        tell_failed(self.report, to, error);
+        self.failed.borrow_mut().push(to.to_owned());
+    }
+
+    /// Whether this one is not in its place.
+    pub fn has_failed(&self, to: &str) -> bool {
+        self.failed.borrow().iter().any(|failed| failed == to)
+    }
+
+    /// All that are not in their places.
+    pub fn failed(&self) -> Vec<String> {
+        self.failed.borrow().clone()
+    }
+}
+
+/// Tells why an entry is not in its place.
+pub fn tell_failed(report: &Reporter, to: &str, error: &io::Error) {
+    let problem = trouble::problem(to, error);
+    report.item(Kind::File, to, State::Failed, problem.facts().sentence);
+    report.problem(problem);
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{bytes} bytes"),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
+fn commit(ground: &Ground<'_>, staged: Vec<Staged>) -> Vec<Outcome> {
     let intents: Vec<Intent> = staged.iter().filter_map(Staged::intent).collect();
     let made = ground.ours.intend(&intents).and_then(|()| sync(ground));
     if let Err(error) = made {

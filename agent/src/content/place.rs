@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use offspot_config::settings::FileEntry;
 
-use super::batch::commit;
+use super::batch::{Batch, tell_failed};
 use super::stage::{Staged, Stager};
-use super::standing::{Ground, Standing, normal};
+use super::standing::{Ground, normal};
 use super::trouble::{self, Trouble};
 use super::{Placed, Placement, is_archive, key, part_name, source};
 use crate::fetch::Fetcher;
@@ -42,18 +42,18 @@ pub fn place(
         report.note(format!("--replace {path}: no entry of files has this target"));
     }
     let replace: Vec<String> = replace.iter().map(|path| normal(path)).collect();
-    let mut run =
-        Run { report, failed: Vec::new(), batch: Vec::new(), taken: BTreeMap::new(), origins: BTreeMap::new() };
     let ours = super::ours::Ours::new(data);
     if items.is_empty() && !ours.staging.exists() && !ours.fetch.exists() {
-        return Placed { failed: run.failed };
+        return Placed { failed: Vec::new() };
     }
     let ground = Ground::new(host, data, receipts, &replace);
     match ground.and_then(|ground| prepare(&ground, &items).map(|()| ground)) {
-        Ok(ground) => run.all(&ground, &in_order(items)),
-        Err(error) => items.iter().for_each(|item| run.fail(&item.entry.to, &error)),
+        Ok(ground) => all(&ground, report, &in_order(items)),
+        Err(error) => {
+            items.iter().for_each(|item| tell_failed(report, &item.entry.to, &error));
+            Placed { failed: items.into_iter().map(|item| item.entry.to).collect() }
+        }
     }
-    Placed { failed: run.failed }
 }
 
 /// Records what an interrupted run had named, then throws away what it had not.
@@ -83,101 +83,52 @@ fn prepare(ground: &Ground<'_>, items: &[Placement]) -> io::Result<()> {
     ground.ours.make()
 }
 
-struct Run<'a> {
-    report: &'a Reporter,
-    failed: Vec<String>,
-    batch: Vec<Staged>,
-    /// Where each entry of this run really goes.
-    taken: BTreeMap<PathBuf, String>,
-    /// Where the bytes of each came from.
-    origins: BTreeMap<String, String>,
+fn all(ground: &Ground<'_>, report: &Reporter, entries: &[FileEntry]) -> Placed {
+    let fetcher = Fetcher::new().on(ground.host);
+    let batch = Batch::new(ground, report);
+    let stager = Stager { ground, fetcher: &fetcher, report, batch: &batch, came: Cell::new(false) };
+    // Where each entry of this run really goes.
+    let mut taken = BTreeMap::new();
+    for entry in entries {
+        report.item(Kind::File, &entry.to, State::Working, "");
+        match one(&stager, &mut taken, entry) {
+            Ok(staged) => batch.add(staged),
+            Err(error) => batch.fail(&entry.to, &error),
+        }
+        if is_archive(entry.via) || batch.bytes() >= BATCH {
+            batch.commit();
+        }
+        if is_archive(entry.via) && !batch.has_failed(&entry.to) {
+            let forgotten = ground.ours.forget(&part_name(entry, &key(entry)));
+            forgotten.unwrap_or_else(|error| tracing::warn!("what was fetched of {}: {error}", entry.to));
+        }
+    }
+    batch.commit();
+    fetcher.clock_note().into_iter().for_each(|note| report.note(note));
+    let _ = std::fs::remove_dir_all(&ground.ours.staging);
+    let _ = std::fs::remove_dir(&ground.ours.fetch);
+    Placed { failed: batch.failed() }
 }
 
-impl Run<'_> {
-    fn all(&mut self, ground: &Ground<'_>, entries: &[FileEntry]) {
-        let fetcher = Fetcher::new().on(ground.host);
-        let stager = Stager { ground, fetcher: &fetcher, report: self.report, came: Cell::new(false) };
-        let mut bytes = 0;
-        for entry in entries {
-            self.report.item(Kind::File, &entry.to, State::Working, "");
-            match self.one(&stager, entry) {
-                Ok(staged) => {
-                    bytes += staged.bytes();
-                    self.origins.insert(staged.to.clone(), staged.from.clone());
-                    self.batch.push(staged);
-                }
-                Err(error) => self.fail(&entry.to, &error),
-            }
-            if is_archive(entry.via) || bytes >= BATCH {
-                self.commit(ground);
-                bytes = 0;
-            }
-            if is_archive(entry.via) && !self.failed.contains(&entry.to) {
-                let forgotten = ground.ours.forget(&part_name(entry, &key(entry)));
-                forgotten.unwrap_or_else(|error| tracing::warn!("what was fetched of {}: {error}", entry.to));
-            }
-        }
-        self.commit(ground);
-        fetcher.clock_note().into_iter().for_each(|note| self.report.note(note));
-        let _ = std::fs::remove_dir_all(&ground.ours.staging);
-        let _ = std::fs::remove_dir(&ground.ours.fetch);
+fn one(stager: &Stager<'_>, taken: &mut BTreeMap<PathBuf, String>, entry: &FileEntry) -> io::Result<Staged> {
+    let real = stager.ground.real(entry)?;
+    if let Some(other) = taken.insert(real, entry.to.clone()) {
+        return Err(Trouble::Outside(format!("{other} goes to the same place")).into());
     }
-
-    fn one(&mut self, stager: &Stager<'_>, entry: &FileEntry) -> io::Result<Staged> {
-        let real = stager.ground.real(entry)?;
-        if let Some(other) = self.taken.insert(real, entry.to.clone()) {
-            return Err(Trouble::Outside(format!("{other} goes to the same place")).into());
-        }
-        let key = key(entry);
-        let standing = stager.ground.standing(entry, &key)?;
-        self.with_patience(stager, entry, &key, &standing)
-    }
-
-    fn with_patience(
-        &self,
-        stager: &Stager<'_>,
-        entry: &FileEntry,
-        key: &str,
-        standing: &Standing,
-    ) -> io::Result<Staged> {
-        let mut pause = PAUSE;
-        for _ in 1..TRIES {
-            match stager.stage(entry, key, standing.clone()) {
-                Err(error) if trouble::again(&error) => {
-                    self.report.item(Kind::File, &entry.to, State::Working, "trying again");
-                    sleep(pause);
-                    pause *= 3;
-                }
-                other => return other,
+    let key = key(entry);
+    let standing = stager.ground.standing(entry, &key)?;
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match stager.stage(entry, &key, standing.clone()) {
+            Err(error) if trouble::again(&error) => {
+                stager.report.item(Kind::File, &entry.to, State::Working, "trying again");
+                sleep(pause);
+                pause *= 3;
             }
-        }
-        stager.stage(entry, key, standing.clone())
-    }
-
-    fn commit(&mut self, ground: &Ground<'_>) {
-        for (to, outcome) in commit(ground, std::mem::take(&mut self.batch)) {
-            match outcome {
-                Ok((bytes, kept)) => {
-                    kept.note(&to).into_iter().for_each(|note| self.report.note(note));
-                    let from = self.origins.remove(&to).filter(|from| !from.is_empty());
-                    let from = from.map(|from| format!(", {from}")).unwrap_or_default();
-                    self.report.item(Kind::File, &to, State::Done, format!("placed {}{from}", size(bytes)));
-                }
-                Err(error) => self.fail(&to, &error),
-            }
-        }
-        let cleared = ground.ours.clear().and_then(|()| ground.ours.make());
-        if let Err(error) = cleared {
-            tracing::warn!("cannot empty {}: {error}", ground.ours.staging.display());
+            other => return other,
         }
     }
-
-    fn fail(&mut self, to: &str, error: &io::Error) {
-        let problem = trouble::problem(to, error);
-        self.report.item(Kind::File, to, State::Failed, problem.facts().sentence);
-        self.report.problem(problem);
-        self.failed.push(to.to_owned());
-    }
+    stager.stage(entry, &key, standing)
 }
 
 /// As listed, but each entry behind the archives whose target it lies in.
@@ -190,13 +141,6 @@ fn in_order(items: Vec<Placement>) -> Vec<FileEntry> {
         |entry: &FileEntry| Path::new(&entry.to).ancestors().skip(1).filter(|at| archives.contains(*at)).count();
     entries.sort_by_cached_key(depth);
     entries
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{bytes} bytes"),
-        _ => format!("{} MB", bytes / 1_000_000),
-    }
 }
 
 #[cfg(test)]

@@ -69,13 +69,23 @@ pub fn places(host: &Host, entry: &FileEntry) -> Vec<Place> {
     let own = urls.iter().copied().filter(|url| !is_remote(url)).filter_map(path_of);
     let mut places: Vec<Place> = own.map(|path| Place::File(path, "the card")).collect();
     if !remote.is_empty() {
-        let stick = Sticks::here(host).files(&entry.to, &remote);
+        // In place of a description lies what it describes.
+        let names: Vec<&str> = remote.iter().map(|url| described(entry, url)).collect();
+        let stick = Sticks::here(host).files(&entry.to, &names);
         places.extend(stick.into_iter().map(|path| Place::File(path, "the stick")));
-        places
-            .extend(on_boot(host, &entry.to, &remote).into_iter().map(|path| Place::File(path, "the boot partition")));
+        places.extend(on_boot(host, &entry.to, &names).into_iter().map(|path| Place::File(path, "the boot partition")));
         places.push(network(entry));
     }
     places
+}
+
+/// The address of what a description describes, as far as its own tells; another address as it is.
+fn described<'u>(entry: &FileEntry, url: &'u str) -> &'u str {
+    if !is_metalink(url) || metalink::is_name(&entry.to) {
+        return url;
+    }
+    let bare = url.split(['?', '#']).next().unwrap_or_default();
+    bare.get(..bare.len() - metalink::SUFFIX.len()).unwrap_or(url)
 }
 
 /// The network alone.
@@ -130,10 +140,11 @@ pub fn wanted(
 ) -> io::Result<(Wanted, Option<(Algorithm, String)>)> {
     let mut wanted = Wanted { size: entry.size, is_page: is_page(entry), most: u64::MAX, ..Wanted::default() };
     // A description may itself be what is wanted.
-    if is_metalink(&entry.to) {
-        wanted.urls = addresses.to_vec();
+    if metalink::is_name(&entry.to) {
+        (wanted.urls, wanted.is_description) = (addresses.to_vec(), true);
         return Ok((wanted, None));
     }
+    wanted.is_description = entry.to.to_ascii_lowercase().ends_with(".metalink");
     let digest = metalink::expand(fetcher, addresses, &mut wanted, entry.checksum.is_some());
     digest.map(|digest| (wanted, digest)).map_err(|no| Trouble::of_network(no).into())
 }
@@ -221,7 +232,8 @@ pub fn said_digest(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorit
 /// The digest that stands at an address: the first word of a short text.
 fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
     let bad = |why: &str| Trouble::Source { why: format!("its checksum at {}: {why}", shown(url)), again: false };
-    let here = path_of(url).or_else(|| on_boot(host, "", &[url]).into_iter().next());
+    let near = || Sticks::here(host).files("", &[url]).into_iter().chain(on_boot(host, "", &[url])).next();
+    let here = path_of(url).or_else(near);
     let opened = match here {
         Some(path) => open_file(host, &path)?,
         None => {
@@ -233,8 +245,9 @@ fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) ->
     Limit::new(opened.reader, DIGEST_TEXT)
         .read_to_end(&mut text)
         .map_err(|error| if super::trouble::of(&error).is_some() { error } else { bad(&error.to_string()).into() })?;
-    let text = std::str::from_utf8(&text).ok().filter(|text| text.is_ascii()).ok_or_else(|| bad("not a text"))?;
-    let word = text.split_ascii_whitespace().next().unwrap_or_default();
+    // Behind it stands a name, in whatever letters.
+    let word = text.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or_default();
+    let word = std::str::from_utf8(word).map_err(|_| bad("not a text"))?;
     let digest = offspot_config::rules::content::digest(algorithm, word);
     digest.map_err(|_| bad("its first word is not a digest of this kind").into())
 }
@@ -284,6 +297,14 @@ mod tests {
         let places = places(&host, &entry("/data/x", "http://a/x", &["/srv/x", "http://b/x"]));
         let [Place::File(path, "the card"), Place::Network(urls)] = places.as_slice() else { panic!("{places:?}") };
         assert_eq!((path.as_path(), urls.len()), (Path::new("/srv/x"), 2));
+    }
+
+    #[test]
+    fn in_place_of_a_description_lies_what_it_describes() {
+        let of = |to: &str, url: &'static str| described(&entry(to, url, &[]), url);
+        assert_eq!(of("/data/a.zim", "https://h/zim/a.zim.meta4?x"), "https://h/zim/a.zim");
+        assert_eq!(of("/data/a.zim", "https://h/zim/a.zim"), "https://h/zim/a.zim");
+        assert_eq!(of("/data/a.meta4", "https://h/zim/a.zim.meta4"), "https://h/zim/a.zim.meta4");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 use nix::sys::statvfs::fstatvfs;
 use offspot_config::settings::{Algorithm, FileEntry, Source};
 
+use super::batch::Batch;
 use super::ours::{Intent, Mine};
 use super::quarantine;
 use super::source::{self, Opened, Place};
@@ -17,6 +18,7 @@ use super::standing::{Ground, Standing};
 use super::trouble::{self, Trouble};
 use super::witness::{Expected, Witness};
 use super::{below_data, is_archive, part_name};
+use crate::fetch::metalink::is_metalink;
 use crate::fetch::proof::Proof;
 use crate::fetch::{self, Event, Failure, Fetcher, Found, bring};
 use crate::receipts::Record;
@@ -25,6 +27,8 @@ use crate::stream::tree::{Room, reserve};
 
 /// Bytes a read or write of a plain file carries.
 const BUFFER: usize = 1 << 20;
+/// Bytes that may take long to come.
+const LONG: u64 = 16 << 20;
 /// Bytes of the data partition that content leaves free, or a 64th of it where that is less.
 const RESERVE: u64 = 16 << 20;
 
@@ -43,6 +47,8 @@ pub struct Staged {
     pub inode: Option<u64>,
     /// For a merge: the members that earlier runs placed.
     pub mine: Mine,
+    /// What it is called while it is fetched, if it was.
+    pub part: Option<String>,
     /// Where its bytes came from, as in `from the card`; empty where they stand in the settings.
     pub from: String,
 }
@@ -73,6 +79,8 @@ pub struct Stager<'a> {
     pub fetcher: &'a Fetcher,
     /// Whom to tell of each MiB.
     pub report: &'a Reporter,
+    /// Entries that wait for their names, but not for a long download.
+    pub batch: &'a Batch<'a>,
     /// Whether a server has begun to send the archive that is unpacked.
     pub came: Cell<bool>,
 }
@@ -83,13 +91,13 @@ impl Stager<'_> {
         if let Standing::Named(intent) = &standing {
             let record = intent.record.clone();
             let (to, key, from) = (entry.to.clone(), key.into(), String::new());
-            return Ok(Staged { to, key, standing, record, inode: None, mine: Mine::default(), from });
+            return Ok(Staged { to, key, standing, record, inode: None, mine: Mine::default(), part: None, from });
         }
         let expected = source::expected(self.ground.host, self.fetcher, entry)?;
         if let Standing::Taken = standing {
             return self.adopt(entry, key, standing, &expected);
         }
-        let mut failed = None;
+        let (mut failed, mut stored) = (None, false);
         let mut places: VecDeque<Place> = source::places(self.ground.host, entry).into();
         while let Some(place) = places.pop_front() {
             let place = self.store(entry, key, place, &expected)?;
@@ -98,13 +106,26 @@ impl Stager<'_> {
                 Err(error) if matches!(place, Place::Stored(..)) && trouble::may_be_of_stored(&error) => {
                     tracing::warn!("{}: {place:?}: {error}; it is fetched again", entry.to);
                     self.ground.ours.forget(&part_name(entry, key))?;
+                    stored = true;
                     places.push_back(source::network(entry));
                 }
                 Err(error) if trouble::is_of_source(&error) => {
                     tracing::warn!("{}: {place:?}: {error}", entry.to);
-                    let broke_off = matches!(trouble::of(&error), Some(Trouble::Source { .. })) && self.came.get();
-                    if matches!(place, Place::Network(_)) && is_archive(entry.via) && broke_off {
-                        self.ground.ours.store_first(&part_name(entry, key))?;
+                    let broke_off = matches!(trouble::of(&error), Some(Trouble::Source { .. }));
+                    if let (Place::Network(urls), true) = (&place, is_archive(entry.via) && self.came.get()) {
+                        let name = part_name(entry, key);
+                        match urls.split_first() {
+                            _ if broke_off => self.ground.ours.store_first(&name)?,
+                            // Unpacking takes what one server sends; another may have the right bytes.
+                            Some((_, others @ [_, ..])) => places.push_back(Place::Network(others.to_vec())),
+                            // Those of a description are asked for them one by one, by who has to store them.
+                            Some((url, [])) if is_metalink(url) && !stored => {
+                                stored = true;
+                                self.ground.ours.store_first(&name)?;
+                                places.push_back(place);
+                            }
+                            _ => {}
+                        }
                     }
                     failed = Some(trouble::worse(failed, error));
                 }
@@ -187,7 +208,7 @@ impl Stager<'_> {
     ) -> io::Result<Staged> {
         let (file, from, expected) = self.download(entry, key, urls, expected, path)?;
         let staged = self.staged(entry, key, standing, &file.metadata()?, &expected)?;
-        Ok(Staged { from, ..staged })
+        Ok(Staged { from, part: Some(part_name(entry, key)), ..staged })
     }
 
     /// Brings a file to `path`, verified; where it came from, and by which digest.
@@ -210,6 +231,10 @@ impl Stager<'_> {
             if let (Event::Begun { .. }, 1..) = (event, aside) {
                 quarantine::make_way(self.ground, &entry.to);
             }
+            if matches!(event, Event::Begun { there, total } if total.is_none_or(|total| total - there.min(total) > LONG))
+            {
+                self.batch.commit();
+            }
             self.report.fetching(event);
         };
         let brought = bring(self.fetcher, &wanted, &place, &proof, &room, &mut tell);
@@ -225,11 +250,13 @@ impl Stager<'_> {
                 }
             }
         })?;
-        if is_archive(entry.via) {
+        let file = match is_archive(entry.via) {
             // Under that name it is believed by later boots.
-            brought.part.sync()?;
-        }
-        Ok((brought.part.settle(path)?, came_from(&brought.url), expected))
+            true => brought.part.sync().and_then(|()| brought.part.settle(path)),
+            // A cut before it has its name must not cost all of it.
+            false => brought.part.lend(path),
+        };
+        Ok((file?, came_from(&brought.url), expected))
     }
 
     /// The file that lies there, if it is what the entry asks for.
@@ -277,7 +304,7 @@ impl Stager<'_> {
         };
         let inode = Some(meta.ino());
         let (to, key, from) = (entry.to.clone(), key.into(), String::new());
-        Ok(Staged { to, key, standing, record, inode, mine: Mine::default(), from })
+        Ok(Staged { to, key, standing, record, inode, mine: Mine::default(), part: None, from })
     }
 
     /// Writes the bytes of an entry, as they come, to a file of ours, and verifies them.
@@ -399,7 +426,9 @@ mod tests {
         let (host, receipts) = (Host::new(&base), Receipts::peek(&base).unwrap());
         let ground = Ground::new(&host, &base.join("data"), &receipts, &[]).unwrap();
         let (fetcher, (report, _watch)) = (Fetcher::new(), Reporter::new());
-        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report, came: Cell::new(false) };
+        let batch = Batch::new(&ground, &report);
+        let came = Cell::new(false);
+        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report, batch: &batch, came };
         let (to, source) = ("/data/x".into(), Source::Url("/src".into()));
         let entry = FileEntry { to, source, mirrors: Vec::new(), via: Via::Direct, size: None, checksum: None };
         fs::write(base.join("src"), "12345").unwrap();

@@ -44,6 +44,9 @@ impl Stager<'_> {
         place: &Place,
         expected: &Expected,
     ) -> io::Result<Staged> {
+        if let Place::Network(_) = place {
+            self.batch.commit();
+        }
         let earlier = self.ground.receipts.file(&entry.to);
         let lists: Vec<&str> = earlier.iter().map(|receipt| receipt.placed.as_str()).chain([key]).collect();
         let merges = matches!(standing, Standing::Merge { .. });
@@ -62,7 +65,8 @@ impl Stager<'_> {
         })?;
         let record = Record::File { to: entry.to.clone(), entry: key.into(), bytes, mtime: 0, placed: key.into() };
         let inode = Some(fs::metadata(path)?.ino());
-        Ok(Staged { to: entry.to.clone(), key: key.into(), standing, record, inode, mine, from: String::new() })
+        let (to, key, from) = (entry.to.clone(), key.into(), String::new());
+        Ok(Staged { to, key, standing, record, inode, mine, part: None, from })
     }
 
     /// Makes a folder of ours and fills it from the archive; the bytes of its files.
