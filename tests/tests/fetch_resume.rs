@@ -219,6 +219,26 @@ fn unplugged_at_any_moment_a_large_file_goes_on_where_the_disk_was() {
     assert!(sent <= bytes.length() + cuts as u64 * (CHUNK + ON_THE_WAY), "{sent} bytes");
 }
 
+#[test]
+fn unplugged_amid_the_second_the_first_is_there_for_good() {
+    let mut this = FetchBox::with_disk("cut-second", 320).unwrap();
+    let (first, second) = (Seeded::new(29, 30 * MB), Seeded::new(30, 120 * MB));
+    first.write(&this.www("first.bin")).unwrap();
+    second.write(&this.www("second.bin")).unwrap();
+    let nginx = slow(&this, 40 * MB);
+    let wanted =
+        |name: &str, bytes: Seeded| summed(entry(name, &nginx.url(&format!("/{name}"))), "sha-256", &bytes.sha256());
+    this.wants(&[wanted("first.bin", first), wanted("second.bin", second)]).unwrap();
+    let cut = |this: &mut FetchBox, running: Running| this.cut_power(running).unwrap();
+    let there = |this: &FetchBox| assert_eq!(sha256_of_file(&this.data("first.bin")).unwrap(), first.sha256());
+    // The first is never under way with so much, though it has two names for a moment.
+    assert_eq!(ended_at(&mut this, &[65 * MB, 95 * MB], cut, there), 2, "it was done before the power was cut");
+    assert_eq!(sha256_of_file(&this.data("second.bin")).unwrap(), second.sha256());
+    assert_eq!(nginx.await_logged("/first.bin", 1).unwrap().len(), 1, "it was fetched again");
+    let here = this.lies_here();
+    assert_eq!(here, ["first.bin", "second.bin"]);
+}
+
 /// Fetches an archive of 400 books on 20 shelves twice, with its checksum and without, ended once so many bytes are under way; how often.
 fn archives_ended_at(this: &mut FetchBox, bytes: &[u64], end: impl FnMut(&mut FetchBox, Running)) -> usize {
     let tree = this.folder().join("tree");
