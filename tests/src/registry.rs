@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::image_tarball::{Sample, hex};
+use crate::image_tarball::{Sample, hex, layer};
 
 /// Longest wait for the registry's first answer.
 const START: Duration = Duration::from_secs(30);
@@ -20,6 +20,29 @@ const HTPASSWD: &str = "me:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPI
 
 const OCI: &str = "application/vnd.oci.image";
 const DOCKER: &str = "application/vnd.docker";
+
+/// An image on the base that all share, with layers of its own of so many KiB.
+pub fn sample(name: &str, kib: &[usize]) -> Sample {
+    let mut sample = Sample::busybox(name);
+    for (at, kib) in kib.iter().enumerate() {
+        sample.layers.push(layer(&[(&format!("own{at}"), &noise(name, at, kib << 10))]));
+    }
+    sample
+}
+
+/// Bytes that no packing makes smaller, the same for the same words.
+fn noise(name: &str, at: usize, length: usize) -> Vec<u8> {
+    let mut state = name.bytes().fold(at as u64 + 1, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
 
 /// A running registry; it ends with this value.
 #[derive(Debug)]

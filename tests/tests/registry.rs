@@ -12,34 +12,11 @@ use offspot_tests::engine::PrivateEngine;
 use offspot_tests::image_card::{self, Card, Outcome, SmallDisk};
 use offspot_tests::image_tarball::{Sample, docker, foreign, gnu, layer, pack, put};
 use offspot_tests::other_release::{Programs, Release};
-use offspot_tests::registry::{Act, Front, Kind, Registry};
+use offspot_tests::registry::{Act, Front, Kind, Registry, sample};
 use serde_json::json;
 
 /// Longest wait for something that is under way.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// An image on the base that all share, with layers of its own of so many KiB.
-fn sample(name: &str, kib: &[usize]) -> Sample {
-    let mut sample = Sample::busybox(name);
-    for (at, kib) in kib.iter().enumerate() {
-        sample.layers.push(layer(&[(&format!("own{at}"), &noise(name, at, kib << 10))]));
-    }
-    sample
-}
-
-/// Bytes that no packing makes smaller, the same for the same words.
-fn noise(name: &str, at: usize, length: usize) -> Vec<u8> {
-    let mut state = name.bytes().fold(at as u64 + 1, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
 
 fn card(name: &str) -> Card {
     Card::of(&format!("reg{name}"), None, &[]).with_pipes()

@@ -43,8 +43,8 @@ pub async fn load(
     report: &Reporter,
     (keep_tarballs, registries): (bool, &BTreeMap<String, Registry>),
 ) -> Loaded {
-    // What comes over the network waits for all that is here.
-    items.sort_by_key(Tarball::is_remote);
+    // What comes over the network waits for all that is here, and what is in registries is looked at together.
+    items.sort_by_key(|item| (item.is_remote(), item.is_in_registry()));
     let staging = items.first().map_or(Staging::Card, |item| Staging::of(&item.host));
     let mut loading = Loading {
         engine,
@@ -126,7 +126,7 @@ pub(super) struct Loading<'a> {
     pub(super) folders: Vec<PathBuf>,
     /// Paths of the tarballs that had their turn.
     done: BTreeSet<String>,
-    failed: BTreeMap<ImageName, Problem>,
+    pub(super) failed: BTreeMap<ImageName, Problem>,
     /// Nameless volumes of the containers that were removed with their images, by project.
     volumes: BTreeMap<String, Volumes>,
 }
@@ -211,9 +211,8 @@ impl Loading<'_> {
                 Ok(()) => {}
                 Err(Stop::Item(problem)) => {
                     if item.pull().is_some() && matches!(problem, Problem::Space(_)) {
-                        // They would take the room of all others, for an image that never fits.
                         self.held = self.engine.images().await?;
-                        self.clear_all_parts().await?;
+                        self.clear_parts_of(item, items).await?;
                     }
                     self.fail(item, problem);
                 }
@@ -386,7 +385,7 @@ impl Loading<'_> {
     }
 
     /// Learns on which layers the receipted images stand, and the others.
-    async fn trust(&mut self) -> Result<(), Error> {
+    pub(super) async fn trust(&mut self) -> Result<(), Error> {
         self.foreign.clear();
         for image in &self.held {
             let layers = self.engine.image_layers(&image.id).await?.unwrap_or_default();

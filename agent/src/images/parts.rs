@@ -14,6 +14,7 @@ use super::load::{Loading, Stop};
 use super::survey::{Tarball, TarballState};
 use super::thin::Load;
 use crate::ground::blocking;
+use crate::problem::Problem;
 use crate::receipts::Record;
 
 /// Bytes of a registry's layers that come in one load, packed, unless a single one has more: what a cut may cost.
@@ -62,17 +63,39 @@ impl Loading<'_> {
 
     /// Removes the others, once there is more of the image, or all that they could be of use for is there.
     pub(super) async fn clear_done_parts(&mut self, remote: &[Tarball]) -> Result<(), Error> {
-        let lacks = |item: &Tarball| match &item.state {
-            TarballState::Archive(index) => index.images.iter().any(|image| !self.is_present(&self.id(image))),
-            _ => !self.is_settled(item),
-        };
-        let needed = if remote.iter().any(lacks) { self.foremost_parts().await? } else { BTreeSet::new() };
+        let lacking = remote.iter().any(|item| self.is_lacking(item));
+        let needed = if lacking { self.foremost_parts().await? } else { BTreeSet::new() };
         self.clear_parts(|_, id| !needed.contains(id)).await
     }
 
-    /// Removes all of them.
-    pub(super) async fn clear_all_parts(&mut self) -> Result<(), Error> {
-        self.clear_parts(|_, _| true).await
+    fn is_lacking(&self, item: &Tarball) -> bool {
+        match &item.state {
+            TarballState::Archive(index) => index.images.iter().any(|image| !self.is_present(&self.id(image))),
+            _ => !self.is_settled(item),
+        }
+    }
+
+    /// Removes those of an image that does not fit: they would take the room of all others. What another of these items may go on from stays.
+    pub(super) async fn clear_parts_of(&mut self, item: &Tarball, items: &[Tarball]) -> Result<(), Error> {
+        let too_large =
+            |other: &Tarball| other.names().iter().any(|name| matches!(self.failed.get(name), Some(Problem::Space(_))));
+        let others =
+            items.iter().filter(|other| other.path != item.path && self.is_lacking(other) && !too_large(other));
+        let others: Vec<_> = others.collect();
+        let needed: BTreeSet<&str> = others.iter().flat_map(|other| chain_ids(other)).collect();
+        let (own, all_known) = (chain_ids(item).collect::<BTreeSet<_>>(), others.iter().all(|other| is_known(other)));
+        let mut unneeded = BTreeSet::new();
+        for part in self.held.iter().filter(|image| image.is_part) {
+            let top = chain(&self.engine.image_layers(&part.id).await?.unwrap_or_default()).pop().unwrap_or_default();
+            // One that is of neither may be of an image whose registry did not answer.
+            if !needed.contains(top.as_str()) && (all_known || own.contains(top.as_str())) {
+                unneeded.insert(part.id.clone());
+            }
+        }
+        self.clear_parts(|_, id| unneeded.contains(id)).await?;
+        // Nothing is to be sent without layers that went with them.
+        self.trusted.clear();
+        self.trust().await
     }
 
     /// Those on which no other image stands that is recorded: each is all that there is of something.
@@ -104,4 +127,17 @@ impl Loading<'_> {
         self.held.retain(|image| !parts.contains(&image.id));
         Ok(())
     }
+}
+
+/// Chain ids of the layers of an item whose images are known.
+fn chain_ids(item: &Tarball) -> impl Iterator<Item = &str> {
+    let images = match &item.state {
+        TarballState::Archive(index) => index.images.as_slice(),
+        _ => &[],
+    };
+    images.iter().flat_map(|image| &image.layers).map(|layer| layer.chain_id.as_str())
+}
+
+fn is_known(item: &Tarball) -> bool {
+    matches!(item.state, TarballState::Archive(_))
 }

@@ -1,0 +1,91 @@
+//! Images of a registry on a card with little room: what does not fit costs itself, and not what was pulled of others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use offspot_tests::engine::PrivateEngine;
+use offspot_tests::image_card::{Card, Outcome, SmallDisk};
+use offspot_tests::image_tarball::{Sample, layer};
+use offspot_tests::registry::{Act, Front, Kind, Registry, sample};
+
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A card on a disk of its own, which goes after it.
+struct Small {
+    card: Card,
+    _disk: SmallDisk,
+}
+
+fn small(name: &str, mib: u64) -> Small {
+    let folder = std::env::temp_dir().join(format!("o-regroom-{name}-{}", std::process::id()));
+    let disk = SmallDisk::mount(&folder, mib);
+    let engine = PrivateEngine::start(&folder.join("e"), &disk.folder.join("data/docker"));
+    Small { card: Card { engine: Some(engine), root: disk.folder.clone() }.with_pipes(), _disk: disk }
+}
+
+fn wants(card: &Card, idents: &[&String]) {
+    let list: String = idents.iter().map(|ident| format!("- {ident}\n")).collect();
+    card.set(&format!("oci_images:\n{list}"));
+}
+
+fn well(outcome: &Outcome) {
+    assert_eq!(outcome.problems(), Vec::<String>::new(), "{:#?}", outcome.status.notes);
+}
+
+/// Its last layer unpacks to so many MiB, and the one below takes a load of its own.
+fn bomb(mib: usize) -> Sample {
+    let mut bomb = sample("bomb", &[34 << 10]);
+    bomb.layers.push(layer(&[("zeros", &vec![0; mib << 20])]));
+    bomb.packed("gzip")
+}
+
+#[test]
+fn what_was_pulled_of_an_image_outlasts_another_that_does_not_fit() {
+    for is_first in [true, false] {
+        let registry = Registry::start();
+        let image = sample("cut", &[34 << 10, 35 << 10]);
+        registry.push("x/cut", "1", &image, Kind::Oci);
+        registry.push("x/bomb", "1", &bomb(200), Kind::Oci);
+        registry.push("x/good", "1", &sample("good", &[16]), Kind::Oci);
+        let gone = Arc::new(AtomicBool::new(true));
+        let (last, is_gone) = (image.layers[3].clone(), gone.clone());
+        let front = Front::start(&registry.host, move |request| match request.is_for(&last) {
+            true if is_gone.load(Ordering::Relaxed) => Act::Say(NOT_FOUND.into()),
+            _ => Act::Pass,
+        });
+        let [cut, bomb, good] = ["cut:1", "bomb:1", "good:1"].map(|name| format!("{}/x/{name}", front.host));
+        let disk = small(&format!("parts{is_first}"), 192);
+        let card = &disk.card;
+        wants(card, &[&cut]);
+        card.load().expect_problem("E-FETCH-IMAGE", &cut);
+        assert_eq!(front.bytes_of(&image.layers[2]), image.layers[2].len() as u64);
+        front.forget();
+        gone.store(!is_first, Ordering::Relaxed);
+        wants(card, &if is_first { [&bomb, &cut, &good] } else { [&cut, &bomb, &good] });
+        let outcome = card.load();
+        outcome.expect_problem("E-SPACE-FULL", &bomb);
+        assert_eq!(outcome.problems().len(), if is_first { 1 } else { 2 }, "{:#?}", outcome.problems());
+        assert_eq!(card.says(&good), "good");
+        gone.store(false, Ordering::Relaxed);
+        wants(card, &[&cut, &good]);
+        well(&card.load());
+        assert_eq!(card.says(&cut), "cut");
+        assert_eq!(front.bytes_of(&image.layers[2]), 0, "what was loaded stays");
+        assert_eq!(card.ids().len(), 2, "and nothing of the one that does not fit");
+    }
+}
+
+#[test]
+fn an_image_on_the_base_of_one_that_did_not_fit_is_sent_all_that_it_lacks() {
+    let registry = Registry::start();
+    let front = Front::start(&registry.host, |_| Act::Pass);
+    registry.push("x/bomb", "1", &bomb(200), Kind::Oci);
+    registry.push("x/good", "1", &sample("good", &[16]), Kind::Oci);
+    let [bomb, good] = ["bomb:1", "good:1"].map(|name| format!("{}/x/{name}", front.host));
+    let disk = small("base", 192);
+    wants(&disk.card, &[&bomb, &good]);
+    let outcome = disk.card.load();
+    outcome.expect_problem("E-SPACE-FULL", &bomb);
+    assert_eq!(outcome.problems().len(), 1, "{:#?}", outcome.problems());
+    assert_eq!((disk.card.says(&good).as_str(), disk.card.ids().len()), ("good", 1));
+}
