@@ -1,10 +1,12 @@
 //! Images of a registry on a card with little room: what does not fit costs itself, and not what was pulled of others.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use offspot_tests::engine::PrivateEngine;
 use offspot_tests::image_card::{Card, Outcome, SmallDisk};
+use offspot_tests::image_proxy;
 use offspot_tests::image_tarball::{Sample, layer};
 use offspot_tests::registry::{Act, Front, Kind, Registry, sample};
 
@@ -88,4 +90,32 @@ fn an_image_on_the_base_of_one_that_did_not_fit_is_sent_all_that_it_lacks() {
     outcome.expect_problem("E-SPACE-FULL", &bomb);
     assert_eq!(outcome.problems().len(), 1, "{:#?}", outcome.problems());
     assert_eq!((disk.card.says(&good).as_str(), disk.card.ids().len()), ("good", 1));
+}
+
+#[test]
+fn a_base_that_is_not_as_it_was_is_pulled_too() {
+    let registry = Registry::start();
+    let front = Front::start(&registry.host, |_| Act::Pass);
+    let images = ["one", "two"].map(|name| sample(name, &[64]));
+    let idents = ["one", "two"].map(|name| format!("{}/x/{name}:1", front.host));
+    images.iter().zip(["x/one", "x/two"]).for_each(|(image, name)| drop(registry.push(name, "1", image, Kind::Oci)));
+    for pipes in [true, false] {
+        let card = Card::of(&format!("regbase{pipes}"), None, &[]);
+        let card = if pipes { card.with_pipes() } else { card };
+        wants(&card, &[&idents[0]]);
+        well(&card.load());
+        wants(&card, &[&idents[1]]);
+        // What the agent has just seen in the engine is gone when the load begins.
+        let (engine, socket) = (card.engine().socket(), card.root.join("run/p.sock"));
+        let remove =
+            ["-H".into(), format!("unix://{}", engine.display()), "rmi".into(), "-f".into(), idents[0].clone()];
+        image_proxy::listen(&socket, &engine, move || {
+            assert!(Command::new("docker").args(&remove).output().unwrap().status.success());
+        });
+        let outcome = card.load_through(&socket);
+        well(&outcome);
+        let notes = &outcome.status.notes;
+        assert_eq!(notes.iter().filter(|note| note.contains("without the layers it has")).count(), 1, "{notes:?}");
+        assert_eq!(card.says(&idents[1]), "two");
+    }
 }

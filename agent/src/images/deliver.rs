@@ -41,14 +41,13 @@ impl Loading<'_> {
         }
         let all = thin::lacking(images, &BTreeSet::new()).len();
         let mut standing = self.standing(images);
-        let lacking = thin::lacking(images, &standing);
-        if let Some(pull) = item.pull() {
-            pull.expect(lacking.iter().map(|layer| layer.size).sum());
-        }
-        let (mut thin, mut whole) = (lacking.len() < all, item.pull().is_none());
+        let (mut thin, mut whole) = (thin::lacking(images, &standing).len() < all, item.pull().is_none());
         loop {
+            if let Some(pull) = item.pull() {
+                pull.expect(thin::lacking(images, &standing).iter().map(|layer| layer.size).sum());
+            }
             match self.ship(item, images, standing.clone(), whole).await {
-                Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin && item.pull().is_none() => {
+                Err(Stop::Item(Problem::Image(ImageProblem::Refused { why, .. }))) if thin => {
                     let path = &item.path;
                     self.report.note(format!(
                         "the engine did not take {path} without the layers it has ({why}); all {all} were sent"
