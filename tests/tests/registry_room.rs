@@ -119,3 +119,20 @@ fn a_base_that_is_not_as_it_was_is_pulled_too() {
         assert_eq!(card.says(&idents[1]), "two");
     }
 }
+
+#[test]
+fn what_an_image_unpacks_to_is_not_guessed_but_what_its_entry_says_is_believed() {
+    let registry = Registry::start();
+    let front = Front::start(&registry.host, |_| Act::Pass);
+    let image = sample("dense", &[40 << 10, 8]).packed("gzip");
+    registry.push("x/dense", "1", &image, Kind::Oci);
+    let ident = format!("{}/x/dense:1", front.host);
+    let disk = small("dense", 128);
+    disk.card.set(&format!("oci_images: [{{ident: '{ident}', fullsize: 900 MiB}}]"));
+    disk.card.load().expect_problem("E-SPACE-BYTES", &ident);
+    assert!(image.blobs().iter().all(|blob| front.bytes_of(blob) == 0), "nothing of it was fetched");
+    // Three and a half times its packed layers are more than the disk.
+    wants(&disk.card, &[&ident]);
+    well(&disk.card.load());
+    assert_eq!(disk.card.says(&ident), "dense");
+}

@@ -239,7 +239,7 @@ fn count(source: &mut Bytes, at: u64, size: u64, first: [u8; 512]) -> Cost {
     }
 }
 
-pub(super) fn estimate(size: u64, packing: Packing) -> Cost {
+fn estimate(size: u64, packing: Packing) -> Cost {
     let factor = if packing == Packing::Plain { 1 } else { UNPACKS_TO };
     let bytes = size.saturating_mul(factor);
     Cost { bytes: bytes.saturating_add(bytes / 6), inodes: bytes / BYTES_A_FILE + 1 }

@@ -53,10 +53,20 @@ impl Tarball {
         let entry = self.wanted.first().filter(|_| self.is_in_registry() && receipts.tarball(&self.stamp).is_none())?;
         entry.fullsize.or(entry.filesize)
     }
+
+    /// What these images of it take on top of what stands. Of a registry's it is a lower bound, unless `oci_images` says what the whole takes
+    /// and none of it stands: a guess must not keep away what may fit.
+    pub(super) fn price_of(&self, images: &[&Image], standing: &Standing) -> Price {
+        let mut layers = images.iter().flat_map(|image| &image.layers);
+        let is_new = self.pull().is_some() && !layers.any(|layer| standing.contains(&layer.chain_id));
+        let said = self.wanted.first().filter(|_| is_new).and_then(|entry| entry.fullsize).unwrap_or(0);
+        let price = price(images, &mut standing.clone());
+        Price { bytes: price.bytes.max(said), ..price }
+    }
 }
 
 /// What these images take on top of what stands; their layers stand from then on.
-pub(super) fn price(images: &[&Image], standing: &mut Standing) -> Price {
+fn price(images: &[&Image], standing: &mut Standing) -> Price {
     let mut price = Price::default();
     for layer in thin::lacking(images, standing) {
         let length = length(layer);
