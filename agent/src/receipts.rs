@@ -109,7 +109,8 @@ struct Inner {
 /// What the records add up to.
 #[derive(Debug, Clone, Default)]
 struct State {
-    images: BTreeSet<String>,
+    /// Each with what it came from.
+    images: BTreeMap<String, Stamp>,
     begun: BTreeSet<String>,
     tarballs: BTreeMap<Stamp, Vec<String>>,
     files: BTreeMap<String, FileReceipt>,
@@ -192,7 +193,12 @@ impl Receipts {
 
     /// Whether this image id was loaded and synced.
     pub fn has_image(&self, id: &str) -> bool {
-        self.lock().state.images.contains(id)
+        self.lock().state.images.contains_key(id)
+    }
+
+    /// Whether anything that came from there was loaded and synced, if only a part.
+    pub fn has_any_from(&self, stamp: &Stamp) -> bool {
+        self.lock().state.images.values().any(|from| from == stamp)
     }
 
     /// Whether a load of this image id was begun that has no receipt.
@@ -241,9 +247,9 @@ impl Receipts {
 impl State {
     fn apply(&mut self, record: Record) {
         match record {
-            Record::Image { id, .. } => {
+            Record::Image { id, from, .. } => {
                 self.begun.remove(&id);
-                self.images.insert(id);
+                self.images.insert(id, from);
             }
             Record::Begun { ids } => self.begun.extend(ids),
             Record::Forget { ids } => {

@@ -48,9 +48,11 @@ impl Tarball {
 }
 
 impl Tarball {
-    /// Bytes that an image takes by the word of `oci_images`, where it is a registry's that was not pulled yet.
+    /// Bytes that an image takes by the word of `oci_images`, where it is a registry's of which nothing was pulled yet: what a part of it took
+    /// is not free any more, and how much of the whole that is nobody says.
     pub fn said_size(&self, receipts: &Receipts) -> Option<u64> {
-        let entry = self.wanted.first().filter(|_| self.is_in_registry() && receipts.tarball(&self.stamp).is_none())?;
+        let known = |stamp| receipts.tarball(stamp).is_some() || receipts.has_any_from(stamp);
+        let entry = self.wanted.first().filter(|_| self.is_in_registry() && !known(&self.stamp))?;
         entry.fullsize.or(entry.filesize)
     }
 
@@ -118,4 +120,31 @@ fn length(layer: &Layer) -> u64 {
         Packing::Xz | Packing::Bz2 => false,
     };
     if as_it_is { layer.size } else { layer.size.saturating_mul(UNPACKS_TO) }
+}
+
+#[cfg(test)]
+mod tests {
+    use offspot_config::settings::OciImage;
+
+    use super::*;
+    use crate::host::Host;
+    use crate::images::survey;
+    use crate::receipts::Record;
+
+    #[test]
+    fn what_an_entry_says_is_of_the_whole_and_not_of_what_is_left() {
+        let folder = std::env::temp_dir().join(format!("offspot-price-{}", std::process::id()));
+        let (receipts, _) = Receipts::open(&folder.join("state")).unwrap();
+        let ident = "x.invalid/a:1".to_owned();
+        let entry =
+            OciImage { ident, url: None, mirrors: Vec::new(), filesize: None, fullsize: Some(7), checksum: None };
+        let items = survey(&Host::new(&folder), &[entry], &receipts);
+        assert_eq!(items[0].said_size(&receipts), Some(7));
+        let part = Record::Image { id: "sha256:a".into(), names: Vec::new(), from: items[0].stamp.clone() };
+        receipts.append(&part).unwrap();
+        assert_eq!(items[0].said_size(&receipts), None, "some of it stands");
+        receipts.append(&Record::Forget { ids: vec!["sha256:a".into()] }).unwrap();
+        assert_eq!(items[0].said_size(&receipts), Some(7));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }
