@@ -36,8 +36,7 @@ impl ImageName {
         };
         let version = match (digest, tag) {
             _ if tag.is_some_and(|tag| !is_tag(tag)) => return None,
-            (Some(digest), _) if is_digest(digest) => Version::Digest(digest.to_owned()),
-            (Some(_), _) => return None,
+            (Some(digest), _) => Version::Digest(Some(digest.to_ascii_lowercase()).filter(|digest| is_digest(digest))?),
             (None, tag) => Version::Tag(tag.unwrap_or("latest").to_owned()),
         };
         let (registry, path) = place(rest);
@@ -206,6 +205,25 @@ mod tests {
         assert_eq!(name.engine_name(), format!("ghcr.io/offspot/x:sha256-{HEX}"));
         let kept = ImageName::parse(&name.engine_name()).unwrap();
         assert_eq!(kept.kept_digest(), Some(name));
+    }
+
+    #[test]
+    fn what_the_settings_take_is_a_name() {
+        let hex = HEX.to_uppercase();
+        let plain = "caddy caddy_ caddy. caddy-:1 a_/b a/b_ a/b__c a.b/c a./b my_host:5000/x my_host.lan/x [fd00::2]:5000/x:1 [::1]/x \
+            localhost/x localhost:5000/a/b:1 Ghcr.io/x a/B docker.io/ docker.io/x ghcr.io x:1:2 a:5000:1/x .x/y -x";
+        let long = [255, 256].map(|length| "a".repeat(length));
+        let digests = [
+            format!("x@sha256:{hex}"),
+            format!("x:1@SHA256:{hex}"),
+            format!("x@{hex}"),
+            format!("x@sha256:{}", &hex[..32]),
+            format!("x@sha512:{hex}{hex}"),
+        ];
+        for text in plain.split_whitespace().chain(long.iter().chain(&digests).map(String::as_str)) {
+            assert_eq!(offspot_config::rules::content::image_ident(text).is_ok(), normal(text).is_some(), "{text}");
+        }
+        assert_eq!(normal(&format!("x@sha256:{hex}")), Some(format!("docker.io/library/x@sha256:{HEX}")));
     }
 
     #[test]

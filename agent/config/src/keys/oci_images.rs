@@ -10,7 +10,7 @@ use crate::settings::OciImage;
 /// The keys of an entry of `oci_images`; a bare name stands for an entry with `ident` only.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    Key { name: "ident", takes: Takes::Text(content::image_name, Form::Free), about: "Name of the image, as in ghcr.io/offspot/kiwix-serve:3.8.1." },
+    Key { name: "ident", takes: Takes::Text(content::image_ident, Form::Free), about: "Name of the image, as in ghcr.io/offspot/kiwix-serve:3.8.1." },
     Key { name: "url", takes: Takes::TextOrList(content::source), about: "Where its tarball is, or a list of places to try in order; unless given it is found by its name in the image folders, or pulled from its registry." },
     Key { name: "filesize", takes: SIZE_TAKES, about: "Size of its tarball." },
     Key { name: "fullsize", takes: SIZE_TAKES, about: "Size of the image unpacked." },
@@ -21,7 +21,7 @@ pub const KEYS: &[Key] = &[
 pub fn check(node: &Node, place: &str, findings: &mut Findings) -> Option<Node> {
     check_list(node, place, findings, |entry, here, findings| {
         if entry.as_scalar().is_some() {
-            let verdict = text_of(entry, content::image_name).map(|name| Node { at: entry.at, ..Node::text(name) });
+            let verdict = text_of(entry, content::image_ident).map(|name| Node { at: entry.at, ..Node::text(name) });
             return verdict.map_err(|complaint| findings.error(here, Some(entry.at), complaint)).ok();
         }
         let mut checked = check_keys(entry, here, KEYS, findings)?;

@@ -135,6 +135,37 @@ pub fn image_name(text: &str) -> Verdict {
     ))
 }
 
+/// The name of an image that is to be brought to the card: an [`image_name`] that the agent reads too.
+pub fn image_ident(text: &str) -> Verdict {
+    image_name(text)?;
+    let refuse = |why: &str, advice: &str| Err(Complaint::value(format!("{} {why}", shown(text)), advice));
+    let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+    let path = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(path, _)| path);
+    let (host, path) = match path.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), rest),
+        _ => (None, path),
+    };
+    let is_sha256 = |digest: &str| {
+        digest.split_once(':').is_some_and(|(algo, digits)| algo.eq_ignore_ascii_case("sha256") && digits.len() == 64)
+    };
+    let is_host = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte));
+    if !digest.is_none_or(is_sha256) {
+        return refuse(
+            "has a digest that is no sha256 of 64 hex digits",
+            "Copy the whole digest, as in NAME@sha256:….",
+        );
+    } else if host.is_some_and(|host| host.starts_with('[')) {
+        return refuse("names its registry by an IPv6 address", "Give the registry's host name, or an IPv4 address.");
+    } else if !host.is_none_or(is_host) {
+        return refuse("names a registry that is no host name", "Write it as in ghcr.io/offspot/kiwix-serve:3.8.1.");
+    } else if path.split('/').any(|part| part.ends_with(['.', '_', '-'])) {
+        return refuse("has a part that ends in a dot, a dash or an underscore", "Leave that out.");
+    } else if path.split('/').any(|part| part.len() > 255) {
+        return refuse("has a part of more than 255 letters", "Write it as in ghcr.io/offspot/kiwix-serve:3.8.1.");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +242,27 @@ mod tests {
         }
         for text in ["", ":", "a:", "/a", "a//b", "A/b", "a b", "a@b", "a:-x", "ghcr.io", "a\n", "-a", "../a"] {
             assert!(image_name(text).is_err() || text == "ghcr.io", "{text}");
+        }
+    }
+
+    #[test]
+    fn images_that_can_be_brought() {
+        let hex = "0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789";
+        for text in ["caddy", "ghcr.io/offspot/kiwix-serve:3.8.1", "localhost:5000/a/b:1", &format!("a/b@sha256:{hex}")]
+        {
+            assert!(image_ident(text).is_ok(), "{text}");
+        }
+        for (text, words) in [
+            ("[fd00::2]:5000/x:1", "by an IPv6 address"),
+            ("my_host:5000/x", "no host name"),
+            ("caddy_", "ends in a dot"),
+            ("a/b-/c:1", "ends in a dot"),
+            (&format!("x@sha512:{hex}"), "no sha256 of 64"),
+            (&format!("x@sha256:{}", &hex[..32]), "no sha256 of 64"),
+            (&"a".repeat(256), "more than 255"),
+        ] {
+            assert!(image_ident(text).is_err_and(|refused| refused.message.contains(words)), "{text}");
+            assert!(image_name(text).is_ok(), "a service may have it: {text}");
         }
     }
 }
