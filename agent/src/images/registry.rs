@@ -6,6 +6,7 @@ mod auth;
 mod manifest;
 pub(super) mod pull;
 mod reference;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;

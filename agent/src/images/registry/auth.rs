@@ -9,8 +9,8 @@ use offspot_config::settings::Registry;
 use serde::Deserialize;
 
 use super::Network;
-use super::pull::text;
 use super::reference::{entry, host, is_loopback};
+use super::text::whole;
 use crate::fetch::address::{self, is_secure};
 use crate::fetch::{Keys, Unanswered, Wanted, shown};
 
@@ -83,6 +83,7 @@ impl Network {
         let wanted = Wanted {
             urls: vec![format!("{realm}{mark}{}", query.join("&"))],
             most: TOKEN,
+            is_text: true,
             // Shown at once: not every one of them asks for it.
             keys: basic.map(|basic| -> Keys {
                 let refused = told("its server of tokens does not take this name and password");
@@ -90,12 +91,17 @@ impl Network {
             }),
             ..Wanted::default()
         };
-        let text = text(self.inner.fetcher.open(wanted)?)?;
-        let said: Option<Token> = serde_json::from_slice(&text).ok();
-        let token = said.and_then(|said| said.token.or(said.access_token));
-        let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-        token.map(|token| format!("Bearer {token}")).ok_or_else(|| told("its server of tokens gave none"))
+        // It was tried often enough here, and what this server asks for is nothing that the registry asks for.
+        let (text, _) = whole(&self.inner.fetcher, wanted).map_err(|no| Unanswered::for_good(no.why))?;
+        let token = token_in(&text).ok_or_else(|| told("its server of tokens gave none"))?;
+        Ok(format!("Bearer {token}"))
     }
+}
+
+fn token_in(text: &[u8]) -> Option<String> {
+    let said: Token = serde_json::from_slice(text).ok()?;
+    let token = [said.token, said.access_token].into_iter().flatten().find(|token| !token.is_empty())?;
+    token.bytes().all(|byte| byte.is_ascii_graphic()).then_some(token)
 }
 
 fn basic(registry: &Registry) -> Option<String> {
@@ -110,7 +116,7 @@ fn asked(challenge: &str) -> Option<Asked> {
     let bearer = bearer.into_iter().find_map(|challenge| {
         let value = |name: &str| {
             let own = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            own.map(|(_, value)| value.to_unescaped())
+            own.map(|(_, value)| value.to_unescaped()).filter(|value| !value.is_empty())
         };
         Some(Asked::Bearer { realm: value("realm")?, service: value("service"), scope: value("scope") })
     });
@@ -127,7 +133,37 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::path::Path;
+
     use super::*;
+    use crate::host::Host;
+    use crate::report::Reporter;
+
+    #[test]
+    fn what_a_server_of_tokens_says_is_not_the_registry_s() {
+        for (status, header) in [
+            ("503 Service Unavailable", "Retry-After: 0"),
+            ("401 Unauthorized", "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:1/\""),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let realm = format!("http://{}/token", listener.local_addr().unwrap());
+            let answer = format!("HTTP/1.1 {status}\r\n{header}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            std::thread::spawn(move || {
+                for mut client in listener.incoming().flatten() {
+                    let _ = client.read(&mut [0; 4096]).and_then(|_| client.write_all(answer.as_bytes()));
+                }
+            });
+            let root = Path::new("/nowhere");
+            let network = Network::new(&Host::new(root), &BTreeMap::new(), root, &Reporter::new().0);
+            let no = network.token("http://registry.invalid/v2/", &realm, None, "x", None).unwrap_err();
+            // Nothing that would be tried again, waited for, or answered with a token.
+            assert_eq!(no, Unanswered::for_good(no.why.clone()));
+            assert!(no.why.contains(&status[..3]), "{no}");
+        }
+    }
 
     #[test]
     fn challenges_of_real_registries() {
@@ -140,9 +176,24 @@ mod tests {
         let scope = Some("repository:library/caddy:pull");
         assert_eq!(asked(hub), Some(bearer("https://auth.docker.io/token", Some("registry.docker.io"), scope)));
         assert_eq!(asked(r#"Basic realm="x""#), Some(Asked::Basic));
+        assert_eq!(asked(r#"Bearer realm="https://t/",service="",scope="""#), Some(bearer("https://t/", None, None)));
         assert_eq!(asked(r#"BASIC realm="x", bearer realm="https://t/""#), Some(bearer("https://t/", None, None)));
         for none in ["", "Negotiate", "Bearer service=\"x\"", "\u{1}"] {
             assert_eq!(asked(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_token_by_either_name() {
+        for (text, token) in [
+            (r#"{"token": "a", "access_token": "b"}"#, Some("a")),
+            (r#"{"token": "", "access_token": "b"}"#, Some("b")),
+            (r#"{"token": null, "access_token": "b"}"#, Some("b")),
+            (r#"{"token": "a b"}"#, None),
+            (r#"{"token": ""}"#, None),
+            ("{", None),
+        ] {
+            assert_eq!(token_in(text.as_bytes()).as_deref(), token, "{text}");
         }
     }
 

@@ -10,8 +10,9 @@ use offspot_config::settings::Algorithm;
 use super::Network;
 use super::manifest::{ACCEPT, CONFIG, Descriptor, Found, MANIFEST, Manifest, read};
 use super::reference::Address;
+use super::text::Text;
 use crate::fetch::{Stream, Unanswered, Wanted};
-use crate::images::archive::{Index, Layer, sha256};
+use crate::images::archive::{Index, Layer};
 use crate::images::contents::{Cost, Data};
 use crate::images::durable;
 use crate::images::fault::Fault;
@@ -49,14 +50,6 @@ pub struct Pull {
     another: AtomicBool,
 }
 
-/// A short text that is asked for.
-struct Text<'a> {
-    urls: Vec<String>,
-    size: Option<u64>,
-    most: u64,
-    accept: Option<&'a str>,
-}
-
 /// The bytes of a layer as they come. Why they end, if they do so too early, is kept: a decoder might say it in other words.
 #[derive(Debug)]
 pub struct Coming {
@@ -81,62 +74,54 @@ impl Pull {
             lying: Mutex::default(),
             another: AtomicBool::new(false),
         };
-        let (manifest, digests) = pull.manifest(name.digest(), arch)?;
-        let asked = Text {
-            urls: pull.address.blob(&manifest.config.digest),
-            size: Some(manifest.config.size),
-            most: CONFIG,
-            accept: None,
-        };
-        let (config, _) = pull.text(asked, Some(&manifest.config.digest), "the configuration")?;
-        let layers: Vec<_> = manifest.layers.iter().enumerate().map(|(at, layer)| (data(at, layer), layer)).collect();
-        let layers = layers.iter().map(|(data, (layer, _))| (data, layer.hex().to_owned()));
-        let index = Index::of_registry(&config, manifest.config.hex(), digests, layers, arch)?;
+        let mut urls = pull.address.manifest(&pull.address.version);
+        let index = pull.look(&mut urls, name.digest(), arch)?;
         Ok((Arc::new(pull), index))
     }
 
+    /// What it is made of, by the word of the first of these addresses that has one, which is then taken out of them.
+    fn look(&self, urls: &mut Vec<String>, digest: Option<&str>, arch: &str) -> Result<Index, Fault> {
+        let (manifest, digests) = self.manifest(urls, digest, arch)?;
+        let asked = Text {
+            urls: &mut self.address.blob(&manifest.config.digest),
+            size: Some(manifest.config.size),
+            most: CONFIG,
+            accept: None,
+            digest: Some(&manifest.config.digest),
+            what: "the configuration",
+        };
+        let (config, _) = self.network.text(&self.address.path, asked)?;
+        let layers: Vec<_> = manifest.layers.iter().enumerate().map(|(at, layer)| (data(at, layer), layer)).collect();
+        let layers = layers.iter().map(|(data, (layer, _))| (data, layer.hex().to_owned()));
+        Index::of_registry(&config, manifest.config.hex(), digests, layers, arch)
+    }
+
     /// The manifest for this board, and the digests of all that led to it.
-    fn manifest(&self, digest: Option<&str>, arch: &str) -> Result<(Manifest, Vec<String>), Fault> {
-        let (mut version, mut wanted, mut length) = (self.address.version.clone(), digest.map(str::to_owned), None);
-        let mut digests = Vec::new();
+    fn manifest(
+        &self,
+        urls: &mut Vec<String>,
+        digest: Option<&str>,
+        arch: &str,
+    ) -> Result<(Manifest, Vec<String>), Fault> {
+        let (mut digests, mut next) = (Vec::new(), None::<Descriptor>);
         for _ in 0..DEPTH {
-            let urls = self.address.manifest(&version);
-            let asked = Text { urls, size: length, most: MANIFEST, accept: Some(ACCEPT) };
-            let (text, found) = self.text(asked, wanted.as_deref(), "its manifest")?;
+            let mut own = next.as_ref().map(|next| self.address.manifest(&next.digest));
+            let asked = Text {
+                urls: own.as_mut().unwrap_or(&mut *urls),
+                size: next.as_ref().map(|next| next.size),
+                most: MANIFEST,
+                accept: Some(ACCEPT),
+                digest: next.as_ref().map(|next| next.digest.as_str()).or(digest),
+                what: "its manifest",
+            };
+            let (text, found) = self.network.text(&self.address.path, asked)?;
             digests.push(found);
             match read(&text, arch)? {
                 Found::Image(manifest) => return Ok((manifest, digests)),
-                Found::Further(next) => {
-                    (version, wanted, length) = (next.digest.clone(), Some(next.digest), Some(next.size));
-                }
+                Found::Further(further) => next = Some(further),
             }
         }
         Err(Fault::Registry("its index goes too deep".into()))
-    }
-
-    /// A text with this digest, or without one with that which the server says, for by tag its own word is all there is to hold it to; and the
-    /// digest. A mirror that gives another text is passed over.
-    fn text(&self, mut asked: Text<'_>, digest: Option<&str>, what: &str) -> Result<(Vec<u8>, String), Fault> {
-        let Text { size, most, accept, .. } = asked;
-        if size.is_some_and(|size| size > most) {
-            return Err(Fault::Registry(format!("a manifest of it has more than {most} bytes")));
-        }
-        while !asked.urls.is_empty() {
-            let keys = Some(self.network.keys(&self.address.path));
-            let (urls, accept) = (asked.urls.clone(), accept.map(str::to_owned));
-            let is_known = digest.is_some();
-            let wanted = Wanted { urls, size, most, accept, keys, is_known, ..Wanted::default() };
-            let stream = self.network.inner.fetcher.open(wanted).map_err(unanswered)?;
-            let (from, said) = (stream.url().to_owned(), stream.header("docker-content-digest").map(str::to_owned));
-            let text = text(stream).map_err(unanswered)?;
-            let found = format!("sha256:{}", sha256(&text));
-            let said = said.filter(|said| said.starts_with("sha256:"));
-            if digest.map(str::to_owned).or(said).is_none_or(|wanted| wanted == found) {
-                return Ok((text, found));
-            }
-            asked.urls.retain(|url| *url != from);
-        }
-        Err(Fault::Digest(what.to_owned()))
     }
 
     /// So many bytes are to be fetched, from now on.
@@ -279,15 +264,6 @@ fn unread(layer: &Layer, error: &io::Error) -> Fault {
 
 fn wrong(layer: &Layer) -> Fault {
     Fault::Digest(format!("layer {}", layer.diff_id.get(..12).unwrap_or_default()))
-}
-
-/// All of an answer, which its cap keeps short.
-pub fn text(mut stream: Stream) -> Result<Vec<u8>, Unanswered> {
-    let mut text = Vec::new();
-    match stream.read_to_end(&mut text) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(Unanswered::of(&error).cloned().unwrap_or_else(|| Unanswered::for_good(error.to_string()))),
-    }
 }
 
 fn unanswered(unanswered: Unanswered) -> Fault {

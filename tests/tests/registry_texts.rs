@@ -1,0 +1,61 @@
+//! What registries and their servers of tokens say badly: of no use at one address, torn, without an end, or of Docker's first kind.
+
+use offspot_tests::image_card::{Card, Outcome};
+use offspot_tests::registry::{Act, Front, Kind, Registry, sample};
+
+const MEDIA: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn card(name: &str) -> Card {
+    Card::of(&format!("regtext{name}"), None, &[]).with_pipes()
+}
+
+fn wants(card: &Card, idents: &[String], more: &str) {
+    let list: String = idents.iter().map(|ident| format!("- {ident}\n")).collect();
+    card.set(&format!("oci_images:\n{list}{more}"));
+}
+
+fn well(outcome: &Outcome) {
+    assert_eq!(outcome.problems(), Vec::<String>::new(), "{:#?}", outcome.status.notes);
+}
+
+/// An answer of so many bytes, of which not all need come.
+fn says(headers: &str, length: usize, body: &str) -> Act {
+    Act::Say(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"))
+}
+
+/// One whose end is that of the connection.
+fn says_open(body: &str) -> Act {
+    Act::Say(format!("HTTP/1.0 200 OK\r\nContent-Type: {MEDIA}\r\n\r\n{body}"))
+}
+
+#[test]
+fn a_text_that_broke_off_is_begun_again() {
+    let registry = Registry::start();
+    let image = sample("torn", &[16]);
+    let text = registry.manifest("x/torn", &image, Kind::Oci).to_string();
+    let front = Front::start(&registry.host, move |request| {
+        let half = |text: &str| text[..text.len() / 2].to_owned();
+        let key = r#"{"token": "", "access_token": "right"}"#;
+        match (request.path.contains("/manifests/"), request.before) {
+            _ if request.path.starts_with("/token?") => match request.before {
+                0 => says("", key.len(), &half(key)),
+                1 => says_open(&half(key)),
+                _ => says_open(key),
+            },
+            _ if request.header("authorization") != Some("Bearer right") => {
+                let host = request.header("host").unwrap();
+                let ask = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"\",scope=\"\"\r\n");
+                Act::Say(format!("HTTP/1.1 401 Unauthorized\r\n{ask}Content-Length: 0\r\nConnection: close\r\n\r\n"))
+            }
+            (true, 1) => says("", text.len(), &half(&text)),
+            (true, 2) => says_open(&half(&text)),
+            (true, _) => says_open(&text),
+            _ => Act::Pass,
+        }
+    });
+    let ident = format!("{}/x/torn:1", front.host);
+    let card = card("torn");
+    wants(&card, std::slice::from_ref(&ident), "");
+    well(&card.load());
+    assert_eq!(card.says(&ident), "torn");
+}
