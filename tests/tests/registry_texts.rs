@@ -1,7 +1,9 @@
 //! What registries and their servers of tokens say badly: of no use at one address, torn, without an end, or of Docker's first kind.
 
 use offspot_tests::image_card::{Card, Outcome};
+use offspot_tests::image_tarball::{Sample, foreign};
 use offspot_tests::registry::{Act, Front, Kind, Registry, sample};
+use serde_json::json;
 
 const MEDIA: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -23,9 +25,44 @@ fn says(headers: &str, length: usize, body: &str) -> Act {
     Act::Say(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"))
 }
 
+fn says_all(media: &str, body: &str) -> Act {
+    says(&format!("Content-Type: {media}\r\n"), body.len(), body)
+}
+
 /// One whose end is that of the connection.
 fn says_open(body: &str) -> Act {
     Act::Say(format!("HTTP/1.0 200 OK\r\nContent-Type: {MEDIA}\r\n\r\n{body}"))
+}
+
+#[test]
+fn a_tag_that_is_of_no_use_at_a_mirror_is_asked_of_the_next() {
+    let (mirror, origin) = (Registry::start(), Registry::start());
+    let names = ["arch", "index", "junk", "first", "page"];
+    names.iter().for_each(|name| drop(origin.push(&format!("x/{name}"), "1", &sample(name, &[16]), Kind::Oci)));
+    let other = Sample { arch: foreign().into(), ..sample("other", &[4]) };
+    mirror.push("x/arch", "1", &other, Kind::Docker);
+    mirror.push_index("x/index", "1", &[&other], Kind::Oci);
+    origin.push("x/none", "1", &other, Kind::Oci);
+    let bad = Front::start(&mirror.host, |request| match request.path.split('/').nth(3) {
+        Some("junk" | "none") => says_all(MEDIA, "{"),
+        Some("first") => says_all(MEDIA, &json!({"schemaVersion": 1, "fsLayers": []}).to_string()),
+        Some("page") => says_all("text/html", "<html>Log in</html>"),
+        _ => Act::Pass,
+    });
+    let mut idents = names.map(|name| format!("{}/x/{name}:1", origin.host)).to_vec();
+    let registries = format!("registries:\n  {}: {{mirrors: ['http://{}']}}\n", origin.host, bad.host);
+    let card = card("tag");
+    wants(&card, &idents, &registries);
+    well(&card.load());
+    for (ident, name) in idents.iter().zip(names) {
+        assert_eq!(card.says(ident), name);
+    }
+    // Where nobody has one of use the first is told.
+    idents.push(format!("{}/x/none:1", origin.host));
+    wants(&card, &idents, &registries);
+    let outcome = card.load();
+    outcome.expect_problem("E-IMAGE-REGISTRY", "its manifest is damaged");
+    assert_eq!(outcome.problems().len(), 1, "{:#?}", outcome.problems());
 }
 
 #[test]

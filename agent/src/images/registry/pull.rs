@@ -75,8 +75,20 @@ impl Pull {
             another: AtomicBool::new(false),
         };
         let mut urls = pull.address.manifest(&pull.address.version);
-        let index = pull.look(&mut urls, name.digest(), arch)?;
-        Ok((Arc::new(pull), index))
+        let mut first = None;
+        loop {
+            let fault = match pull.look(&mut urls, name.digest(), arch) {
+                Ok(index) => return Ok((Arc::new(pull), index)),
+                Err(fault) => fault,
+            };
+            // A tag may be of something better at the next address; a digest is the same everywhere.
+            let is_last = name.digest().is_some() || urls.is_empty() || matches!(fault, Fault::Network(_));
+            let fault = first.take().unwrap_or(fault);
+            if is_last {
+                return Err(fault);
+            }
+            first = Some(fault);
+        }
     }
 
     /// What it is made of, by the word of the first of these addresses that has one, which is then taken out of them.
