@@ -96,3 +96,31 @@ fn a_text_that_broke_off_is_begun_again() {
     well(&card.load());
     assert_eq!(card.says(&ident), "torn");
 }
+
+#[test]
+fn a_signed_manifest_of_the_first_kind_is_called_so() {
+    let registry = Registry::start();
+    let digest = format!("sha256:{}", "5".repeat(64));
+    let said = digest.clone();
+    let front = Front::start(&registry.host, move |request| {
+        let text = json!({"schemaVersion": 1, "fsLayers": [], "signatures": [{"protected": "x"}]}).to_string();
+        match request.path.contains("/torn/") {
+            false => says(&format!("Docker-Content-Digest: {said}\r\n"), text.len(), &text),
+            true => {
+                let kind = "Content-Type: application/vnd.docker.distribution.manifest.v1+prettyjws\r\n";
+                says(&format!("{kind}Docker-Content-Digest: {said}\r\n"), 1, "{")
+            }
+        }
+    });
+    let idents = [
+        format!("{}/x/tag:1", front.host),
+        format!("{}/x/digest@{digest}", front.host),
+        format!("{}/x/torn:1", front.host),
+    ];
+    let card = card("first");
+    wants(&card, &idents, "");
+    let outcome = card.load();
+    let told = outcome.problems();
+    assert!(told.len() == 3 && told.iter().all(|said| said.contains("E-IMAGE-REGISTRY")), "{told:#?}");
+    assert!(told.iter().all(|said| said.contains("schema 1")), "{told:#?}");
+}

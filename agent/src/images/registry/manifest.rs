@@ -73,15 +73,25 @@ struct Node {
 pub fn read(text: &[u8], arch: &str) -> Result<Found, Fault> {
     let node: Node = json(text, "manifest")?;
     match node {
-        Node { schema_version: 1, .. } => {
-            let why =
-                "its manifest is of the first kind (schema 1), which has no sure digests: it must be pushed again";
-            Err(Fault::Registry(why.into()))
-        }
+        Node { schema_version: 1, .. } => Err(first_kind()),
         Node { config: Some(config), layers, .. } => image(config, layers.unwrap_or_default()).map(Found::Image),
         Node { manifests: Some(manifests), .. } => choose(manifests, arch).map(Found::Further),
         _ => Err(Fault::Registry("its manifest names neither a configuration nor other manifests".into())),
     }
+}
+
+/// Whether it is a manifest of Docker's first kind, by itself or by its `Content-Type`. A signed one has the digest of what was signed, which
+/// is not that of its bytes.
+pub fn is_first_kind(text: &[u8], media: Option<&str>) -> bool {
+    let node = serde_json::from_slice::<Node>(text);
+    node.is_ok_and(|node| node.schema_version == 1)
+        || media.is_some_and(|media| media.contains("docker.distribution.manifest.v1"))
+}
+
+/// What is said of one.
+pub fn first_kind() -> Fault {
+    let why = "its manifest is of the first kind (schema 1), which has no sure digests: it must be pushed again";
+    Fault::Registry(why.into())
 }
 
 fn image(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, Fault> {

@@ -5,6 +5,7 @@ use std::io::Read;
 use serde::de::IgnoredAny;
 
 use super::Network;
+use super::manifest::{first_kind, is_first_kind};
 use crate::fetch::{Fetcher, Stream, Unanswered, Wanted, shown};
 use crate::images::archive::sha256;
 use crate::images::fault::Fault;
@@ -52,7 +53,10 @@ impl Network {
             if digest.or(said).is_none_or(|wanted| wanted == found) {
                 return Ok((text, found));
             }
-            fault.get_or_insert_with(|| Fault::Digest(what.to_owned()));
+            fault.get_or_insert_with(|| match is_first_kind(&text, stream.header("content-type")) {
+                true => first_kind(),
+                false => Fault::Digest(what.to_owned()),
+            });
         }
         Err(fault.unwrap_or_else(|| Fault::Digest(what.to_owned())))
     }
