@@ -1,10 +1,11 @@
 //! What registries and their servers of tokens say badly: of no use at one address, torn, without an end, or of Docker's first kind.
 
 use offspot_tests::image_card::{Card, Outcome};
-use offspot_tests::image_tarball::{Sample, foreign};
+use offspot_tests::image_tarball::{Sample, foreign, layer};
 use offspot_tests::registry::{Act, Front, Kind, Registry, sample};
 use serde_json::json;
 
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const MEDIA: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn card(name: &str) -> Card {
@@ -123,4 +124,32 @@ fn a_signed_manifest_of_the_first_kind_is_called_so() {
     let told = outcome.problems();
     assert!(told.len() == 3 && told.iter().all(|said| said.contains("E-IMAGE-REGISTRY")), "{told:#?}");
     assert!(told.iter().all(|said| said.contains("schema 1")), "{told:#?}");
+}
+
+#[test]
+fn a_layer_that_two_addresses_gave_is_asked_of_the_second_alone() {
+    let (mirror, origin) = (Registry::start(), Registry::start());
+    let mut image = sample("mixed", &[]);
+    image.layers.push(layer(&[("text", &vec![b'a'; 300_000])]));
+    for registry in [&mirror, &origin] {
+        registry.push("x/mixed", "1", &image, Kind::Oci);
+    }
+    let (mixed, length) = (image.layers[2].clone(), image.layers[2].len());
+    // A third of it, with a letter that is another, and then nothing more of it.
+    let mut part = String::from_utf8(mixed[..100_000].to_vec()).unwrap();
+    part.replace_range(30_000..30_001, "b");
+    let bad = Front::start(&mirror.host, move |request| match (request.is_for(&mixed), request.before) {
+        (true, 0) => says("", length, &part),
+        (true, _) => Act::Say(NOT_FOUND.into()),
+        _ => Act::Pass,
+    });
+    let ident = format!("{}/x/mixed:1", origin.host);
+    let registries = format!("registries:\n  {}: {{mirrors: ['http://{}']}}\n", origin.host, bad.host);
+    for card in [card("mixed"), Card::of("regtextmixed-unpacked", None, &[])] {
+        bad.forget();
+        wants(&card, std::slice::from_ref(&ident), &registries);
+        well(&card.load());
+        assert_eq!(card.says(&ident), "mixed");
+        assert!(bad.seen().iter().any(|request| request.is_for(&image.layers[2])), "the mirror was asked first");
+    }
 }

@@ -163,13 +163,15 @@ impl Pull {
         right
     }
 
-    /// Those gave wrong bytes: they are not asked again for a layer.
+    /// One of those gave wrong bytes: the first of them in the order of the addresses is not asked again for a layer. Where there are more the
+    /// wrong ones may be the next one's, and are then told by themselves.
     fn pass_over(&self, layer: &Layer, givers: &Mutex<BTreeSet<String>>) {
-        let bases = |url: &String| url.split("/v2/").next().unwrap_or_default().to_owned();
-        let mut lying = self.lying.lock().unwrap_or_else(PoisonError::into_inner);
-        lying.extend(givers.lock().unwrap_or_else(PoisonError::into_inner).iter().map(bases));
-        drop(lying);
-        self.another.store(!self.addresses(layer).is_empty(), Ordering::Relaxed);
+        let addresses = self.addresses(layer);
+        let givers = givers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(liar) = addresses.iter().find(|url| givers.contains(*url)) else { return };
+        let base = liar.split("/v2/").next().unwrap_or_default().to_owned();
+        self.lying.lock().unwrap_or_else(PoisonError::into_inner).insert(base);
+        self.another.store(addresses.len() > 1, Ordering::Relaxed);
     }
 
     /// Whether the layer that was wrong last may be right elsewhere.
