@@ -413,6 +413,19 @@ fn merges_replace_only_what_is_ours_and_unchanged() {
     assert_eq!(place.run(&two).done.len(), 2);
 }
 
+#[test]
+fn a_list_torn_within_a_letter_is_merged_whole() {
+    let place = Place::new("torn");
+    place.write("data/site/theirs", "theirs");
+    place.write("src/one.tar", tarball(&[("a", "v1"), ("sub/b", "v1")]));
+    let one = url("/data/site", Via::Tar, "/src/one.tar");
+    let list = format!("data/.offspot/placed/{}.next", offspot_agent::content::key(&one));
+    place.write(&list, b"{\"path\":\"\xc3");
+    let outcome = place.run(&[one]);
+    assert!(outcome.codes.is_empty(), "{:?}", outcome.problems);
+    assert_eq!((place.read("data/site/a"), place.read("data/site/sub/b")), ("v1".into(), "v1".into()));
+}
+
 /// Answers each connection by its request's path, once.
 fn server(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -210,9 +210,10 @@ impl List {
     }
 }
 
+/// Those that are whole: the cut that tears one may tear a letter, and more lines may follow.
 fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> impl Iterator<Item = T> + use<T> {
-    let lines = File::open(path).into_iter().flat_map(|file| BufReader::new(file).lines().map_while(Result::ok));
-    lines.filter_map(|line| serde_json::from_str(&line).ok())
+    let lines = File::open(path).into_iter().flat_map(|file| BufReader::new(file).split(b'\n').map_while(Result::ok));
+    lines.filter_map(|line| serde_json::from_slice(&line).ok())
 }
 
 fn is_key(name: &str) -> bool {
