@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zip::read::ZipFile;
 use zip::result::ZipError;
-use zip::{DateTime, ZipArchive};
+use zip::{DateTime, System, ZipArchive};
 
 use super::tree::{Meta, Tree, refused};
 
@@ -115,11 +115,11 @@ fn apart<R: Read + Seek>(archive: &ZipArchive<R>) -> io::Result<()> {
 }
 
 fn member<R: Read>(file: &mut ZipFile<'_, R>, tree: &mut Tree<'_>) -> io::Result<()> {
-    let name = file.name().map_err(broken)?.into_owned();
+    let name = name(file)?;
     let mode = file.unix_mode();
     let mtime = file.last_modified().map_or(0, seconds);
     let meta = |else_mode| Meta { mode: mode.unwrap_or(else_mode), owner: None, mtime };
-    if file.is_dir() {
+    if name.ends_with('/') {
         return tree.folder(&name, meta(0o755));
     }
     if file.is_symlink() {
@@ -137,6 +137,21 @@ fn member<R: Read>(file: &mut ZipFile<'_, R>, tree: &mut Tree<'_>) -> io::Result
     match file.read(&mut [0])? {
         0 => Ok(()),
         _ => Err(refused(format!("{name} is longer than its header says"))),
+    }
+}
+
+/// The name of a member. Programs of old Windows (Compress-Archive of PowerShell 5.1 too) part it by backslashes, which no standard allows; one
+/// slash shows that it is not theirs.
+fn name<R: Read>(file: &ZipFile<'_, R>) -> io::Result<String> {
+    let name = file.name().map_err(broken)?;
+    // In the letters of another system that byte may be half of one.
+    let is_theirs = file.system() == System::Dos && std::str::from_utf8(file.name_raw()).is_ok();
+    if !is_theirs || !name.contains('\\') || name.contains('/') {
+        return Ok(name.into_owned());
+    }
+    match name.as_bytes() {
+        [drive, b':', ..] if drive.is_ascii_alphabetic() => Err(refused(format!("{name} would lie outside of it"))),
+        _ => Ok(name.replace('\\', "/")),
     }
 }
 

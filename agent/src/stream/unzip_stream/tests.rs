@@ -257,6 +257,45 @@ fn what_cannot_be_told_from_a_stream_is_to_be_stored() {
     assert!(matches!(streamed(twins.get_ref()), Err(Stop::NotStreamable("two members of one name"))));
 }
 
+/// With the byte of a backslash in each name for every `|`, made by the system of this number.
+fn parted(names: &[&str], system: u8) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut zip = ZipWriter::new(&mut bytes);
+    for name in names {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(if name.ends_with('|') { b"" } else { b"text" }).unwrap();
+    }
+    zip.finish().unwrap();
+    let mut bytes = bytes.into_inner();
+    for at in 0..bytes.len() {
+        if bytes[at..].starts_with(&records::LISTED) {
+            bytes[at + 5] = system;
+        }
+    }
+    bytes.iter_mut().filter(|byte| **byte == b'|').for_each(|byte| *byte = b'\\');
+    bytes
+}
+
+#[test]
+fn backslashes_of_old_windows_part_names() {
+    let names = |bytes: &[u8]| {
+        assert!(matches!(streamed(bytes), Err(Stop::NotStreamable(_))), "stored first");
+        let held = stored(bytes).unwrap();
+        held.into_iter().map(|(path, mode, ..)| (path, mode & 0o170_000 == 0o040_000)).collect::<Vec<_>>()
+    };
+    let made = ["docs|", "docs|empty|", "docs|index.html", "top"];
+    let held = names(&parted(&made, 0));
+    let held: Vec<_> = held.iter().map(|(path, folder)| (path.as_str(), *folder)).collect();
+    assert_eq!(held, [("docs", true), ("docs/empty", true), ("docs/index.html", false), ("top", false)]);
+    // On Unix it is a letter like another, as it is beside a slash.
+    assert_eq!(names(&parted(&["a|b", "c|"], 3)), [("a\\b".into(), false), ("c\\".into(), false)]);
+    assert_eq!(names(&parted(&["a|b/c"], 0)), [("a\\b".into(), true), ("a\\b/c".into(), false)]);
+    for name in ["..|evil", "a|..|..|evil", "|evil", "||server|evil", "C:|evil", "c:evil|x"] {
+        let said = stored(&parted(&[name], 0)).unwrap_err().to_string();
+        assert!(said.ends_with("would lie outside of it"), "{name}: {said}");
+    }
+}
+
 #[test]
 fn hostile_members_are_refused() {
     let one = |name: &str, mode: u32, text: &str| {
