@@ -7,6 +7,7 @@ pub mod digest;
 pub mod limit;
 pub mod meter;
 pub mod names;
+pub mod pax;
 pub mod place;
 pub mod tree;
 pub mod twins;

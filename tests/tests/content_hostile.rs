@@ -234,6 +234,7 @@ fn a_tar_makes_no_devices_and_has_sane_headers() {
         ("sparse-pax", vec![pax("GNU.sparse.major", "1"), tail.clone()], "it has a sparse member"),
         ("kind", vec![header(b'Z', "z", "", 0, 0o644)], "z is of an unknown kind"),
         ("negative", vec![sized("n", [0xff; 12])], "n has a size that no file can have"),
+        ("cut-pax", vec![extended(b'x', b"12 path=a\n"), tail.clone()], "a damaged extended header"),
         ("negative-pax", vec![pax("size", "-1"), tail.clone()], "an extended header with a bad number"),
         ("larger", vec![pax("size", "5000"), tail.clone()], "it ends"),
         ("smaller", vec![pax("size", "0"), file("x", "text")], "it is not a tar, or a damaged one"),
@@ -273,6 +274,10 @@ fn what_is_harmless_without_it_is_made_so() {
         file("photos/._cover", apple),
         file("photos/._kept", "a text of its own"),
         file("photos/cover", "x"),
+        pax("SCHILY.acl.access", "user::rw-\ngroup::r--\n"),
+        file("shared", "x"),
+        pax("SCHILY.xattr.user.note", "two\nlines, and 9 path=y\n"),
+        file("noted", "x"),
     ];
     place.write("src/a.tar", tarball(&members));
     let outcome = place.run(&["/data/a|tar|/src/a.tar".into()]);
@@ -285,6 +290,7 @@ fn what_is_harmless_without_it_is_made_so() {
     assert_eq!(read("data/a/photos/._kept"), "a text of its own");
     assert_eq!(fs::read_dir(place.path("data/a/photos")).unwrap().count(), 2);
     assert!(!place.path("data/a/__MACOSX").exists());
+    assert_eq!((read("data/a/shared"), read("data/a/noted")), ("x".into(), "x".into()));
     assert_eq!(fs::metadata(place.path("data/a/tool")).unwrap().uid(), 0);
 
     // An archive within an archive is a file.

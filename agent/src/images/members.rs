@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use super::source::Bytes;
+use crate::stream::pax;
 
 /// One block of a tar.
 const BLOCK: u64 = 512;
@@ -138,21 +139,16 @@ impl<'a> Members<'a> {
 }
 
 impl Extended {
-    /// Records are `length key=value\n`, the length counting itself.
-    fn pax(&mut self, mut data: &[u8]) -> Option<()> {
-        while !data.is_empty() && data.first() != Some(&0) {
-            let space = data.iter().position(|byte| *byte == b' ')?;
-            let length: usize = std::str::from_utf8(data.get(..space)?).ok()?.parse().ok()?;
-            let record = data.get(space + 1..length)?.strip_suffix(b"\n")?;
-            let equals = record.iter().position(|byte| *byte == b'=')?;
-            let value = String::from_utf8_lossy(record.get(equals + 1..)?).into_owned();
-            match record.get(..equals)? {
-                b"path" => self.name = Some(value),
-                b"linkpath" => self.link = Some(value),
-                b"size" => self.size = Some(value.parse().ok()?),
+    fn pax(&mut self, data: &[u8]) -> Option<()> {
+        for record in pax::records(data) {
+            let (key, value) = record?;
+            let value = || String::from_utf8_lossy(value).into_owned();
+            match key {
+                b"path" => self.name = Some(value()),
+                b"linkpath" => self.link = Some(value()),
+                b"size" => self.size = Some(value().parse().ok()?),
                 _ => {}
             }
-            data = data.get(length..)?;
         }
         Some(())
     }

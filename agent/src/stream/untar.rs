@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 
-use tar::{EntryType, Header, PaxExtensions};
+use tar::{EntryType, Header};
 
+use super::pax;
 use super::tree::{Meta, Tree, refused};
 
 /// Bytes of a header and of the unit that data is padded to.
@@ -89,11 +90,11 @@ fn member(
 
 impl Extended {
     fn pax(&mut self, records: &[u8]) -> io::Result<()> {
-        for record in PaxExtensions::new(records) {
-            let record = record?;
-            let value = || record.value().map_err(|_| refused("an extended header that is not UTF-8"));
+        for record in pax::records(records) {
+            let (key, value) = record.ok_or_else(|| refused("a damaged extended header"))?;
+            let value = || std::str::from_utf8(value).map_err(|_| refused("an extended header that is not UTF-8"));
             let number = || value()?.parse().map_err(|_| refused("an extended header with a bad number"));
-            match record.key_bytes() {
+            match key {
                 b"path" => self.path = Some(value()?.to_owned()),
                 b"linkpath" => self.link = Some(value()?.to_owned()),
                 b"size" => self.size = Some(number()?),
