@@ -17,6 +17,8 @@ const HEADER: u64 = 30;
 pub const MEMBERS: u64 = 100_000;
 /// Most bytes of the directory: names and comments are held as well.
 const DIRECTORY: u64 = 32 << 20;
+/// Methods that can be unpacked: stored, Deflate, Deflate64 (Windows packs so from 2 GiB on), bzip2.
+pub const METHODS: [u16; 4] = [0, 8, 9, 12];
 /// A field of 32 bits whose value stands in a record of 64.
 const ELSEWHERE: u64 = 0xffff_ffff;
 /// Bytes at the end that hold its records: the longest comment, and what stands before that.
@@ -89,6 +91,7 @@ fn piece(source: &mut (impl Read + Seek), at: u64, length: u64) -> io::Result<Ve
 pub fn unzip(source: impl Read + Seek, tree: &mut Tree<'_>) -> io::Result<()> {
     let mut archive = open(source)?;
     apart(&archive)?;
+    readable(&archive)?;
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(broken)?;
         member(&mut file, tree)?;
@@ -112,6 +115,45 @@ fn apart<R: Read + Seek>(archive: &ZipArchive<R>) -> io::Result<()> {
         Some(((at, _), _)) => Err(refused(format!("the member at byte {at} shares its bytes with another"))),
         None => Ok(()),
     }
+}
+
+/// Refuses an archive with a member that cannot be unpacked, before the first is.
+fn readable<R: Read + Seek>(archive: &ZipArchive<R>) -> io::Result<()> {
+    for index in 0..archive.len() {
+        let entry = archive.by_index_data(index).map_err(broken)?;
+        let name = || String::from_utf8_lossy(entry.name_raw()).into_owned();
+        if entry.encrypted() {
+            return Err(encrypted(&name()));
+        }
+        // Its constants are only of methods that the crate itself was built with.
+        #[allow(deprecated)]
+        let method = entry.compression().to_u16();
+        if !METHODS.contains(&method) {
+            return Err(unreadable(&name(), method));
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a member that is packed in a way that nothing here unpacks (PKWARE APPNOTE 4.4.5).
+pub fn unreadable(name: &str, method: u16) -> io::Error {
+    let method = match method {
+        1 => "Shrink".into(),
+        2..=5 => "Reduce".into(),
+        6 | 10 => "Implode".into(),
+        14 => "LZMA".into(),
+        20 | 93 => "Zstandard".into(),
+        95 => "XZ".into(),
+        97 => "WavPack".into(),
+        98 => "PPMd".into(),
+        other => format!("method {other}"),
+    };
+    refused(format!("{name} is packed with {method}: make the archive again with ordinary Deflate"))
+}
+
+/// What is said of a member that only a password opens.
+pub fn encrypted(name: &str) -> io::Error {
+    refused(format!("{name} is encrypted: make the archive without a password"))
 }
 
 fn member<R: Read>(file: &mut ZipFile<'_, R>, tree: &mut Tree<'_>) -> io::Result<()> {

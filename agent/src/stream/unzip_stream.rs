@@ -15,7 +15,7 @@ use flate2::bufread::DeflateDecoder;
 use super::ahead::Ahead;
 use super::names::inside;
 use super::tree::{Meta, Tree, refused};
-use super::unzip::{MEMBERS, seconds_of};
+use super::unzip::{MEMBERS, METHODS, encrypted, seconds_of, unreadable};
 use records::{End, Listed, Local, Wide};
 
 mod records;
@@ -109,11 +109,16 @@ impl Stream<'_> {
 
     /// The name of a member that can be unpacked as it comes.
     fn admit(&mut self, header: &Local) -> Result<String, Stop> {
+        let shown = || String::from_utf8_lossy(&header.name);
+        if header.is_encrypted() {
+            return Err(encrypted(&shown()).into());
+        }
+        // Not even from a file, so that none has to be stored to find out.
+        if !METHODS.contains(&header.method) {
+            return Err(unreadable(&shown(), header.method).into());
+        }
         let name = std::str::from_utf8(&header.name).ok().filter(|name| !name.contains('\\') && !header.renamed);
         let name = name.ok_or(Stop::NotStreamable("a name in the letters of another system"))?;
-        if header.is_encrypted() {
-            return Err(encrypted(name));
-        }
         if ![records::STORED, records::DEFLATED, records::BZIP2].contains(&header.method) || header.is_patch() {
             return Err(Stop::NotStreamable("a member packed in a rare way"));
         }
@@ -182,7 +187,7 @@ impl Stream<'_> {
             return Err(Stop::NotStreamable("a name in the letters of another system"));
         }
         if listed.is_encrypted() {
-            return Err(encrypted(&String::from_utf8_lossy(&listed.name)));
+            return Err(encrypted(&String::from_utf8_lossy(&listed.name)).into());
         }
         let data = Data { crc: listed.crc, packed: listed.packed, size: listed.size };
         let said = Some(self.said(&listed.name, listed.method, data));
@@ -223,10 +228,6 @@ fn unpack(
         _ if name.ends_with('/') => Err(refused(format!("{name} is a folder with bytes of its own")).into()),
         _ => Err(refused(format!("{name} is longer than its header says")).into()),
     }
-}
-
-fn encrypted(name: &str) -> Stop {
-    refused(format!("{name} is encrypted: make the archive without a password")).into()
 }
 
 /// Makes of a member what only the directory tells.

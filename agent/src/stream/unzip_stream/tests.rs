@@ -257,6 +257,33 @@ fn what_cannot_be_told_from_a_stream_is_to_be_stored() {
     assert!(matches!(streamed(twins.get_ref()), Err(Stop::NotStreamable("two members of one name"))));
 }
 
+/// A zip whose members say that they are packed by this method.
+fn said(method: u16) -> Vec<u8> {
+    let mut bytes = made(CompressionMethod::Deflated);
+    for at in 0..bytes.len() - 12 {
+        let field = if bytes[at..].starts_with(&records::LOCAL) { Some(at + 8) } else { None };
+        let field = if bytes[at..].starts_with(&records::LISTED) { Some(at + 10) } else { field };
+        if let Some(field) = field.filter(|field| bytes[*field] == 8) {
+            bytes[field..field + 2].copy_from_slice(&method.to_le_bytes());
+        }
+    }
+    bytes
+}
+
+#[test]
+fn deflate64_is_unpacked_and_rarer_methods_refused_at_once() {
+    // What is packed here has no match of 258 bytes, so it is the same in both.
+    assert!(matches!(streamed(&said(9)), Err(Stop::NotStreamable(_))));
+    assert_eq!(stored(&said(9)).unwrap(), stored(&made(CompressionMethod::Deflated)).unwrap());
+    for (method, name) in
+        [(14, "LZMA"), (20, "Zstandard"), (93, "Zstandard"), (95, "XZ"), (98, "PPMd"), (7, "method 7")]
+    {
+        let why = format!("docs/a is packed with {name}: make the archive again with ordinary Deflate");
+        assert_eq!(refusal(&said(method)), why);
+        assert_eq!(stored(&said(method)).unwrap_err().to_string(), why);
+    }
+}
+
 /// With the byte of a backslash in each name for every `|`, made by the system of this number.
 fn parted(names: &[&str], system: u8) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
