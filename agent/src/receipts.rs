@@ -58,7 +58,7 @@ pub enum Record {
     File {
         /// Its `to`.
         to: String,
-        /// Digest of the entry it was placed for.
+        /// Digest of the entry it was placed for; empty where an archive is about to be added to a folder: then it is done for none.
         entry: String,
         /// Bytes placed.
         bytes: u64,
@@ -66,7 +66,7 @@ pub enum Record {
         #[serde(default)]
         mtime: i64,
         /// For a plain file the digest that was verified (`algorithm:hex`; empty where none was asked for); for an archive the name of its
-        /// member list below the state folder.
+        /// member list below the state folder, or of several with spaces between them.
         placed: String,
     },
     /// A container is about to be removed with its image: the nameless volumes that the next one in its place is to have, as
@@ -130,6 +130,13 @@ pub struct FileReceipt {
     pub mtime: i64,
     /// See [`Record::File`].
     pub placed: String,
+}
+
+impl FileReceipt {
+    /// The member lists of an archive that may speak of what lies there.
+    pub fn lists(&self) -> impl Iterator<Item = &str> {
+        self.placed.split(' ')
+    }
 }
 
 impl Receipts {

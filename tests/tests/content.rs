@@ -593,6 +593,47 @@ fn killed_anywhere_nothing_half_shows_and_the_next_run_completes() {
     assert!(first > 80 && second > 80, "{first} {second}");
 }
 
+#[test]
+fn a_merge_that_was_cut_is_neither_version() {
+    let start = Place::below(Path::new("/dev/shm"), "cut");
+    for (name, text) in [("one", "v1"), ("two", "v2!"), ("three", "v3!!")] {
+        start.write(&format!("src/{name}.tar"), tarball(&[("a", text), ("sub/b", text), (name, text)]));
+        start.write(name, format!("/data/site|tar|/src/{name}.tar\n"));
+    }
+    let run = |place: &Place, list: &str| {
+        let program = env!("CARGO_BIN_EXE_place-content");
+        let output = Command::new(program).args([&place.base, &place.path(list)]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    run(&start, "one");
+    let lists = |place: &Place| fs::read_dir(place.path("data/.offspot/placed")).unwrap().count();
+    let mut mixed = 0;
+    let mut kill = |call: &str, when: usize| {
+        let place = Place { base: start.base.with_extension("killed") };
+        copy(&start, &place.base);
+        let cut = killed(&place, "two", call, when);
+        let versions = [place.read("data/site/a"), place.read("data/site/sub/b")];
+        mixed += usize::from(versions[0] != versions[1]);
+        let also = Place { base: start.base.with_extension("other") };
+        copy(&place, &also.base);
+        // The first version is asked for again, or a third.
+        for (place, list, text) in [(place, "one", "v1"), (also, "three", "v3!!")] {
+            let said = run(&place, list);
+            assert_eq!([place.read("data/site/a"), place.read("data/site/sub/b")], [text; 2], "{call} {when}: {said}");
+            assert!(run(&place, list).contains("done"), "{call} {when}");
+            if versions[0] != versions[1] {
+                assert!(!said.contains("left as found"), "{call} {when}: {said}");
+                assert_eq!(lists(&place), 1, "{call} {when}");
+            }
+        }
+        cut
+    };
+    let calls = ["openat2", "linkat", "renameat", "rename", "syncfs", "fdatasync"];
+    let cuts: usize = calls.iter().map(|call| (1..).take_while(|when| kill(call, *when)).count()).sum();
+    assert!(cuts > 20 && mixed > 5, "{cuts} {mixed}");
+}
+
 /// A small filesystem mounted on the data folder, unmounted when dropped.
 struct Small(PathBuf);
 

@@ -1,7 +1,8 @@
 //! Gives verified entries their names: one sync before, one after, then the receipts.
 //!
 //! Small entries share the three flushes. A cut before the first leaves nothing visible; one between the renames and the receipts is told by
-//! the intents, which were synced with the bytes.
+//! the intents, which were synced with the bytes. A merge names its members one by one, so that a cut leaves those of two versions: before the
+//! first of them its receipt says so.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,12 +18,12 @@ use nix::unistd::{UnlinkatFlags, linkat, syncfs, unlinkat};
 
 use super::below_data;
 use super::merge::{Kept, Rights, merge};
-use super::ours::Intent;
+use super::ours::{Intent, is_key};
 use super::stage::Staged;
 use super::standing::{Ground, Standing, is_folder, is_reserved, mtime};
 use super::trouble::{self, Trouble};
 use crate::fetch;
-use crate::receipts::Record;
+use crate::receipts::{FileReceipt, Record};
 use crate::report::{Kind, Reporter, State};
 use crate::stream::beneath::{Beneath, split};
 
@@ -116,7 +117,9 @@ fn size(bytes: u64) -> String {
 
 fn commit(ground: &Ground<'_>, staged: Vec<Staged>) -> Vec<Outcome> {
     let intents: Vec<Intent> = staged.iter().filter_map(Staged::intent).collect();
+    let begun: Vec<Record> = staged.iter().filter(|one| is_merge(one)).map(|one| begun(ground, one)).collect();
     let made = ground.ours.intend(&intents).and_then(|()| sync(ground));
+    let made = made.and_then(|()| ground.receipts.append_all(&begun));
     if let Err(error) = made {
         return all_failed(&staged, &error);
     }
@@ -132,6 +135,18 @@ fn commit(ground: &Ground<'_>, staged: Vec<Staged>) -> Vec<Outcome> {
     outcomes
 }
 
+fn is_merge(one: &Staged) -> bool {
+    one.inode.is_some() && matches!(one.standing, Standing::Merge { .. })
+}
+
+/// That no version of an archive is whole in its place, and which lists name the members that may be: all that were begun before, and this one.
+fn begun(ground: &Ground<'_>, one: &Staged) -> Record {
+    let earlier = ground.receipts.file(&one.to);
+    let lists = earlier.iter().flat_map(FileReceipt::lists).filter(|list| is_key(list) && *list != one.key);
+    let placed = lists.chain([one.key.as_str()]).collect::<Vec<_>>().join(" ");
+    Record::File { to: one.to.clone(), entry: String::new(), bytes: 0, mtime: 0, placed }
+}
+
 fn record(ground: &Ground<'_>, named: Vec<(Staged, Kept)>) -> Vec<Outcome> {
     let (staged, kept): (Vec<Staged>, Vec<Kept>) = named.into_iter().unzip();
     let earlier: Vec<_> = staged.iter().map(|one| ground.receipts.file(&one.to)).collect();
@@ -144,7 +159,8 @@ fn record(ground: &Ground<'_>, named: Vec<(Staged, Kept)>) -> Vec<Outcome> {
     }
     for (one, earlier) in staged.iter().zip(earlier) {
         // Both names of a list are read, so this may fail or be lost.
-        let _ = ground.ours.settle(&one.key, earlier.as_ref().map(|receipt| receipt.placed.as_str()));
+        let lists: Vec<&str> = earlier.iter().flat_map(FileReceipt::lists).collect();
+        let _ = ground.ours.settle(&one.key, &lists);
     }
     let fared = staged.into_iter().zip(kept).map(|(one, kept)| (one.bytes(), one.to, kept));
     fared.map(|(bytes, to, kept)| (to, Ok((bytes, kept)))).collect()

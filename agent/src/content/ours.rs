@@ -77,13 +77,14 @@ impl Ours {
         Ok(List { path: self.next(key), before, writer: BufWriter::new(file) })
     }
 
-    /// The archive has its receipt: its list replaces the one of its earlier entry.
-    pub fn settle(&self, key: &str, earlier: Option<&str>) -> io::Result<()> {
+    /// The archive has its receipt: its list replaces those of earlier entries.
+    pub fn settle(&self, key: &str, earlier: &[&str]) -> io::Result<()> {
         fs::rename(self.next(key), self.lists.join(key))?;
-        match earlier.filter(|earlier| *earlier != key && is_key(earlier)) {
-            Some(earlier) => fs::remove_file(self.lists.join(earlier)),
-            None => Ok(()),
+        for list in earlier.iter().filter(|list| **list != key && is_key(list)) {
+            gone(fs::remove_file(self.lists.join(list)))?;
+            gone(fs::remove_file(self.next(list)))?;
         }
+        Ok(())
     }
 
     /// Writes down what is about to be named.
@@ -216,7 +217,8 @@ fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> impl Iterator<Item = T>
     lines.filter_map(|line| serde_json::from_slice(&line).ok())
 }
 
-fn is_key(name: &str) -> bool {
+/// Whether it is the name of a member list.
+pub fn is_key(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -111,7 +111,7 @@ impl<'a> Ground<'a> {
             let rest = Path::new(&entry.to).strip_prefix(archive).ok().and_then(Path::to_str);
             receipt.filter(|receipt| receipt.mtime == 0).zip(rest).is_some_and(|(receipt, rest)| {
                 let placed = member(rest, stat);
-                self.ours.members(&[&receipt.placed]).any(|member| member == placed)
+                self.ours.members(&receipt.lists().collect::<Vec<_>>()).any(|member| member == placed)
             })
         })
     }

@@ -13,7 +13,7 @@ use super::stage::{Staged, Stager, algorithm, wanted};
 use super::standing::Standing;
 use super::witness::{Expected, Witness};
 use crate::fetch::Wanted;
-use crate::receipts::Record;
+use crate::receipts::{FileReceipt, Record};
 use crate::report::Reporter;
 use crate::stream::decode::{Packing, decode};
 use crate::stream::limit::Limit;
@@ -48,7 +48,7 @@ impl Stager<'_> {
             self.batch.commit();
         }
         let earlier = self.ground.receipts.file(&entry.to);
-        let lists: Vec<&str> = earlier.iter().map(|receipt| receipt.placed.as_str()).chain([key]).collect();
+        let lists: Vec<&str> = earlier.iter().flat_map(FileReceipt::lists).chain([key]).collect();
         let merges = matches!(standing, Standing::Merge { .. });
         let mine = if merges { self.ground.ours.members(&lists).collect() } else { Mine::default() };
         let bytes = match self.filled(entry, key, path, (place, Way::AsItComes), expected) {
