@@ -27,6 +27,8 @@ const BUFFER: usize = 1 << 20;
 const ALLOCATE: u64 = 1 << 20;
 /// Bytes that a file or folder takes at least, and in multiples of which.
 const BLOCK: u64 = 4096;
+/// Bytes that a name takes beside its letters: in its folder, and in the list of members.
+const NAME: u64 = 64;
 
 /// What may still be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,10 +123,12 @@ impl<'a> Tree<'a> {
 
     /// A folder; one that is there already gets this mode and owner.
     pub fn folder(&mut self, name: &str, meta: Meta) -> io::Result<()> {
-        let Some(path) = inside(name)?.filter(|path| !is_litter(path)) else { return Ok(()) };
+        let path = inside(name)?;
+        self.count(name)?;
+        let Some(path) = path.filter(|path| !is_litter(path)) else { return Ok(()) };
         self.tell_apart(&path)?;
         self.made(path.parent().unwrap_or(Path::new("")))?;
-        self.room.take(BLOCK, 1)?;
+        self.room.take(BLOCK, 0)?;
         let folder = self.root.make(&path).map_err(|error| no_folder(&path, error))?;
         let mode = folder_mode(meta.mode);
         if mode != 0o755 {
@@ -150,9 +154,14 @@ impl<'a> Tree<'a> {
         self.pour(name, meta, None, source)
     }
 
+    /// A member begins. It counts whatever becomes of it: else nothing would end an archive of those that leave nothing behind.
+    fn count(&mut self, name: &str) -> io::Result<()> {
+        self.room.take(NAME + name.len() as u64, 1)
+    }
+
     fn pour(&mut self, name: &str, meta: Meta, size: Option<u64>, source: &mut dyn Read) -> io::Result<u64> {
         let path = inside(name)?.ok_or_else(|| refused("a file without a name"))?;
-        self.room.take(0, 1)?;
+        self.count(name)?;
         if is_litter(&path) {
             return self.leave_out(source);
         }
@@ -315,24 +324,4 @@ pub fn refused(why: impl Into<String>) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_that_are_only_implied_take_room() {
-        let base = std::env::temp_dir().join(format!("offspot-implied-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&base);
-        std::fs::create_dir(&base).unwrap();
-        let (told, _) = Reporter::new();
-        let mut note = |_| Ok(());
-        let mut tree = Tree::new(&base, Room { bytes: 1 << 20, inodes: 7 }, &told, &mut note).unwrap();
-        let meta = Meta { mode: 0o644, owner: None, mtime: 0 };
-        tree.file("a/b/c/file", meta, 0, &mut io::empty()).unwrap();
-        tree.folder("a/b/d", meta).unwrap();
-        assert_eq!(tree.room.inodes, 2);
-        let error = tree.file("x/y/z/file", meta, 0, &mut io::empty()).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32), "{error}");
-        assert!(base.join("x").is_dir() && !base.join("x/y").exists());
-        std::fs::remove_dir_all(base).unwrap();
-    }
-}
+mod tests;

@@ -1,4 +1,8 @@
 //! Unpacks a tar: ustar, GNU and PAX headers, read with a limit on their length; sparse members and devices are refused.
+//!
+//! Extended headers take nothing of the card, and packed zeros cost their maker nothing: they have a limit of their own, so that the room ends
+//! an archive of them as any other. A member may have 16 KiB, four times the attributes that ext4 holds of a file: to decode that much for each
+//! inode of a card takes no longer than to fill the card. What goes beyond has an end for the whole archive.
 
 use std::io::{self, Read};
 
@@ -13,6 +17,10 @@ const BLOCK: usize = 512;
 const EXTENDED: u64 = 1 << 20;
 /// Most extended headers that one member may have.
 const HEADERS: usize = 16;
+/// Bytes of extended headers that each member may have.
+const OF_MEMBER: u64 = 16 << 10;
+/// Bytes beyond that of all members together.
+const BEYOND: u64 = 256 << 20;
 /// Bytes that may stand behind the end: records are padded, and packed zeros cost their maker nothing.
 const BEHIND: u64 = 16 << 20;
 
@@ -26,9 +34,31 @@ struct Extended {
     owner: (Option<u32>, Option<u32>),
 }
 
+/// Bytes of extended headers so far.
+#[derive(Default)]
+struct Budget {
+    /// Of the member that follows.
+    of_member: u64,
+    /// Of all members, beyond what each may have.
+    beyond: u64,
+}
+
+impl Budget {
+    fn take(&mut self, size: u64) -> io::Result<()> {
+        let had = self.of_member.max(OF_MEMBER);
+        self.of_member = self.of_member.saturating_add(size);
+        self.beyond = self.beyond.saturating_add(self.of_member.saturating_sub(had));
+        if self.beyond > BEYOND {
+            let why = "of extended headers above 16 KiB a member: make the archive again without extended attributes";
+            return Err(refused(format!("more than {} MiB {why}", BEYOND >> 20)));
+        }
+        Ok(())
+    }
+}
+
 /// Unpacks all of `source`, to its end, into `tree`.
 pub fn untar(source: &mut dyn Read, tree: &mut Tree<'_>) -> io::Result<()> {
-    let (mut extended, mut headers) = (Extended::default(), 0);
+    let (mut extended, mut headers, mut budget) = (Extended::default(), 0, Budget::default());
     while let Some(header) = next(source)? {
         let size = header.entry_size()?;
         let kind = header.entry_type();
@@ -39,6 +69,11 @@ pub fn untar(source: &mut dyn Read, tree: &mut Tree<'_>) -> io::Result<()> {
         headers = if extends { headers + 1 } else { 0 };
         if headers > HEADERS {
             return Err(refused(format!("more than {HEADERS} extended headers of one member")));
+        }
+        if extends {
+            budget.take(size)?
+        } else {
+            budget.of_member = 0
         }
         match kind {
             EntryType::XHeader => extended.pax(&held(source, size)?)?,
@@ -164,4 +199,77 @@ fn padding(size: u64) -> usize {
 fn skip(source: &mut dyn Read, length: usize) -> io::Result<()> {
     let mut block = [0; BLOCK];
     source.read_exact(block.get_mut(..length).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Reporter;
+    use crate::stream::tree::{Member, Room};
+
+    /// A header and what follows it.
+    fn block(kind: u8, name: &str, data: &[u8]) -> Vec<u8> {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::new(kind));
+        header.set_size(data.len() as u64);
+        header.set_mode(0o755);
+        header.set_mtime(0);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        let mut bytes = [header.as_bytes().as_slice(), data].concat();
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+        bytes
+    }
+
+    /// A piece over and over, and how much of it was read.
+    struct Endless<'a> {
+        piece: &'a [u8],
+        read: usize,
+    }
+
+    impl Read for Endless<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = (&self.piece[self.read % self.piece.len()..]).read(buffer)?;
+            self.read += read;
+            Ok(read)
+        }
+    }
+
+    /// What comes of unpacking this, and the members.
+    fn unpacked(source: &mut dyn Read, name: &str) -> (io::Result<()>, Vec<Member>) {
+        let folder = std::env::temp_dir().join(format!("offspot-untar-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        let mut members = Vec::new();
+        let mut note = |member| {
+            members.push(member);
+            Ok(())
+        };
+        let room = Room { bytes: 1 << 40, inodes: 1 << 20 };
+        let done = untar(source, &mut Tree::new(&folder, room, &Reporter::new().0, &mut note).unwrap());
+        std::fs::remove_dir_all(folder).unwrap();
+        (done, members)
+    }
+
+    #[test]
+    fn extended_headers_have_an_end_that_no_honest_archive_reaches() {
+        let zeros = vec![0; EXTENDED as usize];
+        let piece = [block(b'g', "g", &zeros).repeat(HEADERS), block(b'5', "./", &[])].concat();
+        let mut endless = Endless { piece: &piece, read: 0 };
+        let said = unpacked(&mut endless, "endless").0.unwrap_err().to_string();
+        assert!(said.starts_with("more than 256 MiB of extended headers"), "{said}");
+        assert!(endless.read < 300 << 20, "{}", endless.read);
+
+        // As many attributes as ext4 holds, for each of many; and large ones for some.
+        let noted = |value: usize, count: usize| {
+            let value = "v".repeat(value);
+            let record = format!(" SCHILY.xattr.user.note={value}\n");
+            let record = format!("{}{record}", record.len() + (record.len() + 5).to_string().len());
+            [block(b'x', "x", record.as_bytes()), block(b'0', "file", b"")].concat().repeat(count)
+        };
+        let honest = [noted(12_000, 3000), noted(200_000, 200), vec![0; 1024]].concat();
+        let (done, members) = unpacked(&mut honest.as_slice(), "honest");
+        done.unwrap();
+        assert_eq!(members.len(), 3200);
+    }
 }

@@ -12,8 +12,6 @@ use super::{Meta, Tree, again_without, file_mode, folder_mode, refused};
 use crate::stream::beneath::split;
 use crate::stream::names::{inside, is_litter, stays};
 
-/// Bytes that a further name of a file takes.
-const NAME: u64 = 64;
 /// Longest text of a link.
 const LINK: u64 = 4095;
 
@@ -22,11 +20,12 @@ impl Tree<'_> {
     pub fn symlink(&mut self, name: &str, meta: Meta, target: &str) -> io::Result<()> {
         let path = inside(name)?.ok_or_else(|| refused("a link without a name"))?;
         stays(&path, target)?;
+        self.count(name)?;
         if is_litter(&path) {
             return Ok(());
         }
         self.tell_apart(&path)?;
-        self.room.take(target.len() as u64, 1)?;
+        self.room.take(target.len() as u64, 0)?;
         let time = TimeSpec::new(meta.mtime, 0);
         let (owner, chown) = (meta.owner, self.chown);
         let (parent, name) = self.parent(&path)?;
@@ -43,6 +42,7 @@ impl Tree<'_> {
     pub fn hardlink(&mut self, name: &str, target: &str) -> io::Result<()> {
         let path = inside(name)?.ok_or_else(|| refused("a link without a name"))?;
         let from = inside(target)?.ok_or_else(|| refused(format!("{name} is a link to nothing")))?;
+        self.count(name)?;
         if is_litter(&path) {
             return Ok(());
         }
@@ -68,7 +68,6 @@ impl Tree<'_> {
         if path == from {
             return Ok(());
         }
-        self.room.take(NAME, 1)?;
         let (parent, file) = self.parent(&path)?;
         again_without(&path, parent, file, || linkat(&from_parent, from_name, parent, file, AtFlags::empty()))?;
         let meta = Meta { mode: 0, owner: None, mtime: stat.st_mtime };
