@@ -12,7 +12,7 @@ use crate::fetch;
 use crate::host::Host;
 use crate::receipts::{FileReceipt, Receipts};
 use crate::stream::decode::Packing;
-use crate::stream::{unzip, window};
+use crate::stream::{untar, unzip, window};
 
 /// Bytes of a filesystem block.
 const BLOCK: u64 = 4096;
@@ -144,15 +144,16 @@ fn of_zip(file: File) -> io::Result<(u64, u64)> {
 
 fn of_tar(file: File) -> io::Result<(u64, u64)> {
     let mut archive = tar::Archive::new(Leaps { file: BufReader::with_capacity(AHEAD, file), at: 0 });
-    let (mut bytes, mut members) = (0_u64, 1);
+    let (mut bytes, mut members) = (0_u64, 1_u64);
     // Raw: else the length of an extended header would decide how much memory is taken.
     for entry in archive.entries_with_seek()?.raw(true) {
         let header = entry?;
         let header = header.header();
-        if header.entry_type().is_file() {
+        let kind = header.entry_type();
+        if kind.is_file() {
             bytes = bytes.saturating_add(header.entry_size()?);
         }
-        members += 1;
+        members += u64::from(!untar::extends(kind));
     }
     Ok((bytes, members))
 }
@@ -190,4 +191,25 @@ fn of_gzip(mut file: File) -> io::Result<u64> {
     file.seek(SeekFrom::End(-4))?;
     file.read_exact(&mut length)?;
     Ok(u64::from(u32::from_le_bytes(length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_headers_are_no_members() {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        header.set_mode(0o644);
+        tar.append_pax_extensions([("SCHILY.xattr.user.note", b"x".as_slice())]).unwrap();
+        tar.append_data(&mut header, "short", b"x".as_slice()).unwrap();
+        tar.append_data(&mut header, "n".repeat(200), b"x".as_slice()).unwrap();
+        let path = std::env::temp_dir().join(format!("offspot-inventory-{}", std::process::id()));
+        std::fs::write(&path, tar.into_inner().unwrap()).unwrap();
+        // Two files, and the folder that they go to.
+        assert_eq!(of_tar(File::open(&path).unwrap()).unwrap(), (2, 3));
+        std::fs::remove_file(path).unwrap();
+    }
 }

@@ -62,10 +62,7 @@ pub fn untar(source: &mut dyn Read, tree: &mut Tree<'_>) -> io::Result<()> {
     while let Some(header) = next(source)? {
         let size = header.entry_size()?;
         let kind = header.entry_type();
-        let extends = kind.is_pax_local_extensions()
-            || kind.is_pax_global_extensions()
-            || kind.is_gnu_longname()
-            || kind.is_gnu_longlink();
+        let extends = extends(kind);
         headers = if extends { headers + 1 } else { 0 };
         if headers > HEADERS {
             return Err(refused(format!("more than {HEADERS} extended headers of one member")));
@@ -88,6 +85,11 @@ pub fn untar(source: &mut dyn Read, tree: &mut Tree<'_>) -> io::Result<()> {
         0..=BEHIND => Ok(()),
         _ => Err(refused(format!("more than {} MiB stand behind its end", BEHIND >> 20))),
     }
+}
+
+/// Whether it is no member but an extended header of one.
+pub fn extends(kind: EntryType) -> bool {
+    matches!(kind, EntryType::XHeader | EntryType::XGlobalHeader | EntryType::GNULongName | EntryType::GNULongLink)
 }
 
 fn member(
