@@ -8,10 +8,12 @@ use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, fstatat, uti
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
 
-use super::{Meta, Tree, again_without, file_mode, folder_mode, refused};
+use super::{BLOCK, Meta, Tree, again_without, file_mode, folder_mode, refused};
 use crate::stream::beneath::split;
 use crate::stream::names::{inside, is_litter, stays};
 
+/// Bytes from which on the text of a link takes a block of its own (ext4).
+const INLINE: u64 = 60;
 /// Longest text of a link.
 const LINK: u64 = 4095;
 
@@ -25,7 +27,8 @@ impl Tree<'_> {
             return Ok(());
         }
         self.tell_apart(&path)?;
-        self.room.take(target.len() as u64, 0)?;
+        let length = target.len() as u64;
+        self.room.take(if length < INLINE { length } else { BLOCK }, 0)?;
         let time = TimeSpec::new(meta.mtime, 0);
         let (owner, chown) = (meta.owner, self.chown);
         let (parent, name) = self.parent(&path)?;

@@ -52,3 +52,13 @@ fn members_that_leave_nothing_behind_count_as_well() {
         }
     }
 }
+
+#[test]
+fn a_long_link_takes_a_block() {
+    for (length, fits) in [(59, true), (60, false)] {
+        let room = Room { bytes: 1000, inodes: 9 };
+        let (base, done) = filled("link", room, |tree| tree.symlink("l", META, &"x".repeat(length)));
+        assert_eq!(done.is_ok(), fits, "{length}: {done:?}");
+        std::fs::remove_dir_all(base).unwrap();
+    }
+}
