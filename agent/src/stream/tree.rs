@@ -129,12 +129,17 @@ impl<'a> Tree<'a> {
         self.tell_apart(&path)?;
         self.made(path.parent().unwrap_or(Path::new("")))?;
         self.room.take(BLOCK, 0)?;
-        let folder = self.root.make(&path).map_err(|error| no_folder(&path, error))?;
+        let mut fresh = false;
+        let mut made = || {
+            fresh = true;
+            Ok(())
+        };
+        let folder = self.root.make_if(&path, &mut made).map_err(|error| no_folder(&path, error))?;
         let mode = folder_mode(meta.mode);
-        if mode != 0o755 {
+        if !fresh || mode != 0o755 {
             fchmod(&folder, Mode::from_bits_truncate(mode))?;
         }
-        self.own(&folder, meta)?;
+        self.own(&folder, meta, fresh)?;
         self.tell(path, 0, meta, true)
     }
 
@@ -233,13 +238,14 @@ impl<'a> Tree<'a> {
         if meta.mode & 0o022 != 0 {
             file.set_permissions(Permissions::from_mode(file_mode(meta.mode)))?;
         }
-        self.own(file, meta)?;
+        self.own(file, meta, true)?;
         let time = TimeSpec::new(meta.mtime, 0);
         Ok(futimens(file, &time, &time)?)
     }
 
-    fn own(&self, file: impl AsFd, meta: Meta) -> io::Result<()> {
-        match meta.owner.filter(|owner| self.chown && *owner != (0, 0)) {
+    /// Gives its owner to what is root's where it is `fresh`.
+    fn own(&self, file: impl AsFd, meta: Meta, fresh: bool) -> io::Result<()> {
+        match meta.owner.filter(|owner| self.chown && !(fresh && *owner == (0, 0))) {
             Some((uid, gid)) => Ok(fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?),
             None => Ok(()),
         }

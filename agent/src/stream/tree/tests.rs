@@ -62,3 +62,17 @@ fn a_long_link_takes_a_block() {
         std::fs::remove_dir_all(base).unwrap();
     }
 }
+
+#[test]
+fn a_folder_named_again_is_as_it_was_named_last() {
+    use std::os::unix::fs::MetadataExt;
+    let root = geteuid().is_root();
+    let (base, done) = filled("again", Room { bytes: 1 << 20, inodes: 9 }, |tree| {
+        tree.folder("d", Meta { mode: 0o700, owner: root.then_some((1000, 1000)), mtime: 0 })?;
+        tree.folder("d", Meta { owner: Some((0, 0)), ..META })
+    });
+    done.unwrap();
+    let meta = std::fs::metadata(base.join("d")).unwrap();
+    assert_eq!((meta.mode() & 0o7777, meta.uid() == 0), (0o755, root));
+    std::fs::remove_dir_all(base).unwrap();
+}
