@@ -414,6 +414,26 @@ fn merges_replace_only_what_is_ours_and_unchanged() {
 }
 
 #[test]
+fn what_a_merge_holds_in_memory_is_planned() {
+    let place = Place::new("memory");
+    let names: Vec<String> = (0..1000).map(|n| format!("f{n}")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    place.write("src/many.tar", tarball(&many));
+    place.write("src/few.tar", tarball(&[("f1", "y")]));
+    let planned = |tar: &str| {
+        let host = Host::new(&place.base);
+        let (receipts, _) = Receipts::open(&host.state()).unwrap();
+        let found = survey(&host, &[url("/data/site", Via::Tar, tar)], &receipts, &[]);
+        let State::ToPlace { memory, .. } = found[0].state else { panic!("{found:?}") };
+        memory
+    };
+    let fresh = planned("/src/many.tar");
+    assert!(place.run(&[url("/data/site", Via::Tar, "/src/many.tar")]).codes.is_empty());
+    let more = planned("/src/few.tar") - fresh;
+    assert!((30_000..80_000).contains(&more), "{more}");
+}
+
+#[test]
 fn a_list_torn_within_a_letter_is_merged_whole() {
     let place = Place::new("torn");
     place.write("data/site/theirs", "theirs");

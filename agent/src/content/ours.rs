@@ -1,6 +1,6 @@
 //! What we placed and how it looked then: member lists of archives, and the intents of a batch about to get its names.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -59,8 +59,14 @@ impl Ours {
 
     /// Every member that one of these lists, whole or begun, names.
     pub fn members(&self, lists: &[&str]) -> impl Iterator<Item = Member> + use<> {
-        let paths: Vec<PathBuf> = lists.iter().flat_map(|name| [self.lists.join(name), self.next(name)]).collect();
-        paths.into_iter().flat_map(|path| lines(&path))
+        self.paths(lists).into_iter().flat_map(|path| lines(&path))
+    }
+
+    /// About how much memory a [`Mine`] of the members takes that these lists name.
+    pub fn memory(&self, lists: &[&str]) -> u64 {
+        // A line has about 60 bytes, and a number takes up to 40 while its set grows.
+        let length = |path: &PathBuf| fs::metadata(path).map_or(0, |meta| meta.len());
+        self.paths(lists).iter().map(length).sum::<u64>() / 60 * 40
     }
 
     /// The members of an archive whose list is begun, in their order.
@@ -151,6 +157,11 @@ impl Ours {
             Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn paths(&self, lists: &[&str]) -> Vec<PathBuf> {
+        let once: BTreeSet<&str> = lists.iter().copied().collect();
+        once.into_iter().flat_map(|name| [self.lists.join(name), self.next(name)]).collect()
     }
 
     fn intents_path(&self) -> PathBuf {

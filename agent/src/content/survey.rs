@@ -48,7 +48,12 @@ fn state<'a>(
     };
     match standing {
         Ok(Standing::Named(_) | Standing::Taken) => State::ToPlace { bytes: 0, peak: 0, inodes: 0, memory: 0 },
-        Ok(Standing::Free | Standing::Replace | Standing::Merge { .. }) => cost(host, entry),
+        Ok(Standing::Merge { .. }) => {
+            let earlier = receipts.file(&entry.to);
+            let lists: Vec<&str> = earlier.iter().flat_map(FileReceipt::lists).chain([key.as_str()]).collect();
+            cost(host, entry, ground.as_ref().map_or(0, |ground| ground.ours.memory(&lists)))
+        }
+        Ok(Standing::Free | Standing::Replace) => cost(host, entry, 0),
         Err(error) => State::Refused(trouble::problem(&entry.to, &error)),
     }
 }
@@ -67,7 +72,8 @@ fn is_link(stat: &FileStat) -> bool {
     stat.st_mode & 0o170_000 == 0o120_000
 }
 
-fn cost(host: &Host, entry: &FileEntry) -> State {
+/// What placing it takes; `held`: memory beside that of its decoder.
+fn cost(host: &Host, entry: &FileEntry, held: u64) -> State {
     let file = source::on_card(host, entry).and_then(|path| source::open_file(host, &path).ok()?.file);
     let length = match (&entry.source, &file) {
         (Source::Content(_), _) => source::inline(entry).map_or(0, |bytes| bytes.len() as u64),
@@ -79,7 +85,7 @@ fn cost(host: &Host, entry: &FileEntry) -> State {
     let there = if fetched { begun(host, entry).saturating_add(quarantine::length_on(host, &entry.to)) } else { 0 };
     let stored = is_archive(entry.via) && fetched && there > 0;
     let length = if is_archive(entry.via) { length } else { length.saturating_sub(there) };
-    let memory = if is_archive(entry.via) { decoder(file.as_ref(), entry.via) } else { 0 };
+    let memory = if is_archive(entry.via) { decoder(file.as_ref(), entry.via).saturating_add(held) } else { 0 };
     let (bytes, inodes) = match (file, is_archive(entry.via)) {
         (Some(file), true) => inventory(file, entry.via, length),
         _ => (length, 1),
