@@ -60,17 +60,23 @@ fn an_end_that_nobody_announced_may_be_the_lines() {
         with(entry("sized", &serve(&server, "/sized", bytes, &torn)), "size", 2 * MB),
         // Without ranges all of it comes again.
         known(entry("whole", &serve(&server, "/whole", bytes, &[Misdeed::NoLength, Misdeed::NoRanges, cut(1)]))),
+        known(entry("untagged", &{
+            let torn = torn.iter().cloned().fold(Resource::new(bytes).tagged(None), Resource::but);
+            server.serve("/untagged", torn);
+            server.url("/untagged")
+        })),
         // That is all there is of it.
         known(entry("short", &serve(&server, "/short", Seeded::new(41, MB), &[Misdeed::NoLength]))),
     ];
     let fetched = this.fetch(&entries).unwrap();
-    for name in ["known", "sized", "whole"] {
+    assert!(server.sent("/untagged") <= 2 * MB + 400_000, "it began again: {}", server.sent("/untagged"));
+    for name in ["known", "sized", "untagged", "whole"] {
         assert_eq!(fetched.of(&format!("/data/{name}")), "", "{}", fetched.said);
         assert_eq!(sha256_of_file(&this.data(name)).unwrap(), bytes.sha256(), "{name}");
     }
     assert!(fetched.of("/data/short").starts_with("E-TRUST-CHECKSUM"), "{}", fetched.said);
     assert!(server.seen("/short").len() <= 4 && server.sent("/short") <= 2 * MB, "{}", server.sent("/short"));
-    assert_eq!(this.lies_here(), ["known", "sized", "whole"]);
+    assert_eq!(this.lies_here(), ["known", "sized", "untagged", "whole"]);
 }
 
 #[test]
@@ -84,8 +90,9 @@ fn a_mirror_that_is_wrong_in_any_way_is_passed_by() {
         with(with(entry(name, ""), "url", json!([wrong, right.clone()])), "size", MB)
     };
     let longer = serve(&bad, "/longer", bytes, &[Misdeed::Endless, Misdeed::Chunked]);
+    // The one that gives the wrong ones is not the first that is asked.
     let archive = |name: &str| {
-        let urls = json!([bad.url("/site.tar"), good.url("/site.tar")]);
+        let urls = json!([bad.url("/gone"), bad.url("/site.tar"), good.url("/site.tar")]);
         with(with(entry(name, ""), "url", urls), "via", "tar")
     };
     bad.serve("/site.tar", Resource::new(vec![7; 20_000]));
@@ -109,6 +116,24 @@ fn a_mirror_that_is_wrong_in_any_way_is_passed_by() {
         assert_eq!(fs::read(this.data(name)).unwrap(), b"deep", "{name}");
     }
     assert_eq!(this.lies_here().len(), 5, "{:?}", this.lies_here());
+    assert!(bad.seen("/site.tar").len() <= 2, "it was asked again: {}", bad.seen("/site.tar").len());
+}
+
+#[test]
+fn an_outage_of_the_good_mirror_costs_nothing_that_came() {
+    let this = FetchBox::new("outage").unwrap();
+    let (other, good) = (Server::start().unwrap(), Server::start().unwrap());
+    let bytes = Seeded::new(49, 4 * MB);
+    let wrong = serve(&other, "/a", Seeded::new(49, 3 * MB), &[]);
+    let right = serve(&good, "/a", bytes, &[Misdeed::SilentAfter(3 * MB), Misdeed::NoRanges]);
+    let wanted = with(with(entry("a", ""), "url", json!([wrong, right])), "size", 4 * MB);
+    let fetched = this.fetch(&[wanted]).unwrap();
+    assert_ne!(fetched.of("/data/a"), "", "{}", fetched.said);
+    good.serve("/a", Resource::new(bytes));
+    ready(&this.run().unwrap());
+    let last = good.seen("/a").pop().unwrap();
+    assert!(last.request.header("range").is_some() && last.sent <= MB, "it began again: {} bytes", last.sent);
+    assert_eq!(sha256_of_file(&this.data("a")).unwrap(), bytes.sha256());
 }
 
 fn tar_of_one(path: &str, bytes: &[u8]) -> Vec<u8> {

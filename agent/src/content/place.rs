@@ -1,6 +1,5 @@
 //! Places the entries that the plan has admitted.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::time::Duration;
 use offspot_config::settings::FileEntry;
 
 use super::batch::{Batch, tell_failed};
+use super::source::Givers;
 use super::stage::{Staged, Stager};
 use super::standing::{Ground, normal};
 use super::trouble::{self, Trouble};
@@ -86,7 +86,7 @@ fn prepare(ground: &Ground<'_>, items: &[Placement]) -> io::Result<()> {
 fn all(ground: &Ground<'_>, report: &Reporter, entries: &[FileEntry]) -> Placed {
     let fetcher = Fetcher::new().on(ground.host);
     let batch = Batch::new(ground, report);
-    let stager = Stager { ground, fetcher: &fetcher, report, batch: &batch, came: Cell::new(false) };
+    let stager = Stager { ground, fetcher: &fetcher, report, batch: &batch, givers: Givers::default() };
     // Where each entry of this run really goes.
     let mut taken = BTreeMap::new();
     for entry in entries {

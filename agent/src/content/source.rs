@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -15,7 +16,7 @@ use super::trouble::Trouble;
 use crate::card::shelf::{Shelf, unescaped};
 use crate::card::stick::Sticks;
 use crate::fetch::metalink::{self, is_metalink};
-use crate::fetch::{Fetcher, Unanswered, Wanted, address, is_remote};
+use crate::fetch::{Fetcher, Stream, Unanswered, Wanted, address, is_remote};
 use crate::host::Host;
 use crate::stream::limit::Limit;
 
@@ -159,11 +160,57 @@ fn is_page(entry: &FileEntry) -> bool {
     lower.any(|text| PAGES.iter().any(|suffix| text.ends_with(suffix)))
 }
 
+/// The URLs that gave the bytes which are read, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Givers {
+    urls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Givers {
+    /// Those so far.
+    pub fn urls(&self) -> Vec<String> {
+        self.lock().clone()
+    }
+
+    /// Something else is read from now on.
+    pub fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn note(&self, url: &str) {
+        let mut urls = self.lock();
+        if !urls.iter().any(|other| other == url) {
+            urls.push(url.to_owned());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.urls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Opens what is to be fetched, from its beginning.
-pub fn open_stream(fetcher: &Fetcher, wanted: Wanted) -> io::Result<Opened> {
+pub fn open_stream(fetcher: &Fetcher, wanted: Wanted, givers: &Givers) -> io::Result<Opened> {
     let stream = fetcher.open(wanted).map_err(Trouble::of_network)?;
     let length = stream.total();
-    Ok(Opened { reader: Box::new(Marked { inner: stream }), length, file: None })
+    let given = Given { stream, givers: givers.clone() };
+    Ok(Opened { reader: Box::new(Marked { inner: given }), length, file: None })
+}
+
+/// A stream of which it is noted who gives it.
+struct Given {
+    stream: Stream,
+    givers: Givers,
+}
+
+impl Read for Given {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        if read > 0 {
+            self.givers.note(self.stream.url());
+        }
+        Ok(read)
+    }
 }
 
 /// The file of this box that an entry's bytes will be taken from, as far as can be told before they are read; none: they must be fetched, or
@@ -229,18 +276,23 @@ pub fn said_digest(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorit
     })
 }
 
-/// The digest that stands at an address: the first word of a short text.
+/// The digest that stands at an address. What stands on a stick is asked for it only where its server does not answer: it may be as wrong as
+/// the file that lies beside it.
 fn digest_at(host: &Host, fetcher: &Fetcher, url: &str, algorithm: Algorithm) -> io::Result<String> {
+    let read = |opened: Opened| first_word(url, opened, algorithm);
+    if let Some(path) = path_of(url).or_else(|| on_boot(host, "", &[url]).into_iter().next()) {
+        return open_file(host, &path).and_then(read);
+    }
+    let wanted = Wanted { urls: vec![url.to_owned()], most: DIGEST_TEXT, is_text: true, ..Wanted::default() };
+    open_stream(fetcher, wanted, &Givers::default()).and_then(read).or_else(|error| {
+        let stick = Sticks::here(host).files("", &[url]);
+        stick.iter().find_map(|path| open_file(host, path).and_then(read).ok()).ok_or(error)
+    })
+}
+
+/// The first word of a short text: a digest.
+fn first_word(url: &str, opened: Opened, algorithm: Algorithm) -> io::Result<String> {
     let bad = |why: &str| Trouble::Source { why: format!("its checksum at {}: {why}", shown(url)), again: false };
-    let near = || Sticks::here(host).files("", &[url]).into_iter().chain(on_boot(host, "", &[url])).next();
-    let here = path_of(url).or_else(near);
-    let opened = match here {
-        Some(path) => open_file(host, &path)?,
-        None => {
-            let urls = vec![url.to_owned()];
-            open_stream(fetcher, Wanted { urls, most: DIGEST_TEXT, is_text: true, ..Wanted::default() })?
-        }
-    };
     let mut text = Vec::new();
     Limit::new(opened.reader, DIGEST_TEXT)
         .read_to_end(&mut text)

@@ -1,6 +1,5 @@
 //! Brings an entry's bytes into the staging folder and verifies them there.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -13,7 +12,7 @@ use offspot_config::settings::{Algorithm, FileEntry, Source};
 use super::batch::Batch;
 use super::ours::{Intent, Mine};
 use super::quarantine;
-use super::source::{self, Opened, Place};
+use super::source::{self, Givers, Opened, Place};
 use super::standing::{Ground, Standing};
 use super::trouble::{self, Trouble};
 use super::witness::{Expected, Witness};
@@ -81,8 +80,8 @@ pub struct Stager<'a> {
     pub report: &'a Reporter,
     /// Entries that wait for their names, but not for a long download.
     pub batch: &'a Batch<'a>,
-    /// Whether a server has begun to send the archive that is unpacked.
-    pub came: Cell<bool>,
+    /// Who sent the archive that is unpacked.
+    pub givers: Givers,
 }
 
 impl Stager<'_> {
@@ -100,10 +99,18 @@ impl Stager<'_> {
         let (mut failed, mut stored) = (None, false);
         let mut places: VecDeque<Place> = source::places(self.ground.host, entry).into();
         while let Some(place) = places.pop_front() {
-            let place = self.store(entry, key, place, &expected)?;
-            self.came.set(false);
+            let place = match self.store(entry, key, place, &expected) {
+                Err(error) if trouble::is_of_source(&error) => {
+                    failed = Some(trouble::worse(failed, error));
+                    continue;
+                }
+                place => place?,
+            };
+            self.givers.forget();
+            let proved =
+                expected.is_some() || matches!(&place, Place::Network(urls) if urls.iter().any(|url| is_metalink(url)));
             match self.stage_from(entry, key, standing.clone(), &place, &expected) {
-                Err(error) if matches!(place, Place::Stored(..)) && trouble::may_be_of_stored(&error) => {
+                Err(error) if matches!(place, Place::Stored(..)) && trouble::may_be_of_stored(&error, proved) => {
                     tracing::warn!("{}: {place:?}: {error}; it is fetched again", entry.to);
                     self.ground.ours.forget(&part_name(entry, key))?;
                     stored = true;
@@ -111,20 +118,19 @@ impl Stager<'_> {
                 }
                 Err(error) if trouble::is_of_source(&error) => {
                     tracing::warn!("{}: {place:?}: {error}", entry.to);
-                    let broke_off = matches!(trouble::of(&error), Some(Trouble::Source { .. }));
-                    if let (Place::Network(urls), true) = (&place, is_archive(entry.via) && self.came.get()) {
-                        let name = part_name(entry, key);
-                        match urls.split_first() {
-                            _ if broke_off => self.ground.ours.store_first(&name)?,
-                            // Unpacking takes what one server sends; another may have the right bytes.
-                            Some((_, others @ [_, ..])) => places.push_back(Place::Network(others.to_vec())),
-                            // Those of a description are asked for them one by one, by who has to store them.
-                            Some((url, [])) if is_metalink(url) && !stored => {
+                    if let (Place::Network(urls), true) = (&place, is_archive(entry.via)) {
+                        let givers = self.givers.urls();
+                        if trouble::broke_off(&error) && !givers.is_empty() {
+                            self.ground.ours.store_first(&part_name(entry, key))?;
+                        } else if trouble::may_differ(&error, proved) {
+                            let others = others(urls, &givers);
+                            if others.is_empty() && !stored && urls.iter().any(|url| is_metalink(url)) {
+                                // Those of a description are asked one by one by who has to store the archive.
                                 stored = true;
-                                self.ground.ours.store_first(&name)?;
+                                self.ground.ours.store_first(&part_name(entry, key))?;
                                 places.push_back(place);
                             }
-                            _ => {}
+                            places.extend(others);
                         }
                     }
                     failed = Some(trouble::worse(failed, error));
@@ -176,7 +182,9 @@ impl Stager<'_> {
             Place::File(_, name) => format!("from {name}"),
             Place::Stored(_, from) => from.clone(),
             // A download knows which of its servers it was.
-            Place::Network(urls) => urls.first().map(|url| came_from(url)).unwrap_or_default(),
+            Place::Network(urls) => {
+                self.givers.urls().last().or(urls.first()).map(|url| came_from(url)).unwrap_or_default()
+            }
         };
         staged.map(|staged| if staged.from.is_empty() { Staged { from, ..staged } } else { staged })
     }
@@ -381,6 +389,19 @@ impl Stager<'_> {
     }
 }
 
+/// Where else to ask for an archive that was another one than it should be, or none at all: unpacking takes what one server sends.
+fn others(urls: &[String], givers: &[String]) -> Vec<Place> {
+    let rest: Vec<String> = urls.iter().filter(|url| !givers.contains(url)).cloned().collect();
+    match givers {
+        [_] if rest.len() == urls.len() => Vec::new(),
+        [_] if rest.is_empty() => Vec::new(),
+        [_] => vec![Place::Network(rest)],
+        // Whose piece was the wrong one shows when each gives all of it.
+        _ if urls.len() > 1 => urls.iter().map(|url| Place::Network(vec![url.clone()])).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// What a file is to be proved by.
 fn proof_of(entry: &FileEntry, expected: &Expected) -> fetch::Expected {
     match expected {
@@ -427,8 +448,8 @@ mod tests {
         let ground = Ground::new(&host, &base.join("data"), &receipts, &[]).unwrap();
         let (fetcher, (report, _watch)) = (Fetcher::new(), Reporter::new());
         let batch = Batch::new(&ground, &report);
-        let came = Cell::new(false);
-        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report, batch: &batch, came };
+        let givers = Givers::default();
+        let stager = Stager { ground: &ground, fetcher: &fetcher, report: &report, batch: &batch, givers };
         let (to, source) = ("/data/x".into(), Source::Url("/src".into()));
         let entry = FileEntry { to, source, mirrors: Vec::new(), via: Via::Direct, size: None, checksum: None };
         fs::write(base.join("src"), "12345").unwrap();

@@ -70,10 +70,20 @@ pub fn is_of_source(error: &io::Error) -> bool {
     }
 }
 
+/// Whether its bytes did not come to their end.
+pub fn broke_off(error: &io::Error) -> bool {
+    matches!(of(error), Some(Trouble::Source { .. }))
+}
+
+/// Whether another server may have other bytes, and better ones; `proved`: a digest says whether they are the right ones.
+pub fn may_differ(error: &io::Error, proved: bool) -> bool {
+    matches!(of(error), Some(Trouble::Checksum { .. } | Trouble::Size { .. })) || !proved && is_of_source(error)
+}
+
 /// Whether it may be the fault of what was stored to be unpacked: another version may come, or it leaves too little room for itself.
-pub fn may_be_of_stored(error: &io::Error) -> bool {
+pub fn may_be_of_stored(error: &io::Error, proved: bool) -> bool {
     let full = matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOSPC | Errno::EDQUOT));
-    full || is_of_source(error) || matches!(of(error), Some(Trouble::NoRoom { .. }))
+    full || may_differ(error, proved) || matches!(of(error), Some(Trouble::NoRoom { .. }))
 }
 
 /// Which of two failures to report: wrong bytes say more than none.

@@ -145,10 +145,8 @@ impl Stager<'_> {
         };
         let (wanted, said) = source::wanted(self.fetcher, entry, urls)?;
         let is_known = entry.checksum.is_some() || said.is_some();
-        let opened = source::open_stream(self.fetcher, Wanted { is_known, ..wanted })?;
+        let opened = source::open_stream(self.fetcher, Wanted { is_known, ..wanted }, &self.givers)?;
         self.report.expect(opened.length, 0);
-        // A server that never gave any of it says nothing of the line.
-        self.came.set(true);
         let reader = Box::new(Meter::new(opened.reader, self.report));
         Ok((Opened { reader, ..opened }, said))
     }

@@ -59,6 +59,8 @@ pub struct Unanswered {
     pub challenge: Option<String>,
     /// The file has so many bytes, or more than were asked for (none).
     pub length: Option<Found>,
+    /// That length is of bytes that came, and not only of what was announced.
+    pub sent: bool,
     /// It is another file now than the one whose beginning is here.
     pub changed: bool,
     /// Bytes that it should have, where it has others.

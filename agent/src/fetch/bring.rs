@@ -110,7 +110,7 @@ pub fn bring(
                 job.wanted.urls.rotate_left(1);
                 continue;
             }
-            Err(Failure::Source(no)) if no.length.is_some() && !job.givers.is_empty() && job.has_others() => {
+            Err(Failure::Source(no)) if no.sent && !job.givers.is_empty() && job.has_others() => {
                 tracing::warn!("{no}");
                 job.pass_by();
                 wrong = wrong.or(Some(Wrong::Length(no)));

@@ -64,6 +64,8 @@ pub struct Request<'a> {
     pub authorization: Option<&'a str>,
 }
 
+type Call<'a> = dyn Fn() -> Result<Response<Body>, ureq::Error> + 'a;
+
 impl Default for Fetcher {
     fn default() -> Self {
         Fetcher::new()
@@ -194,22 +196,7 @@ impl Fetcher {
             Some(forward) => self.call_forward(request, forward),
             None => self.call(request, proxy.clone()),
         };
-        let answer = call().or_else(|error| match (tls::not_before(&error), tls::is_expired(&error)) {
-            (Some(begin), _) if self.clock.claim(begin) => {
-                let answer = call();
-                self.clock.settle(answer.is_ok());
-                answer
-            }
-            // What this card wrote last may have been written while its clock was ahead.
-            (_, true) => match self.clock.doubt() {
-                Some(floor) => call().map_err(|_| {
-                    self.clock.restore(floor);
-                    error
-                }),
-                None => Err(error),
-            },
-            _ => Err(error),
-        });
+        let answer = self.within_time(&call);
         let answer = answer.map_err(|error| match forward {
             Some(_) => words(&error).at("the proxy"),
             None => words(&error),
@@ -219,6 +206,32 @@ impl Fetcher {
             self.clock.heard(date);
         }
         Ok(answer)
+    }
+
+    /// Calls, and again where a certificate is out of its time by a clock that may be wrong.
+    fn within_time(&self, call: &Call<'_>) -> Result<Response<Body>, ureq::Error> {
+        let error = match self.claiming(call) {
+            Err(error) if tls::is_expired(&error) => error,
+            other => return other,
+        };
+        // What this card wrote last may have been written while its clock was ahead.
+        let Some(floor) = self.clock.doubt() else { return Err(error) };
+        self.claiming(call).map_err(|other| {
+            self.clock.restore(floor);
+            if tls::failure(&other).is_some() { error } else { other }
+        })
+    }
+
+    /// Calls, and again as if it were so late as a certificate says that is not yet valid.
+    fn claiming(&self, call: &Call<'_>) -> Result<Response<Body>, ureq::Error> {
+        call().or_else(|error| match tls::not_before(&error) {
+            Some(begin) if self.clock.claim(begin) => {
+                let answer = call();
+                self.clock.settle(answer.is_ok());
+                answer
+            }
+            _ => Err(error),
+        })
     }
 
     fn call(&self, request: Request<'_>, proxy: Option<Proxy>) -> Result<Response<Body>, ureq::Error> {

@@ -167,7 +167,7 @@ impl Part {
 
     /// Notes where the bytes come from, before the first of them.
     pub fn begin(&mut self, mark: &Mark) -> io::Result<()> {
-        match self.mark == *mark {
+        match self.mark == *mark && self.state.exists() {
             true => Ok(()),
             false => {
                 self.mark = mark.clone();

@@ -320,8 +320,9 @@ impl Stream {
         let is_long = all().all(|no| no.length.is_some());
         let long = all().find(|no| no.length.is_some() && (is_long || no.expected.is_some()));
         let (length, expected) = long.map_or((None, None), |long| (long.length, long.expected));
-        // All of them, or the last of them: then it has to be begun again.
-        let changed = last.changed || self.refused.iter().flatten().any(|refused| refused.changed);
+        // It has to be begun again where nobody is left who may go on with it.
+        let is_open = self.refused.iter().any(Option::is_none);
+        let changed = !is_open && all().any(|no| no.changed);
         Unanswered { why: why.join("; "), length, expected, changed, ..last }
     }
 
@@ -352,7 +353,7 @@ impl Stream {
         if self.mark.at > self.cap() {
             let why = format!("{}: it is longer than {} bytes", shown(self.url()), self.cap());
             let (length, expected) = (Some(Found::MoreThan(self.cap())), self.wanted.size);
-            return Err(Unanswered { length, expected, ..Unanswered::for_good(why) });
+            return Err(Unanswered { length, expected, sent: true, ..Unanswered::for_good(why) });
         }
         Ok(read)
     }
@@ -362,7 +363,7 @@ impl Stream {
         let (size, found) = (self.wanted.size?, self.mark.at);
         let why = format!("{}: it has {found} bytes, expected {size}", shown(self.url()));
         let (length, expected) = (Some(Found::Exactly(found)), Some(size));
-        (found < size).then(|| Unanswered { length, expected, ..Unanswered::for_good(why) })
+        (found < size).then(|| Unanswered { length, expected, sent: true, ..Unanswered::for_good(why) })
     }
 
     /// Where the last bytes ended, if nothing but their end said that they are all.

@@ -240,7 +240,13 @@ impl Tarball {
         let alone = slice::from_mut(&mut tarball);
         look(alone, receipts);
         count(alone, receipts);
-        if let TarballState::Bad(_) = tarball.state {
+        let is_none = |problem: &ImageProblem| {
+            use ImageProblem::{Empty, NotArchive, Truncated};
+            matches!(problem, Empty { .. } | NotArchive { .. } | Truncated { .. })
+        };
+        if let TarballState::Bad(Problem::Image(problem)) = &tarball.state
+            && is_none(problem)
+        {
             // Left here it would be taken for the card's own, and never fetched again.
             let removed = std::fs::remove_file(&tarball.file);
             removed.unwrap_or_else(|error| tracing::warn!("{}: {error}", tarball.file.display()));
