@@ -1,4 +1,4 @@
-//! The story of one boot, top to bottom, in this order. DESIGN.md tells it in words.
+//! The story of one boot, top to bottom, in this order.
 //!
 //! Each step takes its part of the plan by value and returns a token that a later one needs. A problem never hides the rest: it is
 //! reported, named, and the story goes on.

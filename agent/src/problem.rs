@@ -43,7 +43,7 @@ pub enum Area {
 }
 
 impl Area {
-    /// Exit code of `run`, see DESIGN.md.
+    /// Exit code of `run` where this is the gravest; 0 is ready.
     pub fn exit_code(self) -> u8 {
         match self {
             Area::Card => 3,
@@ -55,7 +55,7 @@ impl Area {
         }
     }
 
-    /// Short flashes after the long one, see DESIGN.md.
+    /// Short flashes of the LED after the long one, as the README tells the technician.
     pub fn led_count(self) -> u8 {
         match self {
             Area::Settings => 2,

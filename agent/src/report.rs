@@ -26,7 +26,7 @@ pub mod words;
 /// How far the story is; for people to look at, never to branch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the steps of DESIGN.md's story, by name")]
+#[allow(missing_docs, reason = "the steps of `boot.rs`, by name")]
 pub enum Phase {
     Alive,
     Settings,
@@ -59,7 +59,7 @@ pub enum Verdict {
 /// What an item of the report is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "DESIGN.md's words")]
+#[allow(missing_docs, reason = "the words of the status file")]
 pub enum Kind {
     Image,
     File,
@@ -153,7 +153,7 @@ impl Status {
         }
     }
 
-    /// Exit code of `run`, see DESIGN.md; `None` while it works.
+    /// Exit code of `run`, that of its gravest problem; `None` while it works.
     pub fn exit_code(&self) -> Option<u8> {
         match self.verdict {
             Verdict::Working => None,

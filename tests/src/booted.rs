@@ -245,7 +245,7 @@ fn grown(checks: &mut Checks, before: &BootCard, card: &BootCard, boot: &Boot) -
     Ok(())
 }
 
-/// What a boot with nothing to do may write: see DESIGN.md, "The agent's face".
+/// What a boot with nothing to do may write: one receipt record, the status, and what logs it.
 fn written(checks: &mut Checks, card: &BootCard, boot: &Boot) -> Outcome<()> {
     let root = write_log::files(card, 2, &boot.writes)?;
     tell("partition 2", &root);

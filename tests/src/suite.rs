@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::statvfs::statvfs;
+
+use crate::agent_run;
 use crate::ahead;
 use crate::booted;
 use crate::packages;
@@ -49,6 +52,10 @@ const STAGES: &[Stage] = &[
     stage("image: second boot", booted::second_boot),
     stage("campaign: image: boot without a data partition", booted::without_data),
 ];
+const MB: u64 = 1_000_000;
+/// Bytes that a whole run takes in cargo's target folder, and in that for temporary files.
+const IN_TARGET: u64 = 9_000 * MB;
+const IN_TEMPORARY: u64 = 5_000 * MB;
 /// Stages with this word run where they are named alone: they take long, and find little that the others do not.
 const APART: &str = "campaign";
 
@@ -58,6 +65,9 @@ const fn stage(heading: &'static str, run: fn() -> Outcome<Count>) -> Stage {
 
 /// Runs all stages but those apart, or those whose heading contains `only`; gives the exit code.
 pub fn run(only: &str) -> Outcome<i32> {
+    if only.is_empty() {
+        tell_of_room()?;
+    }
     packages::install_missing(packages::DEMO)?;
     packages::install_missing(packages::SUITE)?;
     packages::install_missing(packages::SERVERS)?;
@@ -83,6 +93,19 @@ pub fn run(only: &str) -> Outcome<i32> {
     let failed: u32 = results.iter().map(|(_, count, _)| count.failed).sum();
     println!("{passed} passed, {failed} failed");
     Ok(i32::from(failed > 0))
+}
+
+/// Says beforehand what else a test would say after half an hour. What an earlier run left is used again, so that less may do.
+fn tell_of_room() -> Outcome<()> {
+    let target = agent_run::target_folder()?;
+    for (folder, whole) in [(&target, IN_TARGET), (&std::env::temp_dir(), IN_TEMPORARY)] {
+        let stat = statvfs(folder).doing(folder.display())?;
+        let free = stat.blocks_available() * stat.fragment_size();
+        if free < whole {
+            println!("{} has {} MB free; a first run takes some {} MB there", folder.display(), free / MB, whole / MB);
+        }
+    }
+    Ok(())
 }
 
 fn is_wanted(heading: &str, only: &str) -> bool {

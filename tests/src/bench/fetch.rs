@@ -20,7 +20,7 @@ use crate::tool::{self, Doing, Outcome, text};
 const MIB: u64 = 1 << 20;
 /// The phases in which the agent fetches and ends.
 const PHASES: &[&str] = &["content", "done"];
-/// As the incumbent calls it (performance.md 2.3).
+/// As the image creator calls it.
 const ARIA2: &str = "aria2c -q --split=5 --min-split-size=20M --file-allocation=falloc --allow-overwrite=true";
 
 /// One way to bring something, measured.

@@ -18,7 +18,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A line of performance.md 2.6; 0 where it is none of them.
+    /// One of the numbered lines that we hold ourselves to; 0 where it is none of them.
     pub fn new(number: u8, what: &str) -> Row {
         Row { number, what: what.into(), target: String::new(), peer: String::new(), ours: String::new(), verdict: "" }
     }

@@ -9,7 +9,7 @@ use super::throttle::Throttled;
 use crate::card;
 use crate::tool::{self, Doing, Failure, Outcome};
 
-/// Bytes that may wait to be written: what a Pi of 1 GB lets wait (performance.md 2.1).
+/// Bytes that may wait to be written: what a Pi of 1 GB lets wait.
 const DIRTY: u64 = 140_000_000;
 const SECTOR: u64 = 512;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::board::mounts_below;
 use crate::tool::{self, Doing, Failure, Outcome, text};
 
-/// Bytes a second, read and written together: a Pi 4's bus with an ordinary card (performance.md 2.5, 2.6).
+/// Bytes a second, read and written together: a Pi 4's bus with an ordinary card.
 pub const BYTES: u64 = 45_000_000;
 /// Operations a second: the official card in a Pi 4.
 pub const OPERATIONS: u64 = 1_200;
