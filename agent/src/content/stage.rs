@@ -113,8 +113,11 @@ impl Stager<'_> {
                 Err(error) if matches!(place, Place::Stored(..)) && trouble::may_be_of_stored(&error, proved) => {
                     tracing::warn!("{}: {place:?}: {error}; it is fetched again", entry.to);
                     self.ground.ours.forget(&part_name(entry, key))?;
-                    stored = true;
-                    places.push_back(source::network(entry));
+                    // Once: what is stored again may be as bad.
+                    if !std::mem::replace(&mut stored, true) {
+                        places.push_back(source::network(entry));
+                    }
+                    failed = Some(trouble::worse(failed, error));
                 }
                 Err(error) if trouble::is_of_source(&error) => {
                     tracing::warn!("{}: {place:?}: {error}", entry.to);
