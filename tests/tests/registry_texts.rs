@@ -153,3 +153,54 @@ fn a_layer_that_two_addresses_gave_is_asked_of_the_second_alone() {
         assert!(bad.seen().iter().any(|request| request.is_for(&image.layers[2])), "the mirror was asked first");
     }
 }
+
+#[test]
+fn a_mirror_that_lacks_what_its_tag_leads_to_is_passed_by() {
+    let (mirror, origin) = (Registry::start(), Registry::start());
+    let image = sample("complete", &[16]);
+    origin.push("x/sparse", "1", &image, Kind::Oci);
+    let text = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 7, "digest": format!("sha256:{}", "7".repeat(64))},
+        "layers": [],
+    });
+    let text = text.to_string();
+    let front = Front::start(&mirror.host, move |request| match request.path.contains("/manifests/") {
+        true => says("", text.len(), &text),
+        false => Act::Pass,
+    });
+    let ident = format!("{}/x/sparse:1", origin.host);
+    let registries = format!("registries:\n  {}: {{mirrors: ['http://{}']}}\n", origin.host, front.host);
+    let card = card("sparse");
+    wants(&card, std::slice::from_ref(&ident), &registries);
+    well(&card.load());
+    assert_eq!(card.says(&ident), "complete");
+    assert!(front.seen().iter().any(|request| request.path.contains("/manifests/")), "the mirror was asked first");
+}
+
+#[test]
+fn a_mirror_whose_layer_is_too_short_is_passed_by() {
+    let (mirror, origin) = (Registry::start(), Registry::start());
+    let mut image = sample("whole", &[]);
+    image.layers.push(layer(&[("text", &vec![b'a'; 300_000])]));
+    for registry in [&mirror, &origin] {
+        registry.push("x/short", "1", &image, Kind::Oci);
+    }
+    let (short, length) = (image.layers[2].clone(), image.layers[2].len());
+    let half = String::from_utf8(short[..length / 2].to_vec()).unwrap();
+    let front = Front::start(&mirror.host, move |request| match request.is_for(&short) {
+        true => Act::Say(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n{:x}\r\n{half}\r\n0\r\n\r\n",
+            half.len()
+        )),
+        false => Act::Pass,
+    });
+    let ident = format!("{}/x/short:1", origin.host);
+    let registries = format!("registries:\n  {}: {{mirrors: ['http://{}']}}\n", origin.host, front.host);
+    let card = card("short");
+    wants(&card, std::slice::from_ref(&ident), &registries);
+    well(&card.load());
+    assert_eq!(card.says(&ident), "whole");
+    assert!(front.seen().iter().any(|request| request.is_for(&image.layers[2])), "the mirror was asked first");
+}

@@ -67,6 +67,8 @@ pub struct Unanswered {
     pub expected: Option<u64>,
     /// Nobody answered at all.
     pub silent: bool,
+    /// The server has no time, for this file as for any other.
+    pub busy: bool,
 }
 
 /// Bytes of a file that is shorter or longer than it should be.
@@ -146,7 +148,8 @@ pub(super) fn judge(answer: Response<ureq::Body>, have: u64, pace: Pace) -> Resu
             404 | 410 => format!("the server says {status}: there is no such file"),
             _ => format!("the server says {status}"),
         };
-        return Err(Unanswered { why, again, after, challenge, ..Unanswered::default() });
+        let busy = status == 503 || status == 429;
+        return Err(Unanswered { why, again, after, challenge, busy, ..Unanswered::default() });
     }
     let range = said("content-range");
     let begins = |range: &str| range.starts_with(&format!("bytes {have}-"));

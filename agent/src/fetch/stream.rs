@@ -288,12 +288,13 @@ impl Stream {
         let tries = self.fetcher.pace.tries(self.fetcher.is_alive(url), self.since.elapsed());
         let open = self.refused.iter().filter(|refused| refused.is_none()).count() as u32;
         if open == 0 || self.failures >= tries.saturating_mul(open) {
-            let busy = no.after.is_some();
-            // One that answers, if only with an error, may have the next file.
-            let is_away = no.again && (no.silent || busy);
-            let in_vain = |other: &str| is_away && (other == url || !self.fetcher.is_alive(other));
+            let waits = no.after.is_some();
+            // One that answers with an error of this file may have the next.
+            let is_away = no.again && (no.silent || waits || no.busy);
+            let in_vain =
+                |other: &str| is_away && (!self.fetcher.is_alive(other) || other == url && (no.silent || waits));
             let open = self.wanted.urls.iter().zip(&self.refused).filter(|(_, refused)| refused.is_none());
-            let last = std::iter::once(url).filter(|_| busy);
+            let last = std::iter::once(url).filter(|_| waits);
             let given_up = open.map(|(other, _)| other.as_str()).chain(last).filter(|other| in_vain(other));
             given_up.for_each(|other| self.fetcher.give_up(other));
             return Err(self.said(no));

@@ -178,7 +178,7 @@ impl Loading<'_> {
         self.verify(item).await?;
         let freight = self.weigh(item, images, &standing).await?;
         for load in thin::loads(images, &standing, at_once(item), |layer| freight.length(layer)) {
-            self.fits(item, &item.price_of(images, &standing), 0)?;
+            self.fits(item, &self.price(item, images, &standing), 0)?;
             self.forget_parts(&load).await?;
             // Names come once all of them are there: those of older images would be gone where one of the new ones turns out to be bad.
             let nameless: Vec<_> = load.images.iter().map(|image| (image.clone(), Vec::new())).collect();
@@ -231,7 +231,7 @@ impl Loading<'_> {
         }
         let room = match &early {
             // It lies in memory already.
-            Some(_) => match self.fits(item, &item.price_of(images, &standing), 0) {
+            Some(_) => match self.fits(item, &self.price(item, images, &standing), 0) {
                 Ok(_) => u64::MAX,
                 Err(problem) => return Err(self.take_back(early.take(), problem).await),
             },
@@ -283,7 +283,7 @@ impl Loading<'_> {
         freight: &Freight,
         standing: &BTreeSet<String>,
     ) -> Result<u64, Problem> {
-        let price = item.price_of(images, standing);
+        let price = self.price(item, images, standing);
         let largest = freight.largest();
         if largest > self.staging.room(u64::MAX)
             && let Err(error) = self.stage_anew(item, move |staging, host| staging.make_room(largest, host)).await
@@ -307,6 +307,14 @@ impl Loading<'_> {
                 Err(ImageProblem::NoMemory { item: item.path.clone(), need: largest, have }.into())
             }
             room => Ok(room),
+        }
+    }
+
+    /// What sending them takes. Where the engine did not take a pull without the layers that it has, they are sent, and take little once more.
+    fn price(&self, item: &Tarball, images: &[&Image], standing: &BTreeSet<String>) -> Price {
+        match item.pull() {
+            Some(_) if !self.store.is_containerd => item.price_of(images, &(standing | &self.trusted)),
+            _ => item.price_of(images, standing),
         }
     }
 

@@ -56,7 +56,7 @@ pub struct Coming {
     stream: Stream,
     pull: Arc<Pull>,
     passed: Tally,
-    broken: Arc<Mutex<Option<String>>>,
+    broken: Arc<Mutex<Option<Unanswered>>>,
     /// Addresses that gave any of them.
     givers: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -77,12 +77,14 @@ impl Pull {
         let mut urls = pull.address.manifest(&pull.address.version);
         let mut first = None;
         loop {
+            let before = urls.len();
             let fault = match pull.look(&mut urls, name.digest(), arch) {
                 Ok(index) => return Ok((Arc::new(pull), index)),
                 Err(fault) => fault,
             };
-            // A tag may be of something better at the next address; a digest is the same everywhere.
-            let is_last = name.digest().is_some() || urls.is_empty() || matches!(fault, Fault::Network(_));
+            // A tag may be of something better at the next address, or of something that is all there; a digest is the same everywhere.
+            let is_nowhere = matches!(fault, Fault::Network(_)) && urls.len() == before;
+            let is_last = name.digest().is_some() || urls.is_empty() || is_nowhere;
             let fault = first.take().unwrap_or(fault);
             if is_last {
                 return Err(fault);
@@ -150,8 +152,11 @@ impl Pull {
         let (broken, givers) = (coming.broken.clone(), coming.givers.clone());
         let mut raw = DigestReader::new(Algorithm::Sha256, coming);
         let sent = if unpacked { self.unpack(layer, &mut raw, out) } else { copy(&mut raw, out, layer) };
-        if let Some(why) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(Fault::Network(why));
+        if let Some(no) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if no.sent {
+                self.pass_over(layer, &givers);
+            }
+            return Err(unanswered(no));
         }
         let right = sent.and_then(|()| match layer.blob.as_ref().is_none_or(|said| raw.hex() == *said) {
             true => Ok(()),
@@ -243,7 +248,8 @@ impl Read for Coming {
                 Ok(read)
             }
             Err(error) => {
-                *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                let no = Unanswered::of(&error).cloned().unwrap_or_else(|| Unanswered::for_good(error.to_string()));
+                *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(no);
                 Err(error)
             }
         }

@@ -82,10 +82,11 @@ pub fn whole(fetcher: &Fetcher, mut wanted: Wanted) -> Result<(Vec<u8>, Stream),
             Err(error) => {
                 let no = Unanswered::of(&error).cloned();
                 let no = no.unwrap_or_else(|| Unanswered::for_good(error.to_string()));
-                if !no.changed {
+                if !no.changed && !no.sent {
                     return Err(no);
                 }
-                (true, no)
+                // One whose text has another length than it should have gives no better one.
+                (!no.sent, no)
             }
         };
         wanted.urls.retain(|other| *other != url);
