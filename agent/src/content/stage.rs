@@ -304,14 +304,13 @@ impl Stager<'_> {
         meta: &fs::Metadata,
         expected: &Expected,
     ) -> io::Result<Staged> {
-        let sum = expected.as_ref().map(|(algorithm, digest)| format!("{algorithm:?}:{digest}").to_ascii_lowercase());
         let mtime = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
         let record = Record::File {
             to: entry.to.clone(),
             entry: key.into(),
             bytes: meta.size(),
             mtime,
-            placed: sum.unwrap_or_default(),
+            placed: proof_of(entry, expected).name(),
         };
         let inode = Some(meta.ino());
         let (to, key, from) = (entry.to.clone(), key.into(), String::new());
@@ -396,8 +395,7 @@ impl Stager<'_> {
 fn others(urls: &[String], givers: &[String]) -> Vec<Place> {
     let rest: Vec<String> = urls.iter().filter(|url| !givers.contains(url)).cloned().collect();
     match givers {
-        [_] if rest.len() == urls.len() => Vec::new(),
-        [_] if rest.is_empty() => Vec::new(),
+        [_] if rest.is_empty() || rest.len() == urls.len() => Vec::new(),
         [_] => vec![Place::Network(rest)],
         // Whose piece was the wrong one shows when each gives all of it.
         _ if urls.len() > 1 => urls.iter().map(|url| Place::Network(vec![url.clone()])).collect(),

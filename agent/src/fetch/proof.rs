@@ -17,7 +17,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// By which one expectation is told from another.
+    /// By which one expectation is told from another: `algorithm:hex`; empty where there is none.
     pub fn name(&self) -> String {
         match self {
             Expected::Digest(algorithm, digest) => format!("{algorithm:?}:{digest}").to_ascii_lowercase(),
